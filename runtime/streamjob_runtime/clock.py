@@ -1,0 +1,62 @@
+"""Time, passed in: `SystemClock` for users, `ManualClock` for tests and simulations."""
+
+import threading
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """A source of time that can be waited on."""
+
+    def now_ms(self) -> int:
+        """Wall-clock time, in milliseconds since the epoch, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some point; never goes back."""
+        ...
+
+    def wait(self, seconds: float, wake: threading.Event) -> bool:
+        """Wait that long, or until `wake` is set. True if `wake` is set."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now_ms(self) -> int:
+        """See `Clock`."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """See `Clock`."""
+        return time.monotonic()
+
+    def wait(self, seconds: float, wake: threading.Event) -> bool:
+        """See `Clock`."""
+        return wake.wait(max(0.0, seconds))
+
+
+class ManualClock:
+    """A clock that moves only when told to, or by exactly what is waited for: a day of batches takes no time."""
+
+    def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
+        self._ms = float(now_ms)
+
+    def now_ms(self) -> int:
+        """See `Clock`."""
+        return int(self._ms)
+
+    def monotonic(self) -> float:
+        """See `Clock`."""
+        return self._ms / 1000
+
+    def wait(self, seconds: float, wake: threading.Event) -> bool:
+        """Move on by `seconds` at once, unless `wake` is set already."""
+        if not wake.is_set():
+            self.advance(seconds)
+        return wake.is_set()
+
+    def advance(self, seconds: float) -> None:
+        """Move on by `seconds`."""
+        self._ms += max(0.0, seconds) * 1000

@@ -1,0 +1,37 @@
+"""What a format is: bytes to rows and back."""
+
+from typing import Protocol
+
+import pyarrow as pa
+
+
+class BadRecord(ValueError):
+    """A record that the format cannot decode.
+
+    `record` is its number in the input, from 0; `excerpt` its first characters. Whoever read the bytes adds where they
+    came from.
+    """
+
+    def __init__(self, reason: str, record: int, excerpt: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.record = record
+        self.excerpt = excerpt
+
+
+class Decoder(Protocol):
+    """Bytes to rows."""
+
+    def decode(self, data: bytes) -> pa.Table:
+        """The rows of a whole file, or of whole lines, in the schema the decoder was made with. Raises `BadRecord`."""
+        ...
+
+
+class Encoder(Protocol):
+    """Rows to the bytes of one file."""
+
+    suffix: str  # of file names, with the dot: ".parquet"
+
+    def encode(self, rows: pa.Table) -> bytes:
+        """The bytes of one file that holds these rows. The same rows give the same bytes."""
+        ...

@@ -1,0 +1,79 @@
+"""What the loop asks of the query engine: plain data in, plain data out, no SQL engine in sight."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInput:
+    """All that a batch's result depends on, besides the state and the static tables."""
+
+    batch_id: int
+    batch_time_ms: int  # what now() and the column batch_time say, milliseconds since the epoch, UTC
+    watermark_ms: int | None  # windows that end at or before it are final after this batch; None: no watermark yet
+    late_before_ms: int | None  # the previous batch's watermark: windows that end at or before it have left already
+    rows: Mapping[str, pa.Table]  # source -> its new rows, in `Query.source_schemas`; a source with none may be absent
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorProgress:
+    """What one stateful operator did in a batch (Spark's StateOperatorProgress)."""
+
+    name: str
+    rows_total: int
+    rows_updated: int
+    rows_removed: int
+    rows_dropped_by_watermark: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutput:
+    """What a batch gave."""
+
+    sinks: tuple[pa.Table, ...]  # one a sink, in the manifest's order
+    max_event_time_ms: Mapping[str, int]  # source -> the highest event time among its rows; absent: none
+    operators: tuple[OperatorProgress, ...]
+
+
+class Query(Protocol):
+    """A job's pipeline with its state. Used by one thread."""
+
+    @property
+    def source_schemas(self) -> Mapping[str, pa.Schema]:
+        """The columns that each source must give, as its format can decode them; the query casts them itself."""
+        ...
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        """Stateful operator -> what its state's meaning depends on. A state fits only where these are equal."""
+        ...
+
+    def set_table(self, name: str, rows: pa.Table) -> None:
+        """Replace the content of a static table, from the next batch on."""
+        ...
+
+    def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
+        """Whether a batch without new rows would change anything: a row leaves a window, a window becomes final."""
+        ...
+
+    def run(self, batch: BatchInput) -> BatchOutput:
+        """Take the batch into the state and give the sinks' rows.
+
+        Raises `JobError` for what the data makes impossible (a cast that fails). The query is not used after an error.
+        """
+        ...
+
+    def snapshot(self) -> Mapping[str, pa.Table]:
+        """Stateful operator -> its whole state, a copy: later batches do not change it."""
+        ...
+
+    def restore(self, state: Mapping[str, pa.Table]) -> None:
+        """Take up a state that `snapshot` gave, in place of an empty one."""
+        ...
+
+    def close(self) -> None:
+        """Free memory and scratch files."""
+        ...

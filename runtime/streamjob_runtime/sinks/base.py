@@ -1,0 +1,49 @@
+"""What a sink is, and what it promises."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import pyarrow as pa
+
+
+class Delivery(Enum):
+    """What a reader of the sink may rely on when the job was killed and went on."""
+
+    EXACTLY_ONCE = "exactly once"
+    AT_LEAST_ONCE = "at least once"
+
+
+@dataclass(frozen=True, slots=True)
+class SinkBatch:
+    """The rows that one batch gives to one sink."""
+
+    batch_id: int
+    batch_time_ms: int
+    epoch: int  # which start of the runtime writes: a higher one has taken over
+    rows: pa.Table  # append: new and final rows; update: rows that changed; complete: the whole result
+    mode: str  # append | update | complete
+    check_still_writer: Callable[[], None]  # raises Fenced if another process runs the job now
+
+
+class Sink(Protocol):
+    """Where results go. Every call comes from one thread."""
+
+    delivery: Delivery
+
+    def open(self) -> None:
+        """Reach the system and check that it can take the rows; called once, before the first batch."""
+        ...
+
+    def write(self, batch: SinkBatch) -> None:
+        """Write the batch; durable on return.
+
+        The batch that was under way when the process died is written again under the same id with the same rows, so a
+        second write of a batch id must change nothing (`Delivery.EXACTLY_ONCE`) or is what the sink's docs admit.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...

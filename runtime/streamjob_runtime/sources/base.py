@@ -1,0 +1,91 @@
+"""What a source is, and what the loop promises it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """What a batch reads from one source: `[start, end)` of every partition that has something new.
+
+    It stands in the batch's INTENT record, and reading it again gives the same rows: that is what a replay rests on.
+    """
+
+    partitions: Mapping[str, tuple[int, int]]  # partition -> (start, end), in records unless the source says otherwise
+    detail: Any = None  # JSON: what else the source needs to read the range again (file names, WAL segments)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that the log keeps."""
+        return {"partitions": {p: list(r) for p, r in self.partitions.items()}, "detail": self.detail}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "OffsetRange":
+        """The inverse of `to_json`."""
+        return cls({p: (int(s), int(e)) for p, (s, e) in value["partitions"].items()}, value["detail"])
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """What a source can say of itself, for progress and metrics."""
+
+    latest: Mapping[str, int] = field(default_factory=dict)  # partition -> the end of what is known to be there
+    connected: bool = True
+    message: str = ""  # why not connected, or what else a user should know
+
+
+class Source(Protocol):
+    """Where rows come from.
+
+    The order of calls is: `open` once; then, for each batch, `poll` → (the range is logged) → `advance` → `read`. At a
+    restart the logged ranges since the checkpoint come again as `advance` → `read`, before the first `poll`. All calls
+    come from one thread, except `status`, which any thread may call at any time.
+    """
+
+    def open(self, state: Any) -> None:
+        """Begin after `state`, as an earlier `snapshot` gave it; None: a new job.
+
+        Raises `JobError` for what a retry cannot mend (a wrong host name is not one of these: it may come up later).
+        """
+        ...
+
+    def limit_to_available(self) -> None:
+        """Read no further than what is there now (trigger `availableNow`): after that `poll` gives None for good."""
+        ...
+
+    def poll(self, limit: int | None, now_ms: int) -> OffsetRange | None:
+        """The next range behind all that was advanced over, of at most `limit` records; None: nothing new.
+
+        Called again without `advance`, it may give more. Nothing of the source's position changes, but what cannot be
+        read twice must be durable when this returns (TCP writes its WAL here).
+        """
+        ...
+
+    def advance(self, offsets: OffsetRange) -> None:
+        """The range is in the log: go on behind it."""
+        ...
+
+    def read(self, offsets: OffsetRange) -> pa.Table:
+        """The rows of the range, in the columns that the source was made with. The same range gives the same rows.
+
+        Raises `JobError` when a record cannot be decoded or what the range names is gone or has changed.
+        """
+        ...
+
+    def snapshot(self) -> Any:
+        """The state (JSON) after all that was advanced over: what `open` takes."""
+        ...
+
+    def release(self, state: Any) -> None:
+        """No retained checkpoint is older than `state`: what the source keeps for replays before it may go."""
+        ...
+
+    def status(self) -> SourceStatus:
+        """How the source stands now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and threads."""
+        ...
