@@ -1,0 +1,144 @@
+"""What a runtime says of itself: one `BatchProgress` a batch, and the `Status` it is in.
+
+The names and meanings of the fields are those of Spark's StreamingQueryProgress, where Spark has one.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+KEPT_BATCHES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProgress:
+    """What one source gave to a batch."""
+
+    name: str
+    start_offset: Mapping[str, int]  # partition -> first offset read
+    end_offset: Mapping[str, int]  # partition -> first offset not read
+    latest_offset: Mapping[str, int]  # partition -> the end of what is known to be there
+    num_input_rows: int
+
+    @property
+    def lag(self) -> int:
+        """How many records are known to be there and not read yet."""
+        return sum(max(0, end - self.end_offset.get(p, 0)) for p, end in self.latest_offset.items())
+
+
+@dataclass(frozen=True, slots=True)
+class SinkProgress:
+    """What one sink got from a batch."""
+
+    name: str
+    num_output_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateProgress:
+    """What one stateful operator holds and did (Spark's StateOperatorProgress)."""
+
+    name: str
+    num_rows_total: int
+    num_rows_updated: int
+    num_rows_removed: int
+    num_rows_dropped_by_watermark: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProgress:
+    """One finished batch."""
+
+    batch_id: int
+    timestamp_ms: int  # the batch time, milliseconds since the epoch, UTC
+    replayed: bool  # computed again at a restart; its sinks had it already
+    num_input_rows: int
+    batch_duration_ms: float
+    interval_ms: int
+    duration_ms: Mapping[str, float]  # step -> milliseconds: poll, intent, read, compute, write, commit
+    watermark_ms: int | None
+    sources: tuple[SourceProgress, ...]
+    operators: tuple[StateProgress, ...]
+    sinks: tuple[SinkProgress, ...]
+
+    @property
+    def processed_rows_per_second(self) -> float:
+        """Input rows by the time that the batch took."""
+        return 1000 * self.num_input_rows / self.batch_duration_ms if self.batch_duration_ms else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointProgress:
+    """The newest checkpoint that counts."""
+
+    batch_id: int
+    time_ms: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something outside that fails now, and that the job waits for."""
+
+    what: str  # which system, for a user: "the checkpoint store s3://checkpoints/views"
+    error: str
+    since_ms: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The runtime at one moment."""
+
+    phase: str  # Starting | Recovering | Running | Waiting (trouble outside) | Stopping | Stopped | Failed
+    job_id: str = ""
+    job_name: str = ""
+    epoch: int = 0
+    started_ms: int = 0
+    moved: float = 0.0  # Clock.monotonic() when the loop last took a step
+    interval_ms: int = 0
+    checkpoint: CheckpointProgress | None = None
+    trouble: Trouble | None = None
+    sources_message: Mapping[str, str] = field(default_factory=dict)  # source -> why it is not connected
+
+
+@dataclass
+class Progress:
+    """The board that the loop writes to and that the log, the live view and the HTTP server read. Thread-safe."""
+
+    status: Status = field(default_factory=lambda: Status("Starting"))
+    batches: deque[BatchProgress] = field(default_factory=lambda: deque(maxlen=KEPT_BATCHES))
+    totals: dict[str, float] = field(default_factory=dict)  # counters since the start, for metrics
+    _listeners: list[Callable[[BatchProgress], None]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of the status."""
+        with self._lock:
+            self.status = replace(self.status, **changes)
+
+    def finished(self, batch: BatchProgress) -> None:
+        """A batch is committed (or replayed): keep it, count it, tell the listeners."""
+        with self._lock:
+            self.batches.append(batch)
+            for key, n in (
+                ("batches", 1),
+                ("input_rows", batch.num_input_rows),
+                ("output_rows", sum(s.num_output_rows for s in batch.sinks)),
+                ("late_rows", sum(o.num_rows_dropped_by_watermark for o in batch.operators)),
+                ("busy_seconds", batch.batch_duration_ms / 1000),
+            ):
+                self.totals[key] = self.totals.get(key, 0) + n
+        for listener in self._listeners:
+            listener(batch)
+
+    def listen(self, listener: Callable[[BatchProgress], None]) -> None:
+        """Call `listener` after every batch, in the loop's thread: it must be quick and must not raise."""
+        self._listeners.append(listener)
+
+    def recent(self) -> tuple[BatchProgress, ...]:
+        """The last batches, oldest first."""
+        with self._lock:
+            return tuple(self.batches)
