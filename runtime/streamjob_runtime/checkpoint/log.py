@@ -1,0 +1,142 @@
+"""A job's log: reading it at a start, taking it over, appending to it.
+
+The log is the create-once sequence `log/<seq>`. Whoever creates the next slot has written the next record; nobody can
+change or remove one that others rest on. That alone keeps two runtimes of one job apart: no lease and no clock does.
+"""
+
+from collections.abc import Callable, Sequence
+
+from streamjob_runtime.checkpoint.records import Body, Boundary, Fence, Record, decode, encode, log_key, log_seq
+from streamjob_runtime.errors import AlreadyExists, Damaged, Fenced, JobError, NotFound
+from streamjob_runtime.stores.base import Store
+
+
+def read_log(store: Store) -> tuple[Record, ...]:
+    """The log's records that count, in order, proven whole; empty where there is none.
+
+    Raises `Damaged` when a record is missing, is not what was written or does not follow on the one before it.
+    """
+    seqs = sorted(seq for entry in store.list("log/") if (seq := log_seq(entry.key)) is not None)
+    # A record below the boundary may go while we read: whether one that counts is missing, `whole` tells.
+    records = [record for seq in seqs if (record := _try_read(store, seq)) is not None]
+    # A listing may be older than the newest records: look on until a slot is free.
+    if records or _exists(store, 0):
+        probe = seqs[-1] + 1 if seqs else 0
+        while (record := _try_read(store, probe)) is not None:
+            records.append(record)
+            probe += 1
+    return whole(records)
+
+
+def whole(records: Sequence[Record]) -> tuple[Record, ...]:
+    """The records from the newest boundary on, if they form one chain. Raises `Damaged` otherwise."""
+    first = max((r.body.first_seq for r in records if isinstance(r.body, Boundary)), default=0)
+    chain = [r for r in records if r.seq >= first]
+    expected = first
+    for before, record in zip([None, *chain], chain, strict=False):
+        if record.seq != expected:
+            raise Damaged(
+                f"The log has no record {log_key(expected)}, but it has {log_key(record.seq)}. Put the object back "
+                "from a copy, or give the job a new checkpoint location, where it starts from the beginning."
+            )
+        if before is not None and (record.prev != before.crc or record.epoch < before.epoch):
+            raise Damaged(f"The log record {log_key(record.seq)} does not follow on {log_key(before.seq)}.")
+        expected += 1
+    return tuple(chain)
+
+
+class Log:
+    """The log as the one process that may append to it sees it. Used by one thread.
+
+    `nonce` gives a text that no other record has.
+    """
+
+    def __init__(self, store: Store, job_name: str, nonce: Callable[[], str]) -> None:
+        self._store = store
+        self._job_name = job_name
+        self._nonce = nonce
+        self._last: Record | None = None
+        self.epoch = 0
+        self.job_id = ""
+
+    def take_over(self, time_ms: int, version: str, fingerprints: dict[str, str]) -> tuple[Record, ...]:
+        """Read the log and put a FENCE behind it: from now on this process is the only writer.
+
+        Gives the records before the fence. Raises `Fenced` if another start was quicker, `JobError` if the log is
+        another job's.
+        """
+        records = list(read_log(self._store))
+        self.epoch = max((r.epoch for r in records), default=0) + 1
+        while True:
+            self.job_id = self._identify(records)
+            fence = Fence(self.job_id, self._job_name, time_ms, version, fingerprints)
+            self._last = records[-1] if records else None
+            try:
+                self.append(fence)
+                return tuple(records)
+            except AlreadyExists:
+                # Somebody of a lower epoch was still writing: what it wrote before the fence counts.
+                records.append(_read(self._store, self._next_seq))
+
+    def append(self, body: Body) -> Record:
+        """Write the next record, durably. Raises `Fenced` if another process runs this job now."""
+        record, data = encode(
+            Record(self._next_seq, self.epoch, self._nonce(), self._last.crc if self._last else 0, body)
+        )
+        try:
+            self._store.create(log_key(record.seq), data)
+        except AlreadyExists as error:
+            self._raise_if_fenced(_read(self._store, record.seq), error)
+            raise
+        self._last = record
+        return record
+
+    def check_still_writer(self) -> None:
+        """Raise `Fenced` if another process has taken over. One look at the store."""
+        record = _try_read(self._store, self._next_seq)
+        if record is not None:
+            self._raise_if_fenced(record, None)
+
+    @property
+    def _next_seq(self) -> int:
+        return self._last.seq + 1 if self._last else 0
+
+    def _raise_if_fenced(self, there: Record, cause: Exception | None) -> None:
+        if there.epoch >= self.epoch:
+            raise Fenced(
+                f"Another process runs the job {self._job_name!r} at {self._store.url} now (its epoch is "
+                f"{there.epoch}, ours {self.epoch}). This one stops."
+            ) from cause
+
+    def _identify(self, records: Sequence[Record]) -> str:
+        """The job's id: the log's own, or a new one for a new log."""
+        for record in records:
+            if isinstance(record.body, Fence | Boundary):
+                if record.body.job_name != self._job_name:
+                    raise JobError(
+                        f"The checkpoint location {self._store.url} belongs to the job {record.body.job_name!r}, and "
+                        f"this is {self._job_name!r}. Give this job a checkpoint.location of its own."
+                    )
+                return record.body.job_id
+        if records:
+            raise Damaged(f"The log at {self._store.url} says nowhere whose it is: it has neither FENCE nor BOUNDARY.")
+        return self._nonce()
+
+
+def _read(store: Store, seq: int) -> Record:
+    key = log_key(seq)
+    record = decode(store.read(key), key)
+    if record.seq != seq:
+        raise Damaged(f"The log record {key} says that it is number {record.seq}.")
+    return record
+
+
+def _try_read(store: Store, seq: int) -> Record | None:
+    try:
+        return _read(store, seq)
+    except NotFound:
+        return None
+
+
+def _exists(store: Store, seq: int) -> bool:
+    return _try_read(store, seq) is not None

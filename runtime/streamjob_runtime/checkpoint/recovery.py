@@ -1,0 +1,49 @@
+"""What a restart has to do, decided from the log alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Intent, Record
+from streamjob_runtime.errors import Damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Where to begin, and which batches to compute again."""
+
+    checkpoint: Checkpoint | None  # None: from the beginning
+    replay: tuple[Intent, ...]  # batches whose results every sink has: they only rebuild the state
+    unfinished: Intent | None  # the batch that was under way: its sinks may lack it
+    next_batch: int
+
+    @property
+    def last_intent(self) -> Intent | None:
+        """The newest batch that the log names behind the checkpoint."""
+        return self.unfinished or (self.replay[-1] if self.replay else None)
+
+
+def checkpoints(records: Sequence[Record]) -> tuple[Checkpoint, ...]:
+    """The checkpoints that the log knows, newest first."""
+    found = {r.body.batch: r.body for r in records if isinstance(r.body, Checkpoint)}
+    return tuple(found[batch] for batch in sorted(found, reverse=True))
+
+
+def recover(records: Sequence[Record], checkpoint: Checkpoint | None) -> Recovery:
+    """What remains to be done on top of `checkpoint`. Raises `Damaged` if the log lacks a batch for that."""
+    after = checkpoint.batch if checkpoint else -1
+    intents = {r.body.batch: r.body for r in records if isinstance(r.body, Intent)}
+    committed = {r.body.batch for r in records if isinstance(r.body, Commit)}
+    newest = max([after, *intents, *committed])
+    missing = [b for b in range(after + 1, newest + 1) if b not in intents]
+    if missing:
+        begin = f"the checkpoint of batch {after}" if checkpoint else "the beginning"
+        raise Damaged(f"The log cannot be replayed from {begin}: it has no INTENT of batch {missing[0]}.")
+    open_batches = [b for b in range(after + 1, newest + 1) if b not in committed]
+    if open_batches not in ([], [newest]):
+        raise Damaged(f"Batch {open_batches[0]} has no COMMIT, but batch {newest} follows it.")
+    return Recovery(
+        checkpoint,
+        tuple(intents[b] for b in range(after + 1, newest + 1) if b in committed),
+        intents[newest] if open_batches else None,
+        newest + 1,
+    )

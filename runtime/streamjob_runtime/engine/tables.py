@@ -1,0 +1,105 @@
+"""Static tables: read at the start and by `refresh`, and kept as copies, so that a replay joins with what was there."""
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from streamjob_runtime.checkpoint.cleanup import table_key
+from streamjob_runtime.errors import AlreadyExists, Damaged, JobError, NotFound
+from streamjob_runtime.stores.base import Entry, Store
+
+
+@dataclass
+class StaticTable:
+    """One table of the manifest: its files, and the version that is in use."""
+
+    name: str
+    store: Store  # rooted where the files are
+    matches: Callable[[str], bool]  # which keys of the store are files of the table
+    decode: Callable[[str, bytes], pa.Table]  # file name, bytes
+    refresh_ms: int | None
+    version: str = ""  # of what the query joins with now
+    checked_ms: int = field(default=0)  # when the files were last looked at
+
+    def files(self) -> list[Entry]:
+        """The files as they are now. Raises `JobError` if there is none."""
+        found = [e for e in self.store.list() if self.matches(e.key)]
+        if not found:
+            raise JobError(
+                f"The static table {self.name!r} has no file at {self.store.url}. Put its files there, or correct "
+                f"the path of the table {self.name!r} under spec.tables."
+            )
+        return found
+
+    def read(self, files: Iterable[Entry]) -> pa.Table:
+        """The rows of those files."""
+        return pa.concat_tables(
+            [self.decode(e.key, self.store.read(e.key)) for e in files], promote_options="permissive"
+        )
+
+
+def version_of(files: Iterable[Entry]) -> str:
+    """A text that differs whenever a file was added, removed or replaced."""
+    digest = hashlib.sha256("\n".join(f"{e.key}\0{e.size}\0{e.version}" for e in files).encode())
+    return digest.hexdigest()[:16]
+
+
+class StaticTables:
+    """All static tables of a job. Used by the loop's thread."""
+
+    def __init__(self, tables: Iterable[StaticTable], copies: Store, use: Callable[[str, pa.Table], None]) -> None:
+        self._tables = {t.name: t for t in tables}
+        self._copies = copies  # the job's checkpoint store
+        self._use = use
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Table -> the version in use."""
+        return {name: t.version for name, t in self._tables.items()}
+
+    def refresh(self, now_ms: int) -> dict[str, str]:
+        """Read what is due to be read (again); give the versions that a batch of this time joins with."""
+        for table in self._tables.values():
+            due = not table.checked_ms or (
+                table.refresh_ms is not None and now_ms >= table.checked_ms + table.refresh_ms
+            )
+            if due:
+                self._load_newest(table)
+                table.checked_ms = now_ms
+        return self.versions
+
+    def use(self, versions: Mapping[str, str]) -> None:
+        """Take up exactly these versions, from their copies: what a replayed batch joined with."""
+        for name, version in versions.items():
+            table = self._tables.get(name)
+            if table is not None and table.version != version:
+                try:
+                    data = self._copies.read(table_key(name, version))
+                except NotFound as error:
+                    raise Damaged(
+                        f"A batch must be computed again with version {version} of the static table {name!r}, but its "
+                        f"copy {table_key(name, version)} is missing at {self._copies.url}."
+                    ) from error
+                self._use(name, pq.read_table(io.BytesIO(data)))
+                table.version = version
+
+    def _load_newest(self, table: StaticTable) -> None:
+        files = table.files()
+        version = version_of(files)
+        if version == table.version:
+            return
+        rows = table.read(files)
+        if version_of(table.files()) != version:
+            # A file was replaced while we read: what we have may be of two versions.
+            rows, version = table.read(files := table.files()), version_of(files)
+        out = io.BytesIO()
+        pq.write_table(rows, out, compression="zstd")
+        with contextlib.suppress(AlreadyExists):  # the same version, copied by an earlier run
+            self._copies.create(table_key(table.name, version), out.getvalue())
+        self._use(table.name, rows)
+        table.version = version
