@@ -1,0 +1,82 @@
+"""How a job reaches its stores: endpoints from the manifest, credentials from Secrets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from streamjob_runtime.errors import JobError
+
+
+class SecretRef(Protocol):
+    """Names a Secret."""
+
+    @property
+    def name(self) -> str:
+        """The Secret's name."""
+        ...
+
+
+class S3Connection(Protocol):
+    """What the manifest's `s3` says."""
+
+    @property
+    def endpoint(self) -> str | None:
+        """URL of the server; None: Amazon's own."""
+        ...
+
+    @property
+    def region(self) -> str | None:
+        """None: the server's usual one."""
+        ...
+
+    @property
+    def credentials_secret_ref(self) -> SecretRef | None:
+        """The Secret that holds the credentials; None: the environment does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Secrets as Kubernetes mounts them, `<folder>/<secret>/<key>`; without a folder, the environment's variables."""
+
+    folder: Path | None
+    environ: Mapping[str, str] = field(repr=False)
+
+    def get(self, secret: str | None, key: str) -> str:
+        """The value of `key` in `secret` (None: the environment's variable). Raises `JobError` when it is missing."""
+        value = self.find(secret, key)
+        if value:
+            return value
+        if secret is None or self.folder is None:
+            of = f" of Secret {secret!r}" if secret is not None else ""
+            raise JobError(
+                f"There is no {key}{of}: the environment has no variable {key}. "
+                "Set it, or give a folder with a folder for each Secret and a file for each key in it (--secrets DIR)."
+            )
+        place = self.folder / secret
+        if not place.is_dir():
+            raise JobError(f"There is no Secret {secret!r}: no folder {place}. Make it, with a file {key} in it.")
+        raise JobError(f"Secret {secret!r} has no key {key!r}: no file {place / key}, or an empty one. Add it.")
+
+    def find(self, secret: str | None, key: str) -> str | None:
+        """As `get`, but None when it is missing."""
+        if secret is None or self.folder is None:
+            return self.environ.get(key) or None
+        path = self.folder / secret / key
+        try:
+            # Many write such files with an editor, which ends the last line; a mounted Secret has no such end.
+            return path.read_text(encoding="utf-8").rstrip("\r\n") or None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, UnicodeDecodeError) as err:
+            reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
+            raise JobError(f"Secret {secret!r}, key {key!r}: {path} cannot be read ({reason}).") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """All that stores are reached with."""
+
+    s3: S3Connection | None
+    secrets: Secrets
