@@ -1,0 +1,63 @@
+"""Hive-style partitions of a table: which rows go below which `column=value/`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streamjob_runtime.errors import JobError
+
+NULL_VALUE = "__HIVE_DEFAULT_PARTITION__"  # the name that every reader of Hive partitions takes for NULL
+
+
+def check_partition_by(columns: Sequence[str], schema: pa.Schema, sink: str) -> None:
+    """Raise `JobError` if rows of this schema cannot be partitioned by these columns."""
+    for column in columns:
+        if column not in schema.names:
+            raise JobError(
+                f'sink "{sink}": partitionBy names the column "{column}", which the result does not have; it has '
+                f"{', '.join(schema.names)}"
+            )
+        kind = schema.field(column).type
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            raise JobError(
+                f'sink "{sink}": partitionBy cannot use the column "{column}" of type {kind}: a folder\'s name needs a '
+                "single value that has a text; cast it to VARCHAR in the pipeline"
+            )
+    if columns and len(set(columns)) == len(schema.names):
+        raise JobError(
+            f'sink "{sink}": partitionBy names every column of the result ({", ".join(schema.names)}), so that nothing '
+            "is left to write into the files; leave at least one out"
+        )
+
+
+def split(rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Each partition's folder (`a=1/b=x/`) with its rows in their order, without the partition columns.
+
+    By ascending folder, so that equal rows give equal writes in an equal order.
+    """
+    if not columns:
+        yield "", rows
+        return
+    codes, values = zip(*(_encode(rows.column(c)) for c in columns), strict=True)
+    keys, group = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group, minlength=len(keys)))
+    ordered = rows.drop_columns(list(columns)).take(order)
+    parts = []
+    for key, start, end in zip(keys, [0, *ends], ends, strict=False):
+        segments = [f"{quote(c, safe='')}={v[code]}" for c, v, code in zip(columns, values, key, strict=True)]
+        parts.append(("/".join(segments) + "/", ordered.slice(int(start), int(end - start))))
+    yield from sorted(parts, key=lambda part: part[0])
+
+
+def _encode(column: "pa.ChunkedArray[Any]") -> tuple["np.ndarray[tuple[int], np.dtype[np.int64]]", list[str]]:
+    """A number a row, and the folder text that each number stands for."""
+    encoded = pc.cast(column, pa.string()).combine_chunks().dictionary_encode()
+    values = [quote(v, safe="") for v in cast(list[str], encoded.dictionary.to_pylist())]
+    codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, [*values, NULL_VALUE]
