@@ -1,0 +1,37 @@
+"""The kinds of text that a manifest holds, each with its pattern and the words for it."""
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+_IDENTIFIER = r"^[a-z_][a-z0-9_]*$"
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_DNS_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_HOST = r"^[A-Za-z0-9._:-]+$"
+_COLUMN = r"^[^\x00-\x1f\x7f]+$"
+_SQL_TYPE = r'^[A-Za-z_][A-Za-z0-9_ ,()\[\]"]*$'
+_LOCATION = r"^(s3://[a-z0-9][a-z0-9.-]+(/[^\x00-\x1f\x7f]*)?|file:///[^\x00-\x1f\x7f]*|([^\x00-\x1f\x7f:]|:[^/\x00-\x1f\x7f])+:?)$"
+_ENDPOINT = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?$"
+
+# What a text must be, in words: for messages and for the reference.
+MEANINGS = {
+    _IDENTIFIER: "a name in SQL: lower-case letters, digits and _, not beginning with a digit",
+    _DNS_LABEL: "a DNS label: lower-case letters, digits and -, beginning and ending with a letter or digit",
+    _DNS_NAME: "a name as Kubernetes has them: lower-case letters, digits, - and .",
+    _HOST: "a host name or an IP address, without a port",
+    _COLUMN: "a column's name, without control characters",
+    _SQL_TYPE: "a SQL type, such as VARCHAR, BIGINT, DOUBLE, TIMESTAMP, DECIMAL(18, 2) or VARCHAR[]",
+    _LOCATION: "a path (relative to the manifest's folder, or absolute) or s3://bucket/prefix",
+    _ENDPOINT: "http://host:port or https://host:port, without a path and without credentials",
+}
+
+Identifier = Annotated[str, StringConstraints(pattern=_IDENTIFIER, max_length=63)]
+DnsLabel = Annotated[str, StringConstraints(pattern=_DNS_LABEL, max_length=63)]
+DnsName = Annotated[str, StringConstraints(pattern=_DNS_NAME, max_length=253)]
+Host = Annotated[str, StringConstraints(pattern=_HOST, max_length=253)]
+ColumnName = Annotated[str, StringConstraints(pattern=_COLUMN, max_length=128)]
+SqlType = Annotated[str, StringConstraints(pattern=_SQL_TYPE, max_length=1024)]
+Location = Annotated[str, StringConstraints(pattern=_LOCATION, max_length=1024)]
+Endpoint = Annotated[str, StringConstraints(pattern=_ENDPOINT, max_length=253)]
+LabelText = Annotated[str, StringConstraints(max_length=1024)]
+Sql = Annotated[str, StringConstraints(min_length=1, max_length=65536)]
