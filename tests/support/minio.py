@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from minio import Minio
+
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.s3 import S3Access, S3Store
 

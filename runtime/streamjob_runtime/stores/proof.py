@@ -1,0 +1,46 @@
+"""The start-up proof of the one promise that the log rests on."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+from streamjob_runtime.errors import AlreadyExists, JobError
+from streamjob_runtime.stores.base import Store
+
+PREFIX = "proof/"
+_RIVALS = 16
+
+
+def prove_atomic_create(store: Store, random: random.Random) -> None:
+    """Create one fresh key below `proof/` many times at once, and raise `JobError` unless exactly one create wins.
+
+    The object is deleted afterwards. `Unavailable` and the store's own `JobError` (credentials …) come through.
+    """
+    key = f"{PREFIX}{random.getrandbits(64):016x}"
+    contents = [f"{number} {random.getrandbits(64):016x}".encode() for number in range(_RIVALS)]
+
+    def wins(content: bytes) -> bool:
+        try:
+            store.create(key, content)
+        except AlreadyExists:
+            return False
+        return True
+
+    try:
+        with ThreadPoolExecutor(_RIVALS) as rivals:
+            won = [content for content, is_won in zip(contents, rivals.map(wins, contents), strict=True) if is_won]
+        if len(won) != 1:
+            raise _broken(store, f"of {_RIVALS} creates of one object at once, {len(won)} succeeded instead of one")
+        if wins(b"too late"):
+            raise _broken(store, "a create of an object that was there succeeded")
+        if store.read(key) != won[0]:
+            raise _broken(store, "an object was replaced by a create that failed")
+    finally:
+        store.delete(key)
+
+
+def _broken(store: Store, what: str) -> JobError:
+    return JobError(
+        f"{store.url} must hold no checkpoint: {what}. Two runtimes of one job could both write there. "
+        "Choose a store with an atomic create: a local disk, Amazon S3, or another MinIO release (those of 2025-09-06 "
+        "and 2025-09-07 are known to fail)."
+    )
