@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from streamjob_api.durations import format_duration, parse_duration
+from streamjob_api.words import Path, dotted, sentence, shown, suggest
 
 SOURCE_KINDS = ("tcp", "files", "rate", "queue")
 SINK_KINDS = ("console", "files", "queue")
@@ -28,7 +29,6 @@ _FIXED_COLUMNS = {
 }
 
 Tree = Mapping[str, Any]
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +45,10 @@ class Broken:
 
     def __str__(self) -> str:
         where = f"{dotted(self.path)}: " if self.path else ""
-        return f"{where}{self.message}; {self.hint}"
+        return where + sentence(self.message, self.hint)
 
 
 Rules = Callable[[Tree], Iterable[Broken]]
-
-
-def dotted(path: Iterable[str | int]) -> str:
-    """A path as messages write it: `spec.sources[0].tcp.port`, `metadata.labels["app.kubernetes.io/name"]`."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif part.isidentifier():
-            text += f".{part}" if text else part
-        else:
-            text += f'["{part}"]'
-    return text
 
 
 def job(tree: Any) -> Iterator[Broken]:
@@ -113,7 +100,7 @@ def sink(tree: Tree) -> Iterator[Broken]:
     columns = [c for c in _items(files.get("partitionBy")) if isinstance(c, str)]
     for i, column in enumerate(columns):
         if column.lower() in (c.lower() for c in columns[:i]):
-            yield Broken(("files", "partitionBy", i), f'"{column}" stands twice', "name each column once")
+            yield Broken(("files", "partitionBy", i), f'"{shown(column)}" stands twice', "name each column once")
     if columns and tree.get("mode") == "complete":
         yield Broken(
             ("files", "partitionBy"), "complete mode writes one file", "leave partitionBy out, or take mode append"
@@ -164,7 +151,7 @@ def _columns(tree: Tree) -> Iterator[Broken]:
         if column.lower() in seen:
             yield Broken(
                 ("schema", column),
-                f'"{column}" and "{seen[column.lower()]}" are one name in SQL, which ignores case',
+                f'"{shown(column)}" and "{shown(seen[column.lower()])}" are one name in SQL, which ignores case',
                 "rename one of them",
             )
         seen[column.lower()] = column
@@ -178,9 +165,9 @@ def _watermark(tree: Tree, kind: str | None) -> Iterator[Broken]:
     found = next((name for name in columns if name.lower() == column.lower()), None)
     path: Path = ("watermark", "column")
     if found is None:
-        yield Broken(path, f'there is no column "{column}"', suggest(column, columns, "the columns are"))
+        yield Broken(path, f'there is no column "{shown(column)}"', suggest(column, columns, "the columns are"))
     elif isinstance(columns[found], str) and not columns[found].upper().startswith(("TIMESTAMP", "DATETIME")):
-        yield Broken(path, f'"{column}" is of type {columns[found]}', "take a column of type TIMESTAMP")
+        yield Broken(path, f'"{shown(column)}" is of type {shown(columns[found])}', "take a column of type TIMESTAMP")
 
 
 def _source_columns(tree: Tree, kind: str | None) -> Tree | None:
@@ -208,7 +195,9 @@ def _unique_names(spec: Tree) -> Iterator[Broken]:
                 continue
             if name in seen:
                 yield Broken(
-                    path, f'"{name}" is the name of {seen[name]} already', "give each source, table and step its own"
+                    path,
+                    f'"{shown(name)}" is the name of {seen[name]} already',
+                    "give each source, table and step its own",
                 )
             else:
                 seen[name] = dotted(("spec", field, i))
@@ -223,12 +212,12 @@ def _sink_origins(spec: Tree) -> Iterator[Broken]:
             continue
         if origin in names["tables"]:
             yield Broken(
-                ("sinks", i, "from"), f'"{origin}" is a static table', "name a pipeline step or a source instead"
+                ("sinks", i, "from"), f'"{shown(origin)}" is a static table', "name a pipeline step or a source instead"
             )
         elif known:
             yield Broken(
                 ("sinks", i, "from"),
-                f'there is no pipeline step or source "{origin}"',
+                f'there is no pipeline step or source "{shown(origin)}"',
                 suggest(origin, known, "there are"),
             )
 
@@ -294,16 +283,6 @@ def _exactly_one(tree: Tree, kinds: Sequence[str], what: str) -> Iterator[Broken
     elif not present and not any(difflib.get_close_matches(str(key), kinds) for key in tree):
         # A misspelt kind is reported as an unknown field already.
         yield Broken((), f"a {what} needs a kind", f"give one of {', '.join(kinds)}")
-
-
-def suggest(name: str, known: Iterable[str], others: str) -> str:
-    """What may have been meant: the name that is near, or else all of them."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1) or [n for n in names if n.lower() == name.lower()]
-    if near:
-        return f'did you mean "{near[0]}"?'
-    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return f"{others} {', '.join(names[:12])}{more}"
 
 
 def _kind(tree: Tree, kinds: Sequence[str]) -> str | None:

@@ -1,0 +1,74 @@
+"""What the models say of their fields: names, bounds, meanings. For messages and for the reference."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from streamjob_api.durations import format_duration
+from streamjob_api.models import StreamJob
+
+Model = type[BaseModel]
+
+
+def fields_of(model: Model) -> dict[str, FieldInfo]:
+    """Name in a manifest -> field, in the order of the model."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def inner_model(annotation: Any) -> Model | None:
+    """The model in an annotation such as `tuple[Source, ...]` or `TcpSource | None`; None: there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, UnionType, tuple, Annotated):
+        found = (inner_model(argument) for argument in get_args(annotation))
+        return next((model for model in found if model), None)
+    return None
+
+
+def find_model(path: Iterable[str | int]) -> Model | None:
+    """The model that stands at this path of a manifest; None: no model does."""
+    model: Model | None = StreamJob
+    for part in path:
+        if isinstance(part, str):
+            field = fields_of(model).get(part) if model else None
+            model = inner_model(field.annotation) if field else None
+    return model
+
+
+def find_field(path: tuple[str | int, ...]) -> FieldInfo | None:
+    """The field that stands at this path of a manifest; None: there is none."""
+    model = find_model(path[:-1])
+    return fields_of(model).get(str(path[-1])) if model and path else None
+
+
+def range_of(field: FieldInfo) -> str:
+    """The values that a number or duration may have: `1 to 100`; empty: any."""
+    low = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
+    high = next((bound.le for bound in field.metadata if isinstance(bound, Le)), None)
+    if low is not None and high is not None:
+        return f"{written(low)} to {written(high)}"
+    if low is not None:
+        return f"{written(low)} or more"
+    return f"{written(high)} or less" if high is not None else ""
+
+
+def lengths_of(field: FieldInfo) -> tuple[int, int | None]:
+    """How many items a list or an object may have: least, most (None: any)."""
+    low = next((bound.min_length for bound in field.metadata if isinstance(bound, MinLen)), 0)
+    return low, next((bound.max_length for bound in field.metadata if isinstance(bound, MaxLen)), None)
+
+
+def written(value: Any) -> str:
+    """A value as a manifest writes it."""
+    match value:
+        case timedelta():
+            return format_duration(value)
+        case bool():
+            return "true" if value else "false"
+        case _:
+            return str(value)

@@ -1,0 +1,147 @@
+"""A manifest file to a StreamJob, or to every problem it has, each with its line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from streamjob_api import rules
+from streamjob_api.messages import explain
+from streamjob_api.models import API_VERSION, FIELDS_ONLY, KIND, StreamJob
+from streamjob_api.rules import Broken
+from streamjob_api.words import Path, dotted, sentence
+from streamjob_api.yaml_tree import Document, Fault, Place, read_documents
+
+MAX_BYTES = 1 << 20
+
+_GROUP = API_VERSION.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a manifest. Its text is what a user should see."""
+
+    file: str
+    line: int  # from 1; 0: the file as a whole
+    column: int  # from 1
+    path: str  # such as "spec.sources[0].tcp.port"; empty: the document as a whole
+    message: str  # what is wrong
+    hint: str = ""  # what would be right
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{where}: {self.path + ': ' if self.path else ''}{sentence(self.message, self.hint)}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedManifest:
+    """What a file gave: a job, or the problems that it has, in the order of its lines."""
+
+    file: str
+    job: StreamJob | None
+    problems: list[Problem]
+    _places: Mapping[str, Place] = field(default_factory=dict, repr=False)
+    _lines: tuple[str, ...] = field(default=(), repr=False)
+
+    def locate(self, path: str, text_line: int | None = None) -> tuple[int, int]:
+        """The line and column, from 1, of the value at a path, or of what is nearest above it.
+
+        `text_line`: a line, from 1, within a text of many lines, such as a step's SQL.
+        """
+        place = _nearest(self._places, path)
+        if text_line is None or not place.literal:
+            return place.line, place.column
+        line = place.line + text_line
+        text = self._lines[line - 1] if line <= len(self._lines) else ""
+        return line, len(text) - len(text.lstrip()) + 1
+
+
+def load_manifest(path: FilePath) -> LoadedManifest:
+    """Read the StreamJob of a YAML file, which may hold documents of other kinds too. Raises nothing."""
+    file = str(path)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return _failed(file, "cannot be read", reason)
+    if len(data) > MAX_BYTES:
+        return _failed(file, "is larger than 1 MiB", "a manifest is a short text: is this the right file?")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        return _failed(file, "is not UTF-8 text", "save it as UTF-8", line, column)
+    return parse_manifest(text, file)
+
+
+def parse_manifest(text: str, file: str) -> LoadedManifest:
+    """The StreamJob in a YAML text; `file` is what problems call it. Raises nothing."""
+    documents, faults = read_documents(text)
+    refused = [fault for document in documents if document.value is None for fault in document.faults]
+    problems = [_from_fault(file, fault) for fault in faults + refused]
+    jobs = [document for document in documents if _is_ours(document.value)]
+    if not jobs:
+        if not problems:
+            hint = f"write apiVersion: {API_VERSION} and kind: {KIND}"
+            problems.append(Problem(file, 1, 1, "", "holds no StreamJob", hint))
+        return LoadedManifest(file, None, problems)
+    for other in jobs[1:]:
+        place = other.places[()]
+        message = "holds a second StreamJob"
+        problems.append(Problem(file, place.line, place.column, "", message, "give each its own file"))
+    document = jobs[0]
+    places = {dotted(path): place for path, place in document.places.items()}
+    job, found = _check(document, file)
+    problems += [_from_fault(file, fault) for fault in document.faults] + found
+    problems.sort(key=lambda p: (p.line, p.column))
+    return LoadedManifest(file, None if problems else job, problems, places, tuple(text.splitlines()))
+
+
+def _is_ours(value: Any) -> bool:
+    """Whether the document is a StreamJob, or means to be one."""
+    if not isinstance(value, Mapping):
+        return False
+    kind, version = value.get("kind"), value.get("apiVersion")
+    if kind is None and version is None:
+        return "spec" in value or "metadata" in value
+    group = version.partition("/")[0] if isinstance(version, str) else None
+    return group == _GROUP or str(kind).lower() == KIND.lower()
+
+
+def _check(document: Document, file: str) -> tuple[StreamJob | None, list[Problem]]:
+    job, broken = None, []
+    try:
+        job = StreamJob.model_validate(document.value, by_alias=True, by_name=False, context=FIELDS_ONLY)
+    except ValidationError as error:
+        broken = [explain(details) for details in error.errors(include_url=False)]
+    broken += rules.job(document.value)
+    return job, [_problem(file, document, each) for each in broken]
+
+
+def _problem(file: str, document: Document, broken: Broken) -> Problem:
+    path: Path = broken.path
+    while path not in document.places and path:
+        path = path[:-1]
+    place = document.places[path]
+    # A field that is missing is missing from something: that one's key is shown.
+    at_key = broken.path != path or broken.message == "unknown field"
+    line, column = (place.key_line, place.key_column) if at_key else (place.line, place.column)
+    return Problem(file, line, column, dotted(broken.path), broken.message, broken.hint)
+
+
+def _nearest(places: Mapping[str, Place], path: str) -> Place:
+    while path not in places and path:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return places.get(path, Place(1, 1, 1, 1))
+
+
+def _from_fault(file: str, fault: Fault) -> Problem:
+    return Problem(file, fault.line, fault.column, dotted(fault.path), fault.message, fault.hint)
+
+
+def _failed(file: str, message: str, hint: str, line: int = 0, column: int = 0) -> LoadedManifest:
+    return LoadedManifest(file, None, [Problem(file, line, column, "", message, hint)])
