@@ -1,0 +1,99 @@
+"""JSON lines: a line is an object, a field a column."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pajson
+
+from streamjob_runtime.formats import json_text, json_values, lines
+
+_BLOCK = 4 << 20  # bytes that one thread parses at once
+_SLOW = 64 << 10  # bytes that are read record by record once Arrow has refused them
+_ENCODE_ROWS = 1 << 16
+_NUMBER_FOR_TEXT = re.compile(r"Column\(/([^/]*)\) changed from string to number")
+
+
+class JsonDecoder:
+    """Objects, one a line, in UTF-8; blank lines are skipped.
+
+    A field that is missing or null is NULL, a field that is not declared is ignored. Where text is declared, any
+    other value is taken as its JSON text: `12.50` as "12.50", an object as "{...}". Where an integer is declared, 1.0
+    and 1e3 are integers; where a decimal is declared, numbers are rounded to its scale, and strings of digits are
+    taken too. Of a name that stands twice in an object the last counts. All else is a `BadRecord`.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+
+    def decode(self, data: bytes) -> pa.Table:
+        """One row a line that is not blank. Raises `BadRecord`, whose number counts blank lines too."""
+        data = data.removeprefix(lines.BOM)
+        lines.check_utf8(data)
+        if not data or data.isspace():
+            return self._schema.empty_table()
+        return pa.concat_tables(self._tables(data, 0))
+
+    def _tables(self, data: bytes, first: int) -> Iterator[pa.Table]:
+        """Decode lines, of which the first has the number `first`: by Arrow where it can, else in halves."""
+        table = self._read(data)
+        # Arrow also takes several objects in a line, and one over several lines, but not at the end of a block.
+        if table is not None and table.num_rows in (lines.count(data), lines.count_not_blank(data)):
+            yield table
+            return
+        cut = lines.split_middle(data) if len(data) > _SLOW else len(data)
+        if cut == len(data):
+            yield json_values.decode_lines(data, first, self._schema)
+        else:
+            yield from self._tables(data[:cut], first)
+            yield from self._tables(data[cut:], first + data.count(b"\n", 0, cut))
+
+    def _read(self, data: bytes) -> pa.Table | None:
+        """What Arrow makes of the lines; None if it refuses them."""
+        schema = self._schema
+        options = pajson.ReadOptions(block_size=_BLOCK)
+        while True:
+            parse = pajson.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+            try:
+                return pajson.read_json(lines.reader(data), options, parse).cast(self._schema)
+            except pa.ArrowInvalid as e:
+                # Integers where text is declared (ids) are common, and record by record would be slow.
+                column = _NUMBER_FOR_TEXT.search(str(e))
+                index = schema.get_field_index(column[1]) if column else -1
+                if index < 0 or not pa.types.is_string(schema.field(index).type):
+                    return None
+                schema = schema.set(index, pa.field(schema.names[index], pa.int64()))
+
+
+class JsonEncoder:
+    """An object a line, with every column; NULL and NaN are null, times stand in ISO form."""
+
+    suffix = ".json"
+
+    def encode(self, rows: pa.Table) -> bytes:
+        """The bytes of one file; the same rows give the same bytes."""
+        return b"".join(_encode(batch) for batch in rows.to_batches(max_chunksize=_ENCODE_ROWS))
+
+
+def _encode(batch: pa.RecordBatch) -> bytes:
+    if not batch.schema.names:
+        return b"{}\n" * batch.num_rows
+    parts: list[Any] = []
+    for i, name in enumerate(batch.schema.names):
+        parts += [
+            ("," if i else "{") + json.dumps(name, ensure_ascii=False) + ":",
+            json_text.column_text(batch.column(i)),
+        ]
+    text = pc.binary_join_element_wise(*parts, "}\n", "")
+    return _content(text)
+
+
+def _content(text: pa.StringArray) -> bytes:
+    """The strings, one behind the other: as they lie in memory."""
+    _, offsets, content = text.buffers()
+    assert content is not None
+    ends: pa.Array[Any] = pa.Array.from_buffers(pa.int32(), len(text) + 1, [None, offsets], offset=text.offset)
+    return content[ends[0].as_py() : ends[len(text)].as_py()].to_pybytes()

@@ -1,0 +1,154 @@
+"""JSON record by record: slow, exact, and able to say what is wrong with which record."""
+
+import json
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from typing import Any
+
+import pyarrow as pa
+
+from streamjob_runtime.formats.base import BadRecord
+from streamjob_runtime.formats.lines import excerpt
+
+_Convert = Callable[[Any], Any]  # of a value that is not null; raises ValueError
+
+
+def decode_lines(data: bytes, first: int, schema: pa.Schema) -> pa.Table:
+    """One row a line that is not blank; the first line has the number `first`. Raises `BadRecord`."""
+    converters = [(f.name, _converter(f.type)) for f in schema]
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(data.split(b"\n"), first):
+        if line and not line.isspace():
+            try:
+                rows.append(_row(line, converters))
+            except ValueError as e:
+                raise BadRecord(str(e), number, excerpt(line)) from None
+    return pa.Table.from_pylist(rows, schema)
+
+
+class _Real(float):
+    """A number with a point or an exponent, that remembers how it was written."""
+
+    text: str
+
+    def __new__(cls, text: str) -> "_Real":
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+def _row(line: bytes, converters: list[tuple[str, _Convert]]) -> dict[str, Any]:
+    try:
+        record = json.loads(line, parse_float=_Real)
+    except json.JSONDecodeError as e:
+        raise ValueError(f"it is not JSON: {e.msg} at column {e.colno}") from None
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+    if not isinstance(record, dict):
+        raise ValueError(f"{_kind(record)} stands where an object is expected, with a field a column")
+    row = {}
+    for name, convert in converters:
+        value = record.get(name)
+        if value is not None:
+            try:
+                value = convert(value)
+            except ValueError as e:
+                raise ValueError(f'field "{name}": {e}') from None
+        row[name] = value
+    return row
+
+
+def _converter(declared: pa.DataType) -> _Convert:
+    if pa.types.is_boolean(declared):
+        return _to_bool
+    if pa.types.is_integer(declared):
+        return _to_integer
+    if pa.types.is_floating(declared):
+        return _to_double
+    if pa.types.is_decimal(declared):
+        return lambda value: _to_decimal(value, declared.precision, declared.scale)
+    if pa.types.is_list(declared):
+        item = _converter(declared.value_type)
+        return lambda value: _to_list(value, item)
+    if pa.types.is_struct(declared):
+        fields = [(f.name, _converter(f.type)) for f in declared]
+        return lambda value: _to_struct(value, fields)
+    return _to_text
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{_kind(value)} stands where true or false is declared")
+
+
+def _to_integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise ValueError(f"{_kind(value)} stands where an integer is declared")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("the number does not fit in 64 bits; declare it DOUBLE, DECIMAL or VARCHAR")
+    return int(Decimal(value.text)) if isinstance(value, _Real) else int(value)
+
+
+def _to_double(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{_kind(value)} stands where a number is declared")
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _to_decimal(value: Any, precision: int, scale: int) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"{_kind(value)} stands where a decimal is declared")
+    with localcontext(prec=76):
+        try:
+            number = Decimal(value.text if isinstance(value, _Real) else str(value))
+            rounded = number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
+        except InvalidOperation:
+            raise ValueError(f"it is no number of at most {precision} digits, {scale} behind the point") from None
+        if not rounded.is_finite() or abs(rounded) >= Decimal(10) ** (precision - scale):
+            raise ValueError(f"the number has more than {precision - scale} digits before the point")
+        return rounded
+
+
+def _to_list(value: Any, convert: _Convert) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{_kind(value)} stands where a list is declared")
+    return [None if item is None else convert(item) for item in value]
+
+
+def _to_struct(value: Any, fields: list[tuple[str, _Convert]]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{_kind(value)} stands where an object is declared")
+    return {name: None if value.get(name) is None else convert(value[name]) for name, convert in fields}
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, _Real):
+        text = value.text
+    else:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds half of a surrogate pair (\\ud800 to \\udfff)") from None
+    return text
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+    return "an object"

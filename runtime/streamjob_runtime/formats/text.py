@@ -1,0 +1,53 @@
+"""Text: every line is a row of one column, `value`."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from streamjob_runtime.formats import lines
+
+SCHEMA = pa.schema([pa.field("value", pa.string())])
+PIECE = 1 << 30  # bytes decoded at once: an Arrow string column holds 2 GiB
+
+# Arrow's CSV reader, told of a delimiter that the text does not hold and of no quotes, is the quickest splitter of
+# lines at hand: 1.3 GB/s a core, twice what split_pattern or numpy do.
+_DELIMITER = b"\x1f"
+_BLOCK = 4 << 20
+_PARSE = pacsv.ParseOptions(delimiter=_DELIMITER.decode(), quote_char=False, ignore_empty_lines=False)
+_READ = pacsv.ReadOptions(column_names=["value"], block_size=_BLOCK)
+_CONVERT = pacsv.ConvertOptions(column_types={"value": pa.string()})
+
+
+class TextDecoder:
+    """Lines that end in LF or CRLF, in UTF-8; a byte order mark at the start is passed over. An empty line is a row."""
+
+    def decode(self, data: bytes) -> pa.Table:
+        """One row a line; what follows the last newline is a row if it is not empty. Raises `BadRecord`."""
+        data = data.removeprefix(lines.BOM)
+        if not data:
+            return SCHEMA.empty_table()
+        if _DELIMITER not in data:
+            if b"\r" in data:
+                data = data.replace(b"\r\n", b"\n")
+            if b"\r" not in data:
+                try:
+                    return pacsv.read_csv(lines.reader(data), _READ, _PARSE, _CONVERT)
+                except pa.ArrowInvalid:
+                    pass  # a line longer than a block, or not UTF-8: the slower way says which
+        lines.check_utf8(data)
+        return pa.Table.from_batches([_split(piece) for piece in _pieces(data)], SCHEMA)
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """Cut behind newlines, each piece at most `PIECE` long unless a single line is longer."""
+    if len(data) <= PIECE:
+        return [data]
+    cut = lines.split_middle(data)
+    return [data] if cut == len(data) else [*_pieces(data[:cut]), *_pieces(data[cut:])]
+
+
+def _split(data: bytes) -> pa.RecordBatch:
+    values = lines.split(data).cast(pa.string())
+    if b"\r" in data:
+        values = pc.replace_substring_regex(values, r"\r$", "")
+    return pa.record_batch([values], schema=SCHEMA)
