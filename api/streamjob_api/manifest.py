@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from streamjob_api import rules
 from streamjob_api.messages import explain
 from streamjob_api.models import API_VERSION, FIELDS_ONLY, KIND, StreamJob
-from streamjob_api.rules import Broken
+from streamjob_api.trees import Broken
 from streamjob_api.words import Path, dotted, sentence
 from streamjob_api.yaml_tree import Document, Fault, Place, read_documents
 

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from streamjob_api.fields import Model, fields_of, find_field, find_model, inner_model, range_of, written
-from streamjob_api.rules import Broken
 from streamjob_api.texts import MEANINGS
+from streamjob_api.trees import Broken
 from streamjob_api.words import Path, kind_of, shown, suggest
 
 _KEY = "[key]"  # what pydantic puts at the end of the path when an object's key is wrong

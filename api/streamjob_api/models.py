@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from streamjob_api import rules
 from streamjob_api.durations import Duration
+from streamjob_api.rules_across import DEFAULT_BATCH_INTERVAL, MIN_BATCHES_PER_CHECKPOINT, across
 from streamjob_api.texts import (
     ColumnName,
     DnsLabel,
@@ -27,6 +28,7 @@ from streamjob_api.texts import (
     Sql,
     SqlType,
 )
+from streamjob_api.trees import SINK_KINDS, SOURCE_KINDS, Rules
 
 API_VERSION = "streamjob.dev/v1alpha1"
 KIND = "StreamJob"
@@ -53,7 +55,7 @@ class _Model(BaseModel):
 class _Ruled(_Model):
     """A model with rules over more than one of its fields."""
 
-    _rules: ClassVar[rules.Rules]
+    _rules: ClassVar[Rules]
 
     @model_validator(mode="after")
     def _keep_rules(self, info: ValidationInfo) -> Self:
@@ -125,7 +127,7 @@ class Watermark(_Model):
 class Source(_Ruled):
     """Where rows come from: a stream. Exactly one of `tcp`, `files`, `rate` and `queue` says of what kind it is."""
 
-    _rules: ClassVar[rules.Rules] = staticmethod(rules.source)
+    _rules: ClassVar[Rules] = staticmethod(rules.source)
 
     name: Identifier = Field(description="The stream's name in SQL.")
     tcp: TcpSource | None = Field(None, description="Lines from a TCP server.")
@@ -150,7 +152,7 @@ class Source(_Ruled):
     @property
     def kind(self) -> str:
         """`tcp`, `files`, `rate` or `queue`."""
-        return _only(self, rules.SOURCE_KINDS)
+        return _only(self, SOURCE_KINDS)
 
     @property
     def config(self) -> Any:
@@ -177,7 +179,7 @@ class TableFiles(_Model):
 class StaticTable(_Ruled):
     """A dataset that streams can be joined with. It is read at the start, and again by `refresh`."""
 
-    _rules: ClassVar[rules.Rules] = staticmethod(rules.table)
+    _rules: ClassVar[Rules] = staticmethod(rules.table)
 
     name: Identifier = Field(description="The table's name in SQL.")
     files: TableFiles = Field(description="Where its rows are.")
@@ -227,7 +229,7 @@ class QueueSink(_Model):
 class Sink(_Ruled):
     """Where a result goes. Exactly one of `console`, `files` and `queue` says of what kind it is."""
 
-    _rules: ClassVar[rules.Rules] = staticmethod(rules.sink)
+    _rules: ClassVar[Rules] = staticmethod(rules.sink)
 
     from_: Identifier = Field(alias="from", description="The pipeline step, or the source, whose rows are written.")
     mode: Literal["append", "update", "complete"] = Field(
@@ -242,7 +244,7 @@ class Sink(_Ruled):
     @property
     def kind(self) -> str:
         """`console`, `files` or `queue`."""
-        return _only(self, rules.SINK_KINDS)
+        return _only(self, SINK_KINDS)
 
     @property
     def config(self) -> Any:
@@ -285,11 +287,11 @@ class S3Connection(_Model):
 class StreamJobSpec(_Ruled):
     """What the job does."""
 
-    _rules: ClassVar[rules.Rules] = staticmethod(rules.across)
+    _rules: ClassVar[Rules] = staticmethod(across)
 
     engine: Literal["embedded"] = Field("embedded", description="What runs the job: one process with DuckDB.")
     batch_interval: Duration = Field(
-        rules.DEFAULT_BATCH_INTERVAL,
+        DEFAULT_BATCH_INTERVAL,
         ge=timedelta(milliseconds=10),
         le=timedelta(days=1),
         description="How often a batch is run.",
@@ -309,7 +311,7 @@ class StreamJobSpec(_Ruled):
     @property
     def checkpoint_interval(self) -> timedelta:
         """How often a state snapshot is taken."""
-        return self.checkpoint.interval or rules.MIN_BATCHES_PER_CHECKPOINT * self.batch_interval
+        return self.checkpoint.interval or MIN_BATCHES_PER_CHECKPOINT * self.batch_interval
 
     @property
     def batches_per_checkpoint(self) -> int:

@@ -1,24 +1,16 @@
-"""The rules that need more than one field.
+"""The rules of one source, table or sink that need more than one of its fields.
 
-They look at plain trees (what YAML gives, with the manifest's own field names), so that a wrong field elsewhere hides
-none of them: what has the wrong type is passed over here, because the models report it.
+They look at plain trees, so that a wrong field elsewhere hides none of them.
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from streamjob_api.durations import format_duration, parse_duration
-from streamjob_api.words import Path, dotted, sentence, shown, suggest
+from streamjob_api import rules_across, trees
+from streamjob_api.trees import SINK_KINDS, SOURCE_KINDS, Broken, Tree
+from streamjob_api.words import Path, shown, suggest
 
-SOURCE_KINDS = ("tcp", "files", "rate", "queue")
-SINK_KINDS = ("console", "files", "queue")
-ENDING_KINDS = ("files", "queue")
-DEFAULT_BATCH_INTERVAL = timedelta(seconds=2)
-MIN_BATCHES_PER_CHECKPOINT = 5
-MAX_BATCHES_PER_CHECKPOINT = 10
 BATCH_TIME = "batch_time"
 
 _SOURCE_FORMATS = {"tcp": ("text", "json", "csv", "raw"), "files": ("text", "json", "csv", "parquet", "raw")}
@@ -28,43 +20,21 @@ _FIXED_COLUMNS = {
     "raw": {"value": "BLOB"},
 }
 
-Tree = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A rule that does not hold: where, what is wrong, what would be right."""
-
-    path: Path
-    message: str
-    hint: str
-
-    def below(self, *prefix: str | int) -> "Broken":
-        """The same, seen from further up."""
-        return Broken((*prefix, *self.path), self.message, self.hint)
-
-    def __str__(self) -> str:
-        where = f"{dotted(self.path)}: " if self.path else ""
-        return where + sentence(self.message, self.hint)
-
-
-Rules = Callable[[Tree], Iterable[Broken]]
-
 
 def job(tree: Any) -> Iterator[Broken]:
     """Every rule that a whole manifest breaks."""
-    spec = _mapping(_mapping(tree).get("spec"))
+    spec = trees.mapping(trees.mapping(tree).get("spec"))
     for field, rules in (("sources", source), ("tables", table), ("sinks", sink)):
-        for i, item in enumerate(_items(spec.get(field))):
+        for i, item in enumerate(trees.items(spec.get(field))):
             if isinstance(item, Mapping):
                 yield from (broken.below("spec", field, i) for broken in rules(item))
-    yield from (broken.below("spec") for broken in across(spec))
+    yield from (broken.below("spec") for broken in rules_across.across(spec))
 
 
 def source(tree: Tree) -> Iterator[Broken]:
     """The rules of one source."""
     yield from _exactly_one(tree, SOURCE_KINDS, "source")
-    kind = _kind(tree, SOURCE_KINDS)
+    kind = trees.kind(tree, SOURCE_KINDS)
     if kind is not None:
         yield from _source_format(tree, kind)
     yield from _source_schema(tree, kind)
@@ -84,8 +54,8 @@ def table(tree: Tree) -> Iterator[Broken]:
 def sink(tree: Tree) -> Iterator[Broken]:
     """The rules of one sink."""
     yield from _exactly_one(tree, SINK_KINDS, "sink")
-    kind = _kind(tree, SINK_KINDS)
-    files = _mapping(tree.get("files"))
+    kind = trees.kind(tree, SINK_KINDS)
+    files = trees.mapping(tree.get("files"))
     if kind == "files":
         if tree.get("format") is None:
             yield Broken(("format",), "a files sink needs a format", "take one of json, csv, parquet")
@@ -97,7 +67,7 @@ def sink(tree: Tree) -> Iterator[Broken]:
             )
     elif kind is not None and tree.get("format") is not None:
         yield Broken(("format",), f"a {kind} sink has no format", "leave it out")
-    columns = [c for c in _items(files.get("partitionBy")) if isinstance(c, str)]
+    columns = [c for c in trees.items(files.get("partitionBy")) if isinstance(c, str)]
     for i, column in enumerate(columns):
         if column.lower() in (c.lower() for c in columns[:i]):
             yield Broken(("files", "partitionBy", i), f'"{shown(column)}" stands twice', "name each column once")
@@ -105,15 +75,6 @@ def sink(tree: Tree) -> Iterator[Broken]:
         yield Broken(
             ("files", "partitionBy"), "complete mode writes one file", "leave partitionBy out, or take mode append"
         )
-
-
-def across(spec: Tree) -> Iterator[Broken]:
-    """The rules between the parts of a spec."""
-    yield from _unique_names(spec)
-    yield from _sink_origins(spec)
-    yield from _sink_paths(spec)
-    yield from _ends(spec)
-    yield from _checkpoint_interval(spec)
 
 
 def _source_format(tree: Tree, kind: str) -> Iterator[Broken]:
@@ -141,7 +102,7 @@ def _source_schema(tree: Tree, kind: str | None) -> Iterator[Broken]:
 
 def _columns(tree: Tree) -> Iterator[Broken]:
     seen: dict[str, str] = {}
-    for column in _mapping(tree.get("schema")):
+    for column in trees.mapping(tree.get("schema")):
         if not isinstance(column, str):
             continue
         if column.lower() == BATCH_TIME:
@@ -158,7 +119,7 @@ def _columns(tree: Tree) -> Iterator[Broken]:
 
 
 def _watermark(tree: Tree, kind: str | None) -> Iterator[Broken]:
-    column = _mapping(tree.get("watermark")).get("column")
+    column = trees.mapping(tree.get("watermark")).get("column")
     columns = _source_columns(tree, kind)
     if not isinstance(column, str) or columns is None:
         return
@@ -171,104 +132,19 @@ def _watermark(tree: Tree, kind: str | None) -> Iterator[Broken]:
 
 
 def _source_columns(tree: Tree, kind: str | None) -> Tree | None:
-    fixed = _FIXED_COLUMNS.get("rate" if kind == "rate" else _text(tree.get("format")))
-    schema = {k: v for k, v in _mapping(tree.get("schema")).items() if isinstance(k, str)}
+    fixed = _FIXED_COLUMNS.get("rate" if kind == "rate" else trees.text(tree.get("format")))
+    schema = {k: v for k, v in trees.mapping(tree.get("schema")).items() if isinstance(k, str)}
     return fixed or schema or None
 
 
 def _header(tree: Tree) -> Iterator[Broken]:
-    if _mapping(tree.get("files")).get("header") is not None and tree.get("format") in (
+    if trees.mapping(tree.get("files")).get("header") is not None and tree.get("format") in (
         "text",
         "json",
         "parquet",
         "raw",
     ):
         yield Broken(("files", "header"), f"{tree['format']} files have no header", "leave it out: it is for csv")
-
-
-def _unique_names(spec: Tree) -> Iterator[Broken]:
-    seen: dict[str, str] = {}
-    for field in ("sources", "tables", "pipeline"):
-        for i, item in enumerate(_items(spec.get(field))):
-            name, path = _mapping(item).get("name"), (field, i, "name")
-            if not isinstance(name, str):
-                continue
-            if name in seen:
-                yield Broken(
-                    path,
-                    f'"{shown(name)}" is the name of {seen[name]} already',
-                    "give each source, table and step its own",
-                )
-            else:
-                seen[name] = dotted(("spec", field, i))
-
-
-def _sink_origins(spec: Tree) -> Iterator[Broken]:
-    names = {f: [n for n in _names(spec.get(f)) if n] for f in ("sources", "tables", "pipeline")}
-    known = names["pipeline"] + names["sources"]
-    for i, item in enumerate(_items(spec.get("sinks"))):
-        origin = _mapping(item).get("from")
-        if not isinstance(origin, str) or origin in known:
-            continue
-        if origin in names["tables"]:
-            yield Broken(
-                ("sinks", i, "from"), f'"{shown(origin)}" is a static table', "name a pipeline step or a source instead"
-            )
-        elif known:
-            yield Broken(
-                ("sinks", i, "from"),
-                f'there is no pipeline step or source "{shown(origin)}"',
-                suggest(origin, known, "there are"),
-            )
-
-
-def _sink_paths(spec: Tree) -> Iterator[Broken]:
-    seen: dict[str, int] = {}
-    for i, item in enumerate(_items(spec.get("sinks"))):
-        path = _mapping(_mapping(item).get("files")).get("path")
-        if isinstance(path, str):
-            first = seen.setdefault(path.rstrip("/"), i)
-            if first != i:
-                yield Broken(
-                    ("sinks", i, "files", "path"),
-                    f"spec.sinks[{first}] writes there already",
-                    "give each sink a folder of its own",
-                )
-
-
-def _ends(spec: Tree) -> Iterator[Broken]:
-    if spec.get("trigger") != "availableNow":
-        return
-    for i, item in enumerate(_items(spec.get("sources"))):
-        kind = _kind(_mapping(item), SOURCE_KINDS)
-        if kind is not None and kind not in ENDING_KINDS:
-            yield Broken(
-                ("sources", i, kind),
-                f"a {kind} source never ends, so the trigger availableNow cannot be kept",
-                "take the trigger processingTime, or a files source",
-            )
-
-
-def _checkpoint_interval(spec: Tree) -> Iterator[Broken]:
-    given = _mapping(spec.get("checkpoint")).get("interval")
-    interval = _duration(given)
-    batch = _duration(spec["batchInterval"]) if spec.get("batchInterval") is not None else DEFAULT_BATCH_INTERVAL
-    if interval is None or not batch:
-        return
-    count, rest = divmod(interval, batch)
-    low, high = MIN_BATCHES_PER_CHECKPOINT, MAX_BATCHES_PER_CHECKPOINT
-    if rest or not low <= count <= high:
-        about = f"{interval / batch:.3g} times"
-        yield Broken(
-            ("checkpoint", "interval"),
-            f"{format_duration(interval)} is {about} the batchInterval of {format_duration(batch)}; it must be a whole "
-            f"multiple, {low} to {high} times",
-            f"take {format_duration(_nearest(count, low, high) * batch)}, or leave it out",
-        )
-
-
-def _nearest(count: int, low: int, high: int) -> int:
-    return min(max(count, low), high)
 
 
 def _exactly_one(tree: Tree, kinds: Sequence[str], what: str) -> Iterator[Broken]:
@@ -283,31 +159,3 @@ def _exactly_one(tree: Tree, kinds: Sequence[str], what: str) -> Iterator[Broken
     elif not present and not any(difflib.get_close_matches(str(key), kinds) for key in tree):
         # A misspelt kind is reported as an unknown field already.
         yield Broken((), f"a {what} needs a kind", f"give one of {', '.join(kinds)}")
-
-
-def _kind(tree: Tree, kinds: Sequence[str]) -> str | None:
-    present = [kind for kind in kinds if tree.get(kind) is not None]
-    return present[0] if len(present) == 1 else None
-
-
-def _names(value: Any) -> list[str]:
-    return [_text(_mapping(item).get("name")) for item in _items(value)]
-
-
-def _mapping(value: Any) -> Tree:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _items(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _duration(value: Any) -> timedelta | None:
-    try:
-        return parse_duration(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

@@ -18,6 +18,7 @@ MAX_VALUES = 100_000  # in a document, every use of an alias counted
 _PREFIX = "tag:yaml.org,2002:"
 _TEXTS = {_PREFIX + name for name in ("str", "timestamp", "value", "merge")}
 _SCALARS = {_PREFIX + name for name in ("null", "bool", "int", "float")}
+_READ_AS = {_PREFIX + "bool": "true or false", _PREFIX + "null": "nothing", _PREFIX + "float": "a number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +139,9 @@ class _Walk:
             if key.tag == _PREFIX + "merge":
                 self._fault(mark, below, "merge keys are not supported", "write the fields out")
                 continue
-            if key.tag not in (_PREFIX + "str", _PREFIX + "int"):
-                self._fault(mark, below, f"{shown(name)} is not a name in YAML", f'write it in quotes: "{shown(name)}"')
+            if key.tag in _READ_AS:
+                quoted = f'write it in quotes: "{shown(name)}"'
+                self._fault(mark, below, f"YAML reads {shown(name) or 'this'} as {_READ_AS[key.tag]}", quoted)
             if name in seen:
                 self._fault(mark, below, f"stands twice, first in line {seen[name].line + 1}", "keep one of them")
                 continue
