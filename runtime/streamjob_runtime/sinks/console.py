@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DEFAULT_ROWS = 20
 MAX_CELL = 40  # columns of a terminal
 
-# Shows one batch of one sink: the batch, a title to stand above the rows, and the rows that are to be shown.
+# Shows one batch of one sink: the batch, the sink's name, and those of the batch's rows that are to be shown.
 Printer = Callable[[SinkBatch, str, pa.Table], None]
 
 
@@ -45,7 +45,7 @@ class ConsoleSink:
     def write(self, batch: SinkBatch) -> None:
         """See `Sink`. A batch without rows shows nothing, but an empty `complete` result is news and is shown."""
         if batch.rows.num_rows or batch.mode == "complete":
-            self._print(batch, title(batch, self._name, self._limit), batch.rows.slice(0, self._limit))
+            self._print(batch, self._name, batch.rows.slice(0, self._limit))
 
     def close(self) -> None:
         """See `Sink`."""
@@ -57,17 +57,17 @@ class TextPrinter:
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def __call__(self, batch: SinkBatch, title: str, rows: pa.Table) -> None:
-        """Write the title, the rows and an empty line."""
-        self._out.write("\n".join([title, *text_table(rows), "", ""]))
+    def __call__(self, batch: SinkBatch, name: str, rows: pa.Table) -> None:
+        """Write a title, the rows and an empty line."""
+        heading = title(name, batch.batch_id, batch.batch_time_ms, rows.num_rows, batch.rows.num_rows)
+        self._out.write("\n".join([heading, *text_table(rows), "", ""]))
         self._out.flush()
 
 
-def title(batch: SinkBatch, name: str, limit: int) -> str:
+def title(name: str, batch_id: int, batch_time_ms: int, shown: int, total: int) -> str:
     """What stands above a batch's rows: sink, batch id, batch time and how many rows of how many are shown."""
-    total = batch.rows.num_rows
-    shown = f"{min(limit, total)} of {total} rows" if total > limit else f"{total} row{'' if total == 1 else 's'}"
-    return f"{name} · batch {batch.batch_id} · {iso_utc(batch.batch_time_ms)} · {shown}"
+    count = f"{shown} of {total} rows" if shown < total else f"{total} row{'' if total == 1 else 's'}"
+    return f"{name} · batch {batch_id} · {iso_utc(batch_time_ms)} · {count}"
 
 
 def text_table(rows: pa.Table) -> list[str]:

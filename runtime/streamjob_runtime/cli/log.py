@@ -1,0 +1,111 @@
+"""The log of a job without a terminal: one structured line a batch, one an event."""
+
+import json
+import threading
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+from streamjob_runtime.cli.units import span
+from streamjob_runtime.clock import Clock
+from streamjob_runtime.engine.progress import BatchProgress
+
+Style = Literal["text", "json"]
+Level = Literal["info", "warning", "error"]
+
+# Short names, so that the columns of the text form stand below each other.
+_LEVELS = {"info": "INFO ", "warning": "WARN ", "error": "ERROR"}
+
+
+class Logger:
+    """Writes lines to `out`. Thread-safe; a line is written whole."""
+
+    def __init__(self, out: TextIO, style: Style, clock: Clock) -> None:
+        self._out = out
+        self._style = style
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def log_event(self, level: Level, message: str, **fields: Any) -> None:
+        """One line: what happened, with details as `key=value`. A detail that is None is left out."""
+        self._line(format_event(self._clock.now_ms(), level, message, fields, self._style))
+
+    def log_batch(self, batch: BatchProgress) -> None:
+        """One line: what a batch did. Fit for `Progress.listen`."""
+        self._line(format_batch(batch, self._style))
+
+    def _line(self, line: str) -> None:
+        with self._lock:
+            self._out.write(line + "\n")
+            self._out.flush()
+
+
+def format_event(time_ms: int, level: Level, message: str, fields: dict[str, Any], style: Style) -> str:
+    """The line of an event, without its end."""
+    given = {k: v for k, v in fields.items() if v is not None}
+    if style == "json":
+        return _json({"time": _time(time_ms), "level": level, "message": message, **given})
+    return " ".join([_time(time_ms), _LEVELS[level], _plain(message), *(f"{k}={_value(v)}" for k, v in given.items())])
+
+
+def format_batch(batch: BatchProgress, style: Style) -> str:
+    """The line of a batch, without its end. Its time is the batch's time.
+
+    A batch that took longer than the interval is a warning: the job does not keep up.
+    """
+    level: Level = "warning" if batch.batch_duration_ms > batch.interval_ms > 0 else "info"
+    rows_out = sum(s.num_output_rows for s in batch.sinks)
+    late = sum(o.num_rows_dropped_by_watermark for o in batch.operators)
+    state = sum(o.num_rows_total for o in batch.operators)
+    lag = sum(s.lag for s in batch.sources)
+    watermark = None if batch.watermark_ms is None else _time(batch.watermark_ms)
+    if style == "json":
+        return _json(
+            {
+                "time": _time(batch.timestamp_ms),
+                "level": level,
+                "message": "batch",
+                "batch": batch.batch_id,
+                "replayed": batch.replayed,
+                "rows": batch.num_input_rows,
+                "rowsOut": rows_out,
+                "durationMs": round(batch.batch_duration_ms, 3),
+                "lag": lag,
+                "lateRows": late,
+                "stateRows": state,
+                "watermark": watermark,
+                "stepsMs": {step: round(ms, 3) for step, ms in batch.duration_ms.items()},
+            }
+        )
+    words = [
+        f"batch={batch.batch_id:<6}",
+        f"rows={batch.num_input_rows:<8}",
+        f"out={rows_out:<7}",
+        f"duration={span(batch.batch_duration_ms, space=''):<7}",
+        f"lag={lag:<6}",
+        f"state={state:<7}" if batch.operators else "",
+        f"late={late}" if late else "",
+        f"watermark={watermark}" if watermark else "",
+        "replayed" if batch.replayed else "",
+    ]
+    return " ".join([_time(batch.timestamp_ms), _LEVELS[level], *filter(None, words)]).rstrip()
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _value(value: Any) -> str:
+    """A detail in the text form: in quotes when it would not read as one word."""
+    text = str(value)
+    if text and text.isprintable() and not any(c in text for c in ' "='):
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _plain(text: str) -> str:
+    """The text in one line, without a terminal's control characters: errors of outside systems stand in messages."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _json(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, ensure_ascii=False, default=str)

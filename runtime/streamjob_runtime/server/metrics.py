@@ -1,0 +1,126 @@
+"""`/metrics`: the board in Prometheus' text form, in base units."""
+
+import threading
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.registry import Collector
+
+from streamjob_runtime.engine.progress import BatchProgress, Progress, Status
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PHASES = ("Starting", "Recovering", "Running", "Waiting", "Stopping", "Stopped", "Failed")
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
+
+_COUNTERS = (
+    ("batches", "streamjob_batches", "Batches finished since the runtime started."),
+    ("input_rows", "streamjob_input_rows", "Rows read from all sources since the runtime started."),
+    ("output_rows", "streamjob_output_rows", "Rows given to all sinks since the runtime started."),
+    ("late_rows", "streamjob_late_rows", "Rows dropped because they came behind the watermark."),
+    ("busy_seconds", "streamjob_busy_seconds", "Seconds spent in batches since the runtime started."),
+)
+
+
+class Metrics:
+    """Metrics of one runtime, in a registry of their own. Made before the first batch, so that it counts them all."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Board(progress))
+
+    def text(self) -> bytes:
+        """The exposition, as `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+
+class _Board(Collector):
+    """Reads the board when it is scraped; only the histogram is kept here, since the board forgets old batches."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._counts = [0] * (len(BUCKETS) + 1)
+        self._seconds = 0.0
+        self._lock = threading.Lock()
+        progress.listen(self._observe)
+
+    def _observe(self, batch: BatchProgress) -> None:
+        seconds = batch.batch_duration_ms / 1000
+        with self._lock:
+            self._counts[bisect_left(BUCKETS, seconds)] += 1
+            self._seconds += seconds
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily | InfoMetricFamily]:
+        """Every metric, for the registry."""
+        for key, name, text in _COUNTERS:
+            yield CounterMetricFamily(name, text, value=self._progress.totals.get(key, 0))
+        yield self._durations()
+        yield from _of_status(self._progress.status)
+        batches = self._progress.recent()
+        if batches:
+            yield from _of_batch(batches[-1], self._progress.status)
+
+    def _durations(self) -> HistogramMetricFamily:
+        with self._lock:
+            counts, seconds = list(self._counts), self._seconds
+        below, buckets = 0, []
+        for bound, count in zip([*map(str, BUCKETS), "+Inf"], counts, strict=True):
+            below += count
+            buckets.append((bound, below))
+        return HistogramMetricFamily(
+            "streamjob_batch_duration_seconds", "How long a batch took.", buckets=buckets, sum_value=seconds
+        )
+
+
+def _of_status(status: Status) -> Iterator[GaugeMetricFamily | InfoMetricFamily]:
+    yield InfoMetricFamily("streamjob_job", "Which job this is.", value={"name": status.job_name, "id": status.job_id})
+    yield GaugeMetricFamily("streamjob_up", "1 while batches go through.", value=_flag(status.phase == "Running"))
+    phase = GaugeMetricFamily("streamjob_phase", "1 for the phase that the runtime is in.", labels=["phase"])
+    for name in PHASES:
+        phase.add_metric([name], _flag(name == status.phase))
+    yield phase
+    yield GaugeMetricFamily(
+        "streamjob_trouble", "1 while a system outside fails and the job waits for it.", value=_flag(status.trouble)
+    )
+    yield GaugeMetricFamily("streamjob_epoch", "Which start of the job's runtime this is.", value=status.epoch)
+    yield GaugeMetricFamily(
+        "streamjob_start_time_seconds", "When the runtime started, Unix time.", value=status.started_ms / 1000
+    )
+    yield GaugeMetricFamily("streamjob_batch_interval_seconds", "The batch interval.", value=status.interval_ms / 1000)
+    checkpoint = status.checkpoint
+    if checkpoint is not None:
+        for suffix, text, value in (
+            ("batch_id", "The batch of the newest checkpoint.", checkpoint.batch_id),
+            ("timestamp_seconds", "When the newest checkpoint was made, Unix time.", checkpoint.time_ms / 1000),
+            ("size_bytes", "The size of the newest checkpoint's state.", checkpoint.size_bytes),
+        ):
+            yield GaugeMetricFamily(f"streamjob_last_checkpoint_{suffix}", text, value=value)
+
+
+def _of_batch(batch: BatchProgress, status: Status) -> Iterator[GaugeMetricFamily]:
+    yield GaugeMetricFamily("streamjob_last_batch_id", "The newest finished batch.", value=batch.batch_id)
+    yield GaugeMetricFamily(
+        "streamjob_last_batch_timestamp_seconds", "Its batch time, Unix time.", value=batch.timestamp_ms / 1000
+    )
+    if batch.watermark_ms is not None:
+        yield GaugeMetricFamily(
+            "streamjob_watermark_timestamp_seconds", "The watermark, Unix time.", value=batch.watermark_ms / 1000
+        )
+    lag = GaugeMetricFamily(
+        "streamjob_source_lag_records", "Records that are known to be there and not read yet.", labels=["source"]
+    )
+    connected = GaugeMetricFamily("streamjob_source_connected", "1 while the source is connected.", labels=["source"])
+    for source in batch.sources:
+        lag.add_metric([source.name], source.lag)
+        connected.add_metric([source.name], _flag(source.name not in status.sources_message))
+    yield lag
+    yield connected
+    rows = GaugeMetricFamily("streamjob_state_rows", "Rows in an operator's state.", labels=["operator"])
+    for operator in batch.operators:
+        rows.add_metric([operator.name], operator.num_rows_total)
+    yield rows
+
+
+def _flag(value: object) -> int:
+    return 1 if value else 0
