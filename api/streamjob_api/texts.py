@@ -13,16 +13,19 @@ _SQL_TYPE = r'^[A-Za-z_][A-Za-z0-9_ ,()\[\]"]*$'
 _LOCATION = r"^(s3://[a-z0-9][a-z0-9.-]+(/[^\x00-\x1f\x7f]*)?|file:///[^\x00-\x1f\x7f]*|([^\x00-\x1f\x7f:]|:[^/\x00-\x1f\x7f])+:?)$"
 _ENDPOINT = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?$"
 
-# What a text must be, in words: for messages and for the reference.
-MEANINGS = {
-    _IDENTIFIER: "a name in SQL: lower-case letters, digits and _, not beginning with a digit",
-    _DNS_LABEL: "a DNS label: lower-case letters, digits and -, beginning and ending with a letter or digit",
-    _DNS_NAME: "a name as Kubernetes has them: lower-case letters, digits, - and .",
-    _HOST: "a host name or an IP address, without a port",
-    _COLUMN: "a column's name, without control characters",
-    _SQL_TYPE: "a SQL type, such as VARCHAR, BIGINT, DOUBLE, TIMESTAMP, DECIMAL(18, 2) or VARCHAR[]",
-    _LOCATION: "a path (relative to the manifest's folder, or absolute) or s3://bucket/prefix",
-    _ENDPOINT: "http://host:port or https://host:port, without a path and without credentials",
+# Pattern -> what such a text is called, and what it must be: for the reference and for messages.
+KINDS = {
+    _IDENTIFIER: ("SQL name", "a name in SQL: lower-case letters, digits and _, not beginning with a digit"),
+    _DNS_LABEL: (
+        "DNS label",
+        "a DNS label: lower-case letters, digits and -, beginning and ending with a letter or digit",
+    ),
+    _DNS_NAME: ("Kubernetes name", "a name as Kubernetes has them: lower-case letters, digits, - and ."),
+    _HOST: ("host", "a host name or an IP address, without a port"),
+    _COLUMN: ("column", "a column's name, without control characters"),
+    _SQL_TYPE: ("SQL type", "a SQL type, such as VARCHAR, BIGINT, DOUBLE, TIMESTAMP, DECIMAL(18, 2) or VARCHAR[]"),
+    _LOCATION: ("location", "a path (relative to the manifest's folder, or absolute) or s3://bucket/prefix"),
+    _ENDPOINT: ("address", "http://host:port or https://host:port, without a path and without credentials"),
 }
 
 Identifier = Annotated[str, StringConstraints(pattern=_IDENTIFIER, max_length=63)]

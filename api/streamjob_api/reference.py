@@ -1,0 +1,160 @@
+"""The manifest's reference (docs/manifest.md), from the models."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from streamjob_api.fields import Model, fields_of, inner_model, lengths_of, range_of, written
+from streamjob_api.models import StreamJob
+from streamjob_api.texts import KINDS
+
+EXAMPLE = """\
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata:
+  name: ad-views
+spec:
+  batchInterval: 2s
+  sources:
+  - name: events
+    files: {path: in/events/, maxFilesPerBatch: 100}
+    format: json
+    schema: {ad_id: VARCHAR, event_type: VARCHAR, event_time: TIMESTAMP}
+    watermark: {column: event_time, delay: 10s}
+  tables:
+  - {name: ads, files: {path: in/ads.parquet}, format: parquet, refresh: 1h}
+  pipeline:
+  - name: views
+    sql: |
+      SELECT campaign_id, window_start, count(*) AS views
+      FROM events JOIN ads USING (ad_id)
+      WHERE event_type = 'view'
+      GROUP BY campaign_id, tumble(event_time, INTERVAL '10 seconds')
+  sinks:
+  - {from: views, mode: update, console: {}}
+  - {from: views, mode: append, files: {path: out/views/}, format: parquet}
+  checkpoint: {interval: 10s, location: .streamjob/ad-views}
+"""
+
+_HEAD = f"""\
+# The manifest
+
+<!-- Written by scripts/generate.py from the models: change those, not this page. -->
+
+A manifest is a YAML file with one StreamJob; documents of other kinds in it are passed over. `streamjob validate FILE`
+says everything that is wrong with it, with the line and the field's path.
+
+```yaml
+{EXAMPLE}```
+
+- A **duration** is written with units, the largest first: `500ms`, `2s`, `1h30m`.
+{"".join(f"- A **{name}** is {meaning}.\n" for name, meaning in KINDS.values())}- An **object**'s fields, in a table below, are the only ones it has: an unknown field is an error.
+- No secret stands in a manifest: what ends in `Ref` names one.
+
+## Rules between fields
+
+- Sources, tables and steps share one set of names. A sink's `from` names a step or a source.
+- A source is exactly one of `tcp`, `files`, `rate`, `queue`; a sink exactly one of `console`, `files`, `queue`.
+- `tcp` reads `text`, `json`, `csv` (without a header line) or `raw`; `files` reads these and `parquet`; `rate` and
+  `queue` have no `format`.
+- `json`, `csv`, `parquet` and `queue` need a `schema`; `text`, `raw` and `rate` have one of their own. The names of
+  columns differ in more than case, and none is `batch_time`: that is a column that every source has.
+- A watermark's column is one of the source's, of type TIMESTAMP.
+- A static table in `json` or `csv` needs a `schema`; Parquet files bring theirs.
+- A files sink needs a `format` and takes the modes `append` and `complete`; other sinks have no `format`. `partitionBy`
+  goes with `append` only. Two sinks do not write to one folder.
+- `checkpoint.interval` is a whole multiple of `batchInterval`, 5 to 10 times as long.
+- The trigger `availableNow` needs sources that end: `files` or `queue`.
+"""
+
+
+def render() -> str:
+    """The whole page, Markdown."""
+    return _HEAD + "".join(_section(path, model) for path, model in _objects("", StreamJob, set()))
+
+
+def _objects(path: str, model: Model, seen: set[Model]) -> Iterator[tuple[str, Model]]:
+    if model in seen:
+        return
+    seen.add(model)
+    yield path, model
+    for name, field in fields_of(model).items():
+        inner = inner_model(field.annotation)
+        if inner:
+            yield from _objects(f"{path}.{name}".lstrip(".") + ("[]" if _is_list(field) else ""), inner, seen)
+
+
+def _section(path: str, model: Model) -> str:
+    where = f" (`{path}`)" if path else ""
+    said = " ".join((model.__doc__ or "").split())
+    text = f"\n## {model.__name__}{where}\n\n{said}\n"
+    rows = "".join(_row(name, field, schema) for name, field, schema in _fields(model))
+    if not rows:
+        return text + "\nIt has no fields: write `{}`.\n"
+    return text + f"\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n{rows}"
+
+
+def _fields(model: Model) -> Iterator[tuple[str, FieldInfo, dict[str, Any]]]:
+    properties = model.model_json_schema()["properties"] if model.model_fields else {}
+    for name, field in fields_of(model).items():
+        schema = properties[name]
+        yield name, field, next((s for s in schema.get("anyOf", ()) if s.get("type") != "null"), schema)
+
+
+def _row(name: str, field: FieldInfo, schema: dict[str, Any]) -> str:
+    cells = (f"`{name}`", _type(field, schema), _default(field), f"{field.description}{_limits(field, schema)}")
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def _type(field: FieldInfo, schema: dict[str, Any]) -> str:
+    inner = inner_model(field.annotation)
+    if inner:
+        link = f"[{inner.__name__}](#{_anchor(inner)})"
+        return f"list of {link}" if _is_list(field) else link
+    if "enum" in schema or "const" in schema:
+        return " | ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    if "timedelta" in str(field.annotation):
+        return "duration"
+    if schema.get("type") == "array":
+        return f"list of {_scalar(schema['items'])}"
+    if "patternProperties" in schema:
+        return "object: column → SQL type"
+    return "object: name → text" if schema["type"] == "object" else _scalar(schema)
+
+
+def _scalar(schema: dict[str, Any]) -> str:
+    if "pattern" in schema:
+        return KINDS[schema["pattern"]][0]
+    return {"string": "text", "integer": "integer", "boolean": "true or false"}[schema["type"]]
+
+
+def _anchor(model: Model) -> str:
+    path = next(path for path, found in _objects("", StreamJob, set()) if found is model)
+    return f"{model.__name__}-{path}".lower().replace(".", "").replace("[]", "").replace(" ", "-")
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return "tuple[" in str(field.annotation)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default
+    if value is None or value is PydanticUndefined or value == () or inner_model(field.annotation):
+        return ""
+    return f"`{written(value)}`"
+
+
+def _limits(field: FieldInfo, schema: dict[str, Any]) -> str:
+    least, most = lengths_of(field)
+    limits = [
+        f"at most {schema['maxLength']} characters" if schema.get("maxLength", 32) != 32 else "",
+        range_of(field),
+        f"at least {least}" if least and schema.get("type") != "string" else "",
+        f"at most {most}" if most and schema.get("type") != "string" else "",
+    ]
+    said = "; ".join(limit for limit in limits if limit)
+    return f" ({said})" if said else ""

@@ -1,0 +1,29 @@
+"""Writes the files that come from the models. `--check` writes nothing and fails when one is not as it would be."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from streamjob_api.reference import render
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Give back the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only compare")
+    check = parser.parse_args().check
+    stale = False
+    for path, text in {ROOT / "docs" / "manifest.md": render()}.items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale = True
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        print(f"{path.relative_to(ROOT)}: {'not up to date; run python scripts/generate.py' if check else 'written'}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
