@@ -1,0 +1,50 @@
+# Everything is set up on first use, into .venv and .tools; nothing outside this folder is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test unit lint verify generate format tools bench lock clean
+
+help: ## Show this help
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+run: .venv/ready ## Run the word-count example on the embedded engine
+	$(BIN)/streamjob run examples/word-count/streamjob.yaml
+
+test: lint tools ## Lint, then every test that this machine can run
+	$(BIN)/python -m pytest
+
+unit: .venv/ready ## The quick tests only
+	$(BIN)/python -m pytest tests/unit tests/contract -k "not s3"
+
+lint: .venv/ready verify ## Style, types and the doors between packages
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+verify: .venv/ready ## Fail if a generated file is not what the models say
+	$(BIN)/python scripts/generate.py --check
+
+generate: .venv/ready ## Write the generated files
+	$(BIN)/python scripts/generate.py
+
+format: .venv/ready ## Format the code
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+tools: .venv/ready ## Install the servers that tests need, into .tools
+	$(BIN)/python scripts/tools.py minio
+
+bench: .venv/ready ## Measure beside Spark (docs/performance.md); installs it into .tools
+	$(BIN)/python benchmarks/run.py
+
+lock: .venv/ready ## Pin the newest allowed versions of all dependencies
+	$(BIN)/python scripts/lock.py
+
+clean: ## Remove what was set up
+	rm -rf .venv .tools .streamjob
+
+.venv/ready: pyproject.toml requirements/dev.txt
+	@$(PYTHON) scripts/venv.py
+	@touch $@

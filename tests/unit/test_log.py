@@ -1,0 +1,185 @@
+"""The log: what a start reads, who may write, and what damage is found."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from streamjob_runtime.checkpoint.log import Log, read_log
+from streamjob_runtime.checkpoint.records import Boundary, Commit, Fence, Intent, decode, log_key
+from streamjob_runtime.errors import Damaged, Fenced, JobError
+from streamjob_runtime.stores.base import Entry
+from support.memory import MemoryStore
+
+
+def nonces(prefix: str) -> Callable[[], str]:
+    count = itertools.count()
+    return lambda: f"{prefix}{next(count)}"
+
+
+def started(store: MemoryStore, name: str = "views", who: str = "a") -> Log:
+    log = Log(store, name, nonces(who))
+    log.take_over(0, "1", {})
+    return log
+
+
+def intent(batch: int) -> Intent:
+    return Intent(batch, 1000 * batch, None, None, {}, {})
+
+
+def edit(store: MemoryStore, seq: int, change: Callable[[bytes], bytes]) -> None:
+    data = change(store.read(log_key(seq)))
+    store.delete(log_key(seq))
+    store.create(log_key(seq), data)
+
+
+def test_a_new_log_begins_with_a_fence_of_epoch_1_and_a_new_job_id() -> None:
+    store = MemoryStore()
+    log = started(store)
+    (record,) = read_log(store)
+    assert isinstance(record.body, Fence)
+    assert (record.seq, record.epoch, record.body.job_id) == (0, 1, log.job_id)
+
+
+def test_each_start_has_the_next_epoch_and_the_same_job_id() -> None:
+    store = MemoryStore()
+    first, second = started(store), started(store, who="b")
+    assert (first.epoch, second.epoch) == (1, 2)
+    assert first.job_id == second.job_id
+
+
+def test_a_writer_whose_replacement_has_started_can_write_nothing_more() -> None:
+    store = MemoryStore()
+    old = started(store)
+    started(store, who="b")
+    before = read_log(store)
+    with pytest.raises(Fenced, match="Another process runs the job 'views'"):
+        old.append(intent(0))
+    with pytest.raises(Fenced):
+        old.check_still_writer()
+    assert read_log(store) == before
+
+
+def test_what_the_old_writer_slipped_in_before_the_fence_counts() -> None:
+    store = MemoryStore()
+    old = started(store)
+
+    class Slow(MemoryStore):
+        """A store through which the old writer is quicker, once."""
+
+        slipped = False
+
+        def create(self, key: str, data: bytes) -> None:
+            if not self.slipped and key.startswith("log/"):
+                self.slipped = True
+                old.append(intent(0))
+            store.create(key, data)
+
+        def read(self, key: str) -> bytes:
+            return store.read(key)
+
+        list = store.list
+
+    new = Log(Slow(), "views", nonces("b"))
+    records = new.take_over(0, "1", {})
+    assert [type(r.body) for r in records] == [Fence, Intent]
+    assert [r.epoch for r in read_log(store)] == [1, 1, 2]
+
+
+def test_of_two_starts_at_once_one_is_fenced() -> None:
+    store = MemoryStore()
+
+    class Racing(MemoryStore):
+        """A store through which somebody else takes over between our reading and our fence."""
+
+        def create(self, key: str, data: bytes) -> None:
+            if key == log_key(0):
+                started(store, who="b")
+            store.create(key, data)
+
+        def read(self, key: str) -> bytes:
+            return store.read(key)
+
+    with pytest.raises(Fenced):
+        Log(Racing(), "views", nonces("a")).take_over(0, "1", {})
+    assert len(read_log(store)) == 1
+
+
+def test_another_jobs_log_is_refused() -> None:
+    store = MemoryStore()
+    started(store, "views")
+    with pytest.raises(JobError, match=r"belongs to the job 'views', and this is 'clicks'.*location of its own"):
+        started(store, "clicks")
+
+
+def test_the_log_says_whose_it_is_when_all_old_fences_are_gone() -> None:
+    store = MemoryStore()
+    log = started(store)
+    log.append(Boundary(log.job_id, "views", 1))
+    store.delete(log_key(0))
+    assert started(store, who="b").job_id == log.job_id
+
+
+def test_a_listing_that_lags_behind_does_not_hide_records() -> None:
+    class Lagging(MemoryStore):
+        def list(self, prefix: str = "", recursive: bool = True) -> Iterator[Entry]:
+            yield from (e for e in super().list(prefix, recursive) if e.key < log_key(2))
+
+    store = Lagging()
+    log = started(store)
+    for batch in range(4):
+        log.append(intent(batch))
+    assert len(read_log(store)) == 5
+
+
+@pytest.mark.parametrize("missing", [0, 2])
+def test_a_missing_record_is_damage_named_by_its_key(missing: int) -> None:
+    store = MemoryStore()
+    log = started(store)
+    for batch in range(3):
+        log.append(intent(batch))
+    store.delete(log_key(missing))
+    with pytest.raises(Damaged, match=f"no record {log_key(missing)}"):
+        read_log(store)
+
+
+@pytest.mark.parametrize("at", range(0, 200, 7))
+def test_a_changed_byte_is_damage(at: int) -> None:
+    store = MemoryStore()
+    started(store).append(intent(0))
+    size = len(store.read(log_key(0))) - 1
+    at = at % size
+    edit(store, 0, lambda data: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    with pytest.raises(JobError):
+        read_log(store)
+
+
+def test_a_record_that_was_replaced_by_a_whole_one_is_damage() -> None:
+    store, other = MemoryStore(), MemoryStore()
+    started(store).append(intent(0))
+    started(other, who="z").append(intent(0))
+    edit(store, 0, lambda _: other.read(log_key(0)))
+    with pytest.raises(Damaged, match=r"does not follow on"):
+        read_log(store)
+
+
+def test_a_newer_format_is_refused_with_the_way_out() -> None:
+    data = json.dumps({"format": 2, "crc": 0}).encode()
+    with pytest.raises(JobError, match="has format 2; this version of StreamJob reads format 1"):
+        decode(data, log_key(0))
+
+
+def test_before_the_boundary_records_may_be_missing_but_not_after() -> None:
+    store = MemoryStore()
+    log = started(store)
+    for batch in range(3):
+        log.append(intent(batch))
+        log.append(Commit(batch, 0, 0, 0))
+    log.append(Boundary(log.job_id, "views", 4))
+    store.delete(log_key(0))
+    store.delete(log_key(2))
+    assert [r.seq for r in read_log(store)] == [4, 5, 6, 7]
+    store.delete(log_key(5))
+    with pytest.raises(Damaged, match=log_key(5)):
+        read_log(store)
