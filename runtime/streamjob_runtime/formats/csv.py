@@ -97,7 +97,7 @@ def _nth_not_blank(data: bytes, n: int) -> tuple[int, bytes]:
 
 
 class CsvEncoder:
-    """A header, then a line a row. NULL is an empty field, empty text `""`; nested values are JSON, bytes hexadecimal."""
+    """A header and a line a row. NULL is an empty field, no text is `""`; nested values are JSON, bytes hexadecimal."""
 
     suffix = ".csv"
 

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from streamjob_runtime.formats.base import BadRecord
 
 EXCERPT = 200  # characters of a bad record that an error shows
+PIECE = 1 << 30  # bytes that one Arrow array may hold are twice as many
 BOM = b"\xef\xbb\xbf"
 
 
@@ -66,10 +67,22 @@ def count_not_blank(data: bytes) -> int:
     return sum(1 for line in data.split(b"\n") if line and not line.isspace())
 
 
-def split(data: bytes) -> "pa.Array[Any]":
-    """The lines, without their newlines, as an Arrow array of bytes; at most 2 GiB, and not empty."""
+def split(data: bytes) -> "pa.ChunkedArray[Any]":
+    """The lines, without their newlines, as an Arrow column of bytes."""
+    return pa.chunked_array([_split(piece) for piece in _pieces(data)] if data else [], pa.binary())
+
+
+def _split(data: bytes) -> "pa.Array[Any]":
     whole = pa.array([data.removesuffix(b"\n")], pa.binary())
-    return pc.split_pattern(whole, "\n").values  # type: ignore[no-any-return]
+    return pc.split_pattern(whole, "\n").values
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """Cut behind newlines, each piece at most `PIECE` long unless a single line is longer."""
+    if len(data) <= PIECE:
+        return [data]
+    cut = split_middle(data)
+    return [data] if cut == len(data) else [*_pieces(data[:cut]), *_pieces(data[cut:])]
 
 
 def reader(data: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""Raw bytes: one column, `value`."""
+"""Raw bytes: every line is a row of one column, `value`."""
 
 import pyarrow as pa
 
@@ -8,18 +8,8 @@ SCHEMA = pa.schema([pa.field("value", pa.binary())])
 
 
 class RawDecoder:
-    """A whole file is one row."""
-
-    def decode(self, data: bytes) -> pa.Table:
-        """One row, also for an empty file."""
-        return pa.table({"value": pa.array([data], pa.binary())}, SCHEMA)
-
-
-class RawLinesDecoder:
-    """A line is one row, whatever its bytes are: for sources whose records are lines."""
+    """Lines that end in LF, whatever their bytes are. An empty line is a row."""
 
     def decode(self, data: bytes) -> pa.Table:
         """One row a line, without its newline; what follows the last newline is a row if it is not empty."""
-        if not data:
-            return SCHEMA.empty_table()
-        return pa.table({"value": lines.split(data)}, SCHEMA)
+        return pa.Table.from_arrays([lines.split(data)], schema=SCHEMA)

@@ -7,7 +7,6 @@ import pyarrow.csv as pacsv
 from streamjob_runtime.formats import lines
 
 SCHEMA = pa.schema([pa.field("value", pa.string())])
-PIECE = 1 << 30  # bytes decoded at once: an Arrow string column holds 2 GiB
 
 # Arrow's CSV reader, told of a delimiter that the text does not hold and of no quotes, is the quickest splitter of
 # lines at hand: 1.3 GB/s a core, twice what split_pattern or numpy do.
@@ -35,19 +34,7 @@ class TextDecoder:
                 except pa.ArrowInvalid:
                     pass  # a line longer than a block, or not UTF-8: the slower way says which
         lines.check_utf8(data)
-        return pa.Table.from_batches([_split(piece) for piece in _pieces(data)], SCHEMA)
-
-
-def _pieces(data: bytes) -> list[bytes]:
-    """Cut behind newlines, each piece at most `PIECE` long unless a single line is longer."""
-    if len(data) <= PIECE:
-        return [data]
-    cut = lines.split_middle(data)
-    return [data] if cut == len(data) else [*_pieces(data[:cut]), *_pieces(data[cut:])]
-
-
-def _split(data: bytes) -> pa.RecordBatch:
-    values = lines.split(data).cast(pa.string())
-    if b"\r" in data:
-        values = pc.replace_substring_regex(values, r"\r$", "")
-    return pa.record_batch([values], schema=SCHEMA)
+        values = lines.split(data).cast(pa.string())
+        if b"\r" in data:
+            values = pc.replace_substring_regex(values, r"\r$", "")
+        return pa.Table.from_arrays([values], schema=SCHEMA)

@@ -55,6 +55,14 @@ class Source(Protocol):
         """Read no further than what is there now (trigger `availableNow`): after that `poll` gives None for good."""
         ...
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether `limit_to_available` was called and all that was there then was advanced over.
+
+        `poll` may give None before that: a file that is still being written is waited for.
+        """
+        ...
+
     def poll(self, limit: int | None, now_ms: int) -> OffsetRange | None:
         """The next range behind all that was advanced over, of at most `limit` records; None: nothing new.
 

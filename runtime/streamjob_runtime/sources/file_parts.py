@@ -1,0 +1,96 @@
+"""Parts of files: what a range names, and how its rows are read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from streamjob_runtime.errors import JobError, NotFound
+from streamjob_runtime.formats.base import BadRecord, Decoder
+from streamjob_runtime.formats.compression import decompress
+from streamjob_runtime.stores.base import Entry, Store
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """The rows `[first, last)` of a file that has `total`."""
+
+    file: Entry
+    first: int
+    last: int
+    total: int
+
+    @classmethod
+    def of(cls, file: Entry, total: int, limit: int | None) -> "FilePart":
+        """The first rows of a file, at most `limit`."""
+        return cls(file, 0, total if limit is None else min(total, limit), total)
+
+    def following(self, limit: int | None) -> "FilePart":
+        """The rows behind this part, at most `limit`."""
+        last = self.total if limit is None else min(self.total, self.last + limit)
+        return FilePart(self.file, self.last, last, self.total)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return self.last - self.first
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it ends where the file ends."""
+        return self.last == self.total
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of the file."""
+        return self.rows == self.total
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that the log keeps."""
+        file = self.file
+        return {
+            "key": file.key,
+            "size": file.size,
+            "version": file.version,
+            "modified": file.modified_ms,
+            "rows": [self.first, self.last, self.total],
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> "FilePart":
+        """The inverse of `to_json`."""
+        return cls(Entry(value["key"], value["size"], value["modified"], value["version"]), *value["rows"])
+
+
+class FileUnusable(JobError):  # noqa: N818
+    """A file is gone, or is no longer what was listed."""
+
+
+class FileReader:
+    """Reads whole files of one store. May be called by several threads."""
+
+    def __init__(self, whose: str, store: Store, decoder: Decoder) -> None:
+        self._whose = whose
+        self._store = store
+        self._decoder = decoder
+
+    def read(self, file: Entry) -> pa.Table:
+        """The rows of the file. Raises `FileUnusable`, and `JobError` if it cannot be decoded."""
+        where = f"{self._whose}: the file {self._store.url.rstrip('/')}/{file.key}"
+        try:
+            data = self._store.read(file.key)
+            now = self._store.stat(file.key)  # behind the read: what was read is then of the version that was listed
+        except NotFound:
+            raise FileUnusable(f"{where} is gone, and a batch needs it. {_REMEDY}") from None
+        if (len(data), now.version) != (file.size, file.version):
+            raise FileUnusable(f"{where} was changed since it was listed, and a batch needs it as it was. {_REMEDY}")
+        try:
+            return self._decoder.decode(decompress(file.key, data))
+        except BadRecord as e:
+            raise JobError(
+                f"{where}, line {e.record + 1}: {e.reason}."
+                f"{f' It begins: {e.excerpt}' if e.excerpt else ''} Correct the file or take it away."
+            ) from None
+
+
+_REMEDY = "Put it back as it was, or start the job with a new checkpoint location."

@@ -1,0 +1,61 @@
+"""Which files a path of the manifest means."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from streamjob_runtime.errors import JobError, NotFound
+from streamjob_runtime.stores.base import Entry, Store
+
+_WILDCARDS = frozenset("*?[")
+_UNFINISHED = (".tmp", ".part", ".inprogress", "._COPYING_")
+
+
+def split_glob(path: str) -> tuple[str, str | None]:
+    """The root of the store that holds the files of a path or URL, and a pattern for `matches_glob`.
+
+    `in/` is all below that folder (no pattern); `in/*.json` the files there whose names match; `in/a` the file of that
+    name, or all below the folder of that name. Raises `JobError` for wildcards before the last part.
+    """
+    scheme, mark, rest = path.rpartition("://")
+    folder, slash, name = rest.rpartition("/")
+    if _WILDCARDS & set(folder):
+        raise JobError(
+            f"{path}: only the last part of a path may hold *, ? or [. Name the folder, or use a source each."
+        )
+    if not name or (mark and not slash):  # a bucket alone is a folder
+        return path, None
+    return f"{scheme}{mark}{folder}{slash}" or ".", name
+
+
+def matches_glob(pattern: str | None, key: str) -> bool:
+    """Whether the key is one that the pattern means, and of a file that readers are to see.
+
+    Passed over are files whose name, or that of a folder above them, begins with "." or "_", and those that end in
+    .tmp, .part, .inprogress or ._COPYING_: by custom these are half-written, or notes of the writer.
+    """
+    if any(part[:1] in (".", "_", "") for part in key.split("/")) or key.endswith(_UNFINISHED):
+        return False
+    if pattern is None:
+        return True
+    if _WILDCARDS & set(pattern):
+        return "/" not in key and fnmatchcase(key, pattern)
+    return key == pattern or key.startswith(f"{pattern}/")
+
+
+def list_files(store: Store, pattern: str | None) -> Iterator[Entry]:
+    """The entries that match, with no more of the store listed than is needed. `split_glob` gives both."""
+    if pattern is None:
+        found: Iterator[Entry] = iter(store.list())
+    elif _WILDCARDS & set(pattern):
+        begin = pattern[: min(pattern.index(c) for c in _WILDCARDS & set(pattern))]
+        found = iter(store.list(begin, recursive=False))
+    else:
+        found = _file_or_folder(store, pattern)
+    return (entry for entry in found if matches_glob(pattern, entry.key))
+
+
+def _file_or_folder(store: Store, name: str) -> Iterator[Entry]:
+    try:
+        yield store.stat(name)
+    except NotFound:
+        yield from store.list(f"{name}/")
