@@ -59,7 +59,8 @@ def render(
 
 def _headline(status: Status, now_ms: int) -> Text:
     line = Text(console.cell(status.job_name or "StreamJob"), style="bold")
-    line.append("  ").append(status.phase, style=_PHASE_STYLES.get(status.phase, "bold yellow"))
+    phase = "Waiting" if status.trouble else status.phase
+    line.append("  ").append(phase, style=_PHASE_STYLES.get(phase, "bold yellow"))
     if status.epoch:
         line.append(f"  start {status.epoch}, {span(max(0, now_ms - status.started_ms))} ago", style="not bold dim")
     return line

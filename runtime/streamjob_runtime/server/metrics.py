@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from streamjob_runtime.engine.progress import BatchProgress, Progress, Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-PHASES = ("Starting", "Recovering", "Running", "Waiting", "Stopping", "Stopped", "Failed")
+PHASES = ("Starting", "Recovering", "Running", "Stopping", "Stopped", "Failed")
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
 
 _COUNTERS = (
@@ -74,8 +74,9 @@ class _Board(Collector):
 
 
 def _of_status(status: Status) -> Iterator[GaugeMetricFamily | InfoMetricFamily]:
+    ready = status.phase == "Running" and status.trouble is None
     yield InfoMetricFamily("streamjob_job", "Which job this is.", value={"name": status.job_name, "id": status.job_id})
-    yield GaugeMetricFamily("streamjob_up", "1 while batches go through.", value=_flag(status.phase == "Running"))
+    yield GaugeMetricFamily("streamjob_up", "1 while batches go through.", value=_flag(ready))
     phase = GaugeMetricFamily("streamjob_phase", "1 for the phase that the runtime is in.", labels=["phase"])
     for name in PHASES:
         phase.add_metric([name], _flag(name == status.phase))

@@ -125,12 +125,13 @@ class FilesSink:
             try:
                 self._version = self._store.replace(self._table_key, data, self._version)
                 return
-            except AlreadyExists:
+            except (AlreadyExists, NotFound):
                 batch.check_still_writer()
-                standing = self._standing_version()
-            if standing is not None and self._holds(data):
-                self._version = standing  # our own write, whose answer was lost
-                return
+                self._version = self._standing_version()
+            if self._version is None:
+                continue  # somebody took the file away: nothing is there that we would write over
+            if self._holds(data):
+                return  # our own write, whose answer was lost
             if self._overruled:
                 raise JobError(
                     f'sink "{self._name}": somebody else changes {self._table_key} in {self._store.url}, which only '
@@ -139,7 +140,6 @@ class FilesSink:
             # A predecessor that was frozen in the middle of its last write may have woken after `open`: once, since
             # its next step finds that it has been replaced.
             self._overruled = True
-            self._version = standing
 
     def _standing_version(self) -> str | None:
         try:
