@@ -38,6 +38,8 @@ spec:
   checkpoint: {interval: 10s, location: .streamjob/ad-views}
 """
 
+_TEXTS = "".join(f"- A **{name}** is {meaning}.\n" for name, meaning in KINDS.values())
+
 _HEAD = f"""\
 # The manifest
 
@@ -50,7 +52,7 @@ says everything that is wrong with it, with the line and the field's path.
 {EXAMPLE}```
 
 - A **duration** is written with units, the largest first: `500ms`, `2s`, `1h30m`.
-{"".join(f"- A **{name}** is {meaning}.\n" for name, meaning in KINDS.values())}- An **object**'s fields, in a table below, are the only ones it has: an unknown field is an error.
+{_TEXTS}- An **object**'s fields, in a table below, are the only ones it has: an unknown field is an error.
 - No secret stands in a manifest: what ends in `Ref` names one.
 
 ## Rules between fields

@@ -13,6 +13,7 @@ from streamjob_api.words import Path, shown, suggest
 
 BATCH_TIME = "batch_time"
 
+_NO_KINDS = ("name", "format", "schema", "watermark", "maxRecordsPerBatch", "from", "mode")
 _SOURCE_FORMATS = {"tcp": ("text", "json", "csv", "raw"), "files": ("text", "json", "csv", "parquet", "raw")}
 _FIXED_COLUMNS = {
     "rate": {"value": "BIGINT", "timestamp": "TIMESTAMP"},
@@ -138,7 +139,7 @@ def _source_columns(tree: Tree, kind: str | None) -> Tree | None:
 
 
 def _header(tree: Tree) -> Iterator[Broken]:
-    if trees.mapping(tree.get("files")).get("header") is not None and tree.get("format") in (
+    if isinstance(trees.mapping(tree.get("files")).get("header"), bool) and tree.get("format") in (
         "text",
         "json",
         "parquet",
@@ -156,6 +157,6 @@ def _exactly_one(tree: Tree, kinds: Sequence[str], what: str) -> Iterator[Broken
         )
     elif not present and empty:
         yield Broken((empty[0],), "has no value", f"write {empty[0]}: {{}} or its fields")
-    elif not present and not any(difflib.get_close_matches(str(key), kinds) for key in tree):
+    elif not present and not any(difflib.get_close_matches(str(key), kinds) for key in tree if key not in _NO_KINDS):
         # A misspelt kind is reported as an unknown field already.
         yield Broken((), f"a {what} needs a kind", f"give one of {', '.join(kinds)}")

@@ -45,6 +45,8 @@ def _unique_names(spec: Tree) -> Iterator[Broken]:
 def _sink_origins(spec: Tree) -> Iterator[Broken]:
     names = {f: [n for n in _names(spec.get(f)) if n] for f in ("sources", "tables", "pipeline")}
     known = names["pipeline"] + names["sources"]
+    if not isinstance(spec.get("pipeline", ()), list | tuple):
+        return
     for i, item in enumerate(trees.items(spec.get("sinks"))):
         origin = trees.mapping(item).get("from")
         if not isinstance(origin, str) or origin in known:
