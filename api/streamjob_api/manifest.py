@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from streamjob_api import rules
-from streamjob_api.messages import explain
+from streamjob_api.messages import explain, is_echo
 from streamjob_api.models import API_VERSION, FIELDS_ONLY, KIND, StreamJob
 from streamjob_api.trees import Broken
 from streamjob_api.words import Path, dotted, sentence
@@ -117,7 +117,7 @@ def _check(document: Document, file: str) -> tuple[StreamJob | None, list[Proble
     try:
         job = StreamJob.model_validate(document.value, by_alias=True, by_name=False, context=FIELDS_ONLY)
     except ValidationError as error:
-        broken = [explain(details) for details in error.errors(include_url=False)]
+        broken = [explain(details) for details in error.errors(include_url=False) if not is_echo(details)]
     broken += rules.job(document.value)
     return job, [_problem(file, document, each) for each in broken]
 

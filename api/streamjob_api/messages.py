@@ -16,7 +16,7 @@ _KEY = "[key]"  # what pydantic puts at the end of the path when an object's key
 def explain(error: ErrorDetails) -> Broken:
     """The error as a user should see it."""
     path, value = error["loc"], error["input"]
-    if path and path[-1] == _KEY:
+    if path and path[-1] == _KEY and error["type"] != "extra_forbidden":
         path = path[:-1]
     if error["type"] not in ("missing", "extra_forbidden") and value is None:
         return Broken(path, "has no value", _needed(path))
@@ -24,6 +24,11 @@ def explain(error: ErrorDetails) -> Broken:
     if say is None:
         return Broken(path, error["msg"][:1].lower() + error["msg"][1:], "")
     return Broken(path, *say(path, value, error.get("ctx", {})))
+
+
+def is_echo(error: ErrorDetails) -> bool:
+    """Whether the error only repeats others: Pydantic calls a list too short when its items are wrong."""
+    return error["type"] == "too_short" and len(error["input"]) > 0
 
 
 def _missing(path: Path, _: Any, __: Any) -> tuple[str, str]:

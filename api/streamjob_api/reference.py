@@ -38,7 +38,7 @@ spec:
   checkpoint: {interval: 10s, location: .streamjob/ad-views}
 """
 
-_TEXTS = "".join(f"- A **{name}** is {meaning}.\n" for name, meaning in KINDS.values())
+_TEXTS = "".join(f"- **{name}**: {meaning}\n" for name, meaning in KINDS.values())
 
 _HEAD = f"""\
 # The manifest
@@ -51,10 +51,11 @@ says everything that is wrong with it, with the line and the field's path.
 ```yaml
 {EXAMPLE}```
 
-- A **duration** is written with units, the largest first: `500ms`, `2s`, `1h30m`.
-{_TEXTS}- An **object**'s fields, in a table below, are the only ones it has: an unknown field is an error.
-- No secret stands in a manifest: what ends in `Ref` names one.
+The fields in a table are the only ones that an object has: an unknown field is an error. No secret stands in a
+manifest: what ends in `Ref` names one. The types are:
 
+- **duration**: numbers with units, the largest first: `500ms`, `2s`, `1h30m`
+{_TEXTS}
 ## Rules between fields
 
 - Sources, tables and steps share one set of names. A sink's `from` names a step or a source.

@@ -155,7 +155,7 @@ class _Walk:
             try:
                 return self._construct.construct_object(node)
             except (ValueError, KeyError, OverflowError, yaml.YAMLError):
-                self._fault(node.start_mark, path, f"is not a {node.tag.removeprefix(_PREFIX)} as YAML has them")
+                self._fault(node.start_mark, path, f"does not fit its tag !!{node.tag.removeprefix(_PREFIX)}")
                 return None
         self._fault(node.start_mark, path, f"the tag {shown(node.tag)} is not supported", "write the value plainly")
         return None

@@ -83,7 +83,7 @@ def test_the_order_of_columns_is_the_manifests() -> None:
 
 def test_models_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        spec().trigger = "availableNow"
+        spec().trigger = "availableNow"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,162 @@
+from pathlib import Path
+
+import pytest
+
+from streamjob_api.manifest import MAX_BYTES, load_manifest, parse_manifest
+
+GOOD = """\
+# A comment.
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {name: words}
+spec:
+  sources:
+  - name: lines
+    tcp: {host: localhost, port: 9999}
+    format: text
+  pipeline:
+  - name: words
+    sql: |
+      SELECT unnest(split(value, ' ')) AS word
+
+      FROM lines
+  - {name: plain, sql: SELECT * FROM words}
+  sinks:
+  - {from: words, console: {}}
+"""
+CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\nzzz: {a: 1, a: 2}\n"
+
+
+def told(text: str) -> list[str]:
+    return [str(problem) for problem in parse_manifest(text, "job.yaml").problems]
+
+
+def test_a_good_file_gives_the_job(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(GOOD, encoding="utf-8")
+    loaded = load_manifest(file)
+    assert loaded.problems == []
+    assert loaded.job is not None
+    assert loaded.job.metadata.name == "words"
+    assert loaded.job.spec.pipeline[0].sql.startswith("SELECT unnest")
+    assert loaded.file == str(file)
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(GOOD, encoding="utf-8-sig")
+    assert load_manifest(file).job is not None
+
+
+@pytest.mark.parametrize(
+    "text", [f"{CONFIG_MAP}---\n{GOOD}", f"{GOOD}---\n{CONFIG_MAP}", f"---\n---\n{GOOD}---\n- 5\n"]
+)
+def test_documents_of_other_kinds_are_passed_over(text: str) -> None:
+    loaded = parse_manifest(text, "job.yaml")
+    assert loaded.problems == []
+    assert loaded.job is not None
+
+
+def test_lines_are_those_of_the_file_and_not_of_the_document() -> None:
+    text = f"{CONFIG_MAP}---\n" + GOOD.replace("port: 9999", "prot: 9999")
+    assert told(text) == [
+        "job.yaml:13:5: spec.sources[0].tcp.port: is missing; give the server's port",
+        'job.yaml:13:28: spec.sources[0].tcp.prot: unknown field; did you mean "port"?',
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", CONFIG_MAP, "just text", "- a\n- b\n", "{}"])
+def test_a_file_without_a_job(text: str) -> None:
+    hint = "write apiVersion: streamjob.dev/v1alpha1 and kind: StreamJob"
+    assert told(text) == [f"job.yaml:1:1: holds no StreamJob; {hint}"]
+
+
+def test_a_file_with_two_jobs() -> None:
+    assert told(f"{GOOD}---\n{GOOD}") == ["job.yaml:21:1: holds a second StreamJob; give each its own file"]
+
+
+def test_a_field_that_stands_twice() -> None:
+    text = GOOD.replace("    format: text\n", "    format: text\n    format: json\n")
+    assert told(text) == ["job.yaml:10:5: spec.sources[0].format: stands twice, first in line 9; keep one of them"]
+
+
+def test_names_that_yaml_reads_as_something_else() -> None:
+    text = GOOD.replace("format: text", "format: json\n    schema: {on: BIGINT, 1.5: BIGINT, id: BIGINT}")
+    assert told(text) == [
+        'job.yaml:10:14: spec.sources[0].schema.on: YAML reads on as true or false; write it in quotes: "on"',
+        'job.yaml:10:26: spec.sources[0].schema["1.5"]: YAML reads 1.5 as a number; write it in quotes: "1.5"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("spec:\n", "spec:\n\tx: 1\n", "job.yaml:6:1: is not valid YAML: a tab stands here; indent with spaces"),
+        ("{name: words}", "{name: words", "job.yaml:5:5: is not valid YAML: expected ',' or '}', but got ':'"),
+        ("words}", "words\x07}", "job.yaml:4:23: is not valid YAML: the character U+0007 is not allowed; remove it"),
+        ("name: words}", 'name: "\\U99999999"}', "is not valid YAML"),
+        ("name: words}", "name: !!python/name:os.system x}", "is not supported; write the value plainly"),
+        ("name: words}", "name: !!int x}", "job.yaml:4:18: metadata.name: does not fit its tag !!int"),
+        ("name: words}", "? {a: b} : c}", "metadata: has a field whose name is not a text; write names plainly"),
+        ("name: words}", "<<: {name: words}}", 'metadata["<<"]: merge keys are not supported; write the fields out'),
+    ],
+)
+def test_what_yaml_does_not_allow(old: str, new: str, message: str) -> None:
+    assert any(message in said for said in told(GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+        "kind: &k [*k]",
+        "[" * 100_000,
+        "a: " + "{a: " * 1000,
+        "\n".join(" " * i + "a:" for i in range(200)),
+    ],
+    ids=["aliases that multiply", "an alias that holds itself", "brackets", "braces", "indents"],
+)
+def test_bombs_are_refused(text: str) -> None:
+    said = told(text)
+    assert len(said) == 1
+    assert "nested more than 50 deep" in said[0] or "holds more than 100000 values" in said[0]
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    missing, folder, large, latin = (tmp_path / name for name in ("missing", "folder", "large", "latin"))
+    folder.mkdir()
+    large.write_bytes(b"#" * (MAX_BYTES + 1))
+    latin.write_bytes(b"a: 1\nb: \xe4\n")
+    said = {file.name: str(load_manifest(file).problems[0]) for file in (missing, folder, large, latin)}
+    assert said == {
+        "missing": f"{missing}: cannot be read; No such file or directory",
+        "folder": f"{folder}: cannot be read; Is a directory",
+        "large": f"{large}: is larger than 1 MiB; a manifest is a short text: is this the right file?",
+        "latin": f"{latin}:2:4: is not UTF-8 text; save it as UTF-8",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "text_line", "place"),
+    [
+        ("spec.pipeline[0].sql", None, (12, 10)),
+        ("spec.pipeline[0].sql", 1, (13, 7)),
+        ("spec.pipeline[0].sql", 3, (15, 7)),
+        ("spec.pipeline[1].sql", 1, (16, 24)),
+        ("spec.pipeline[0].name", None, (11, 11)),
+        ("spec.pipeline[0]", None, (11, 5)),
+        ("spec.sinks[0].mode", None, (18, 5)),
+        ("spec.sinks[9].from", None, (17, 3)),
+        ("status.phase", None, (2, 1)),
+        ("", None, (2, 1)),
+    ],
+)
+def test_a_path_has_a_place(path: str, text_line: int | None, place: tuple[int, int]) -> None:
+    assert parse_manifest(GOOD, "job.yaml").locate(path, text_line) == place
+
+
+def test_a_broken_manifest_has_places_too() -> None:
+    loaded = parse_manifest(GOOD.replace("format: text", "format: txt"), "job.yaml")
+    assert loaded.job is None
+    assert loaded.locate("spec.pipeline[0].sql", 1) == (13, 7)
