@@ -1,5 +1,6 @@
 """A MinIO server of the test's own."""
 
+import io
 import secrets
 import socket
 import subprocess
@@ -96,6 +97,10 @@ class MinioServer:
         name = f"test-{self._buckets}"
         self._client().make_bucket(name)
         return name
+
+    def put_raw(self, url: str, name: str) -> None:
+        """An empty object of any name in the bucket at `url`, as other tools may write it."""
+        self._client().put_object(url.removeprefix("s3://").partition("/")[0], name, io.BytesIO(), 0)
 
     @property
     def access(self) -> S3Access:
