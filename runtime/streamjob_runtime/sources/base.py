@@ -41,7 +41,7 @@ class Source(Protocol):
 
     The order of calls is: `open` once; then, for each batch, `poll` → (the range is logged) → `advance` → `read`. At a
     restart the logged ranges since the checkpoint come again as `advance` → `read`, before the first `poll`. All calls
-    come from one thread, except `status`, which any thread may call at any time.
+    come from one thread, except `status` and `release`, which any thread may call at any time.
     """
 
     def open(self, state: Any) -> None:

@@ -15,7 +15,7 @@ _REST = 4
 
 
 class NewFiles:
-    """Files in the order of reading, by modification time and key: those that settled, and those that may still grow."""
+    """Files in the order of reading, by modification time and key: those that settled, and those that may grow."""
 
     def __init__(self, store: Store, pattern: str | None, clock: Clock, settle_ms: int, seen: SeenFiles) -> None:
         self.seen = seen

@@ -81,6 +81,6 @@ def open_source(source: SourceSpec, schema: pa.Schema, context: SourceContext) -
     if source.kind not in found:
         raise JobError(
             f'Source "{source.name}": no source of kind "{source.kind}" is installed; there are '
-            f'{", ".join(sorted(found))}. A package that brings another registers it in the entry point group "{GROUP}".'
+            f'{", ".join(sorted(found))}. A package that brings another has an entry point in the group "{GROUP}".'
         )
     return cast(Source, found[source.kind].load().from_manifest(source, schema, context))

@@ -1,0 +1,107 @@
+"""Lines between the thread that receives them and the loop that takes them."""
+
+import threading
+from collections import deque
+
+import numpy as np
+
+MAX_LINE = 16 << 20  # bytes
+
+
+def end_of_lines(data: bytes, count: int) -> int:
+    """The position behind the first `count` newlines, of which the data has at least so many."""
+    if count == 0:
+        return 0
+    return int(np.flatnonzero(np.frombuffer(data, np.uint8) == 10)[count - 1]) + 1
+
+
+class LineBuffer:
+    """Whole lines, each with its newline, and the beginning of the next one. Any thread may call.
+
+    It holds `capacity` bytes of whole lines and what one more `feed` brings.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._changed = threading.Condition()
+        self._chunks: deque[tuple[bytes, int]] = deque()  # lines, and how many
+        self._bytes = 0
+        self._lines = 0
+        self._unfinished: list[bytes] = []
+        self._unfinished_bytes = 0
+        self._dropped = 0
+        self._closed = False
+
+    @property
+    def lines(self) -> int:
+        """How many whole lines there are."""
+        with self._changed:
+            return self._lines
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were dropped because the connection broke before they were finished."""
+        with self._changed:
+            return self._dropped
+
+    def feed(self, data: bytes) -> bool:
+        """Add bytes, and wait until there is room for more. False: the line is too long, or nobody takes lines now."""
+        cut = data.rfind(b"\n") + 1
+        with self._changed:
+            if cut > 0:
+                self._put(b"".join([*self._unfinished, data[:cut]]))
+                self._clear_unfinished()
+            if cut < len(data):
+                self._unfinished.append(data[cut:])
+                self._unfinished_bytes += len(data) - cut
+            if self._unfinished_bytes > MAX_LINE:
+                return False
+            self._changed.wait_for(lambda: self._bytes < self._capacity or self._closed)
+            return not self._closed
+
+    def finish_line(self) -> None:
+        """The peer has ended: what it sent behind the last newline is a line, too."""
+        with self._changed:
+            if self._unfinished:
+                self._put(b"".join([*self._unfinished, b"\n"]))
+                self._clear_unfinished()
+
+    def drop_line(self) -> None:
+        """The connection broke: the rest of the unfinished line will not come."""
+        with self._changed:
+            self._dropped += bool(self._unfinished)
+            self._clear_unfinished()
+
+    def take(self, limit: int | None) -> bytes:
+        """Take whole lines out, at most `limit`."""
+        taken = []
+        with self._changed:
+            left = self._lines if limit is None else min(limit, self._lines)
+            while left > 0:
+                chunk, count = self._chunks.popleft()
+                if count > left:
+                    cut = end_of_lines(chunk, left)
+                    self._chunks.appendleft((chunk[cut:], count - left))
+                    chunk, count = chunk[:cut], left
+                taken.append(chunk)
+                left -= count
+                self._bytes -= len(chunk)
+                self._lines -= count
+            self._changed.notify_all()
+        return b"".join(taken)
+
+    def close(self) -> None:
+        """No more lines are wanted: `feed` waits no longer."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _clear_unfinished(self) -> None:
+        self._unfinished.clear()
+        self._unfinished_bytes = 0
+
+    def _put(self, lines: bytes) -> None:
+        count = lines.count(b"\n")
+        self._chunks.append((lines, count))
+        self._bytes += len(lines)
+        self._lines += count
