@@ -13,7 +13,7 @@ from streamjob_runtime.sinks.base import Sink
 from streamjob_runtime.sinks.console import Printer
 from streamjob_runtime.sinks.queue import OutputQueue
 from streamjob_runtime.stores.base import Store
-from streamjob_runtime.stores.open import Connections
+from streamjob_runtime.stores.connections import Connections
 
 GROUP = "streamjob.sinks"
 
