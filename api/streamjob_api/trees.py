@@ -14,6 +14,9 @@ from streamjob_api.words import Path, dotted, sentence
 SOURCE_KINDS = ("tcp", "files", "rate", "queue")
 SINK_KINDS = ("console", "files", "queue")
 
+# No list of a manifest may be as long; what is behind is not looked at, so that no input takes quadratic time.
+MAX_ITEMS = 100
+
 Tree = Mapping[str, Any]
 
 
@@ -49,8 +52,8 @@ def mapping(value: Any) -> Tree:
 
 
 def items(value: Any) -> Sequence[Any]:
-    """The value if it is a list, or else an empty one."""
-    return value if isinstance(value, list | tuple) else ()
+    """The value if it is a list, or else an empty one; no more of it than any list of a manifest may have."""
+    return value[:MAX_ITEMS] if isinstance(value, list | tuple) else ()
 
 
 def text(value: Any) -> str:

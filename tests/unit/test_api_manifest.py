@@ -160,3 +160,9 @@ def test_a_broken_manifest_has_places_too() -> None:
     loaded = parse_manifest(GOOD.replace("format: text", "format: txt"), "job.yaml")
     assert loaded.job is None
     assert loaded.locate("spec.pipeline[0].sql", 1) == (13, 7)
+
+
+def test_a_list_far_too_long_is_one_problem() -> None:
+    sinks = ", ".join("{from: words, console: {}}" for _ in range(500))
+    text = GOOD[: GOOD.index("  sinks:")] + f"  sinks: [{sinks}]\n"
+    assert told(text) == ["job.yaml:17:3: spec.sinks: has too many items; take at most 32"]
