@@ -1,0 +1,301 @@
+"""A SELECT with aggregates over a stream, taken apart: what a batch adds to the state, and what the state shows."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+import duckdb
+
+from streamjob_runtime.query.binding import explain
+from streamjob_runtime.query.catalog import Catalog
+from streamjob_runtime.query.event_time import KeyWindow, find_window, pane_start
+from streamjob_runtime.query.plan import Aggregation, RollingWindow
+from streamjob_runtime.query.problems import Refusal
+from streamjob_runtime.query.scope import Scope
+from streamjob_runtime.query.tree import (
+    STATE,
+    Node,
+    aliased,
+    base_table,
+    call,
+    column,
+    conjunction,
+    function_name,
+    integer,
+    key_of,
+    names,
+    rewrite,
+    select,
+    walk,
+)
+
+_FORMAT = 1  # of the state's columns; a state of another format is not taken up
+
+
+def state_table(name: str) -> str:
+    """The name of an aggregation's state in the database."""
+    return f"state:{name}"
+
+
+def has_aggregates(catalog: Catalog, node: Node) -> bool:
+    """Whether a SELECT makes groups."""
+    if node.get("group_sets") or node.get("aggregate_handling") == "FORCE_AGGREGATES" or "having" in node:
+        return True
+    places = [node["select_list"], node.get("modifiers", []), node.get("qualify")]
+    return any(is_aggregate(catalog, n) for n in walk(places, into_subqueries=False))
+
+
+def is_aggregate(catalog: Catalog, node: Node) -> bool:
+    """Whether the node is a call of an aggregate function (not over a window)."""
+    return node.get("class") == "FUNCTION" and function_name(node) in catalog.aggregates
+
+
+@dataclass
+class Splitter:
+    """Collects the keys and the aggregates of one SELECT and rewrites its expressions over the state."""
+
+    catalog: Catalog
+    scope: Scope
+    items: list[Node]
+    keys: list[Node] = field(default_factory=list)
+    window: KeyWindow | None = None
+    aggregates: list[Node] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._aliases: dict[str, Node] = {}
+        resolved = []
+        for item in self.items:
+            item = self._without_aliases(item)
+            resolved.append(item)
+            if item.get("alias"):
+                self._aliases.setdefault(item["alias"].lower(), {**item, "alias": ""})
+        self.items = resolved
+
+    def _without_aliases(self, tree: Node) -> Node:
+        """Names of earlier columns of the SELECT, where no column of FROM has that name, written out."""
+
+        def change(node: Node) -> Node | None:
+            if node["type"] != "COLUMN_REF" or len(node["column_names"]) != 1 or self.scope.find(node) is not None:
+                return None
+            meant = self._aliases.get(names(node)[0].lower())
+            return None if meant is None else {**meant, "alias": node.get("alias", "")}
+
+        changed: Node = rewrite(tree, change)
+        return changed
+
+    def take_keys(self, node: Node) -> None:
+        """Read the GROUP BY."""
+        if node.get("aggregate_handling") == "FORCE_AGGREGATES":
+            groups = [i for i in self.items if not any(is_aggregate(self.catalog, n) for n in walk(i, False))]
+        else:
+            groups = [self._group(g) for g in node.get("group_expressions", [])]
+        if len(node.get("group_sets", [])) > 1:
+            raise Refusal(
+                "groups by several sets at once (GROUPING SETS, ROLLUP, CUBE)", "Write one step for each set."
+            )
+        for group in groups:
+            window = find_window(self.catalog, self.scope, group, node["from_table"])
+            if window is None:
+                self._add_key(group)
+            elif self.window is None:
+                self.window = window
+            elif key_of(self.window.call) != key_of(group):
+                raise Refusal("groups by two windows", "Write one step for each window.", group)
+
+    def _group(self, group: Node) -> Node:
+        if group.get("class") == "CONSTANT" and group.get("literal", {}).get("kind") == "INTEGER":
+            position = int(group["literal"]["text"])
+            if not 1 <= position <= len(self.items):
+                raise Refusal(f"groups by column {position}, and there are {len(self.items)}", "", group)
+            return self.items[position - 1]
+        return self._without_aliases(group)
+
+    def _add_key(self, group: Node) -> None:
+        for part in walk(group, into_subqueries=False):
+            if is_aggregate(self.catalog, part) or part.get("class") == "WINDOW":
+                raise Refusal("groups by an aggregate", "Make the aggregate a step of its own.", part)
+        key = {**group, "alias": ""}
+        if all(self._canonical(key) != self._canonical(k) for k in self.keys):
+            self.keys.append(key)
+
+    def _canonical(self, tree: Node) -> str:
+        return key_of(rewrite(tree, lambda n: self.scope.canonical(n) if n["type"] == "COLUMN_REF" else None))
+
+    def over_state(self, tree: Node) -> Node:
+        """The expression with keys and aggregates read from the state."""
+        keys = {self._canonical(k): i for i, k in enumerate(self.keys)}
+
+        def change(node: Node) -> Node | None:
+            alias = node.get("alias", "")
+            if node.get("class") in ("STAR", "LAMBDA"):
+                return self._whole(node)
+            position = keys.get(self._canonical(node)) if "class" in node else None
+            if position is not None:
+                return aliased(column(STATE, f"k{position}"), alias)
+            of_window = self._of_window(node)
+            if of_window is not None:
+                return aliased(of_window, alias)
+            if is_aggregate(self.catalog, node):
+                return aliased(call("finalize", column(STATE, self._aggregate(node))), alias)
+            if node["type"] == "COLUMN_REF":
+                raise self._not_grouped(node)
+            return None
+
+        changed: Node = rewrite(self._without_aliases(tree), change)
+        return changed
+
+    def _whole(self, node: Node) -> Node:
+        if node["class"] == "STAR":
+            raise Refusal("selects * together with aggregates", "Name the columns.", node)
+        return node  # a lambda has names of its own; a column of the stream in it is found missing when bound
+
+    def _of_window(self, node: Node) -> Node | None:
+        if self.window is None:
+            return None
+        if key_of(node) == key_of(self.window.call):
+            return column(STATE, "w")
+        if node["type"] == "COLUMN_REF" and self.scope.find(node) is None:
+            if names(node)[-1].lower() == "window_start":
+                return column(STATE, "w")
+            if names(node)[-1].lower() == "window_end":
+                return call("+", column(STATE, "w"), call("to_microseconds", integer(self.window.event.size_us)))
+        return None
+
+    def _aggregate(self, node: Node) -> str:
+        refuse_aggregate(node)
+        wanted = self._canonical(node)
+        for i, known in enumerate(self.aggregates):
+            if self._canonical(known) == wanted:
+                return f"a{i}"
+        self.aggregates.append({**node, "alias": ""})
+        return f"a{len(self.aggregates) - 1}"
+
+    def _not_grouped(self, node: Node) -> Refusal:
+        name = ".".join(names(node))
+        if self.scope.find(node) is None:
+            columns = sorted({c for leaf in self.scope.leaves for c in leaf.columns})
+            return Refusal(f"names the column {name}, which is not there", f"There are: {', '.join(columns)}.", node)
+        return Refusal(
+            f"shows the column {name}, which has many values in a group",
+            f"Add it to GROUP BY, or take one of them: any_value({name}).",
+            node,
+        )
+
+
+def refuse_aggregate(node: Node) -> None:
+    """Refuse what does not combine: DISTINCT and ORDER BY inside an aggregate."""
+    name = function_name(node)
+    if node.get("distinct"):
+        remedy = "Use approx_count_distinct(…)." if name == "count" else "Leave DISTINCT out."
+        raise Refusal(f"has DISTINCT inside {name}(), which cannot be combined over batches", remedy, node)
+    if node.get("order_bys", {}).get("orders"):
+        raise Refusal(
+            f"has ORDER BY inside {name}(), which cannot be combined over batches",
+            "Use arg_max(value, order) or arg_min(value, order), or order the finished list: list_sort(list(x)).",
+            node,
+        )
+
+
+def plan_aggregation(
+    catalog: Catalog, scope: Scope, name: str, node: Node, rolling: RollingWindow | None, inputs: tuple[str, ...]
+) -> tuple[Aggregation, bool]:
+    """The aggregation of a SELECT whose clocks are put in already; and whether it shows its groups one by one."""
+    split = Splitter(catalog, scope, node["select_list"])
+    split.take_keys(node)
+    if split.window and rolling:
+        raise Refusal("has an event-time window and a rolling window", "Keep one of the two.", split.window.call)
+    items = [
+        aliased(split.over_state(resolved), catalog.output_name(given))
+        for resolved, given in zip(split.items, node["select_list"], strict=True)
+    ]
+    having = split.over_state(node["having"]) if "having" in node else None
+    result = select(items, base_table(state_table(name), STATE), having)
+    result["modifiers"] = [_modifier(split, items, m) for m in node.get("modifiers", [])]
+    if "qualify" in node:
+        result["qualify"] = split.over_state(node["qualify"])
+    one_by_one = not (
+        result["modifiers"] or "qualify" in node or any(n.get("class") == "WINDOW" for n in walk(items, False))
+    )
+    delta = _delta(catalog, split, node)
+    return (
+        Aggregation(
+            name=name,
+            delta=delta,
+            inputs=inputs,
+            keys=len(split.keys),
+            aggregates=len(split.aggregates),
+            result=catalog.render(result),
+            items=tuple(catalog.render_expression(i) for i in items),
+            having=None if having is None else catalog.render_expression(having),
+            event_window=split.window.event if split.window else None,
+            rolling=rolling,
+            fingerprint=_fingerprint(catalog, split, delta, rolling),
+        ),
+        one_by_one,
+    )
+
+
+def _modifier(split: Splitter, items: list[Node], modifier: Node) -> Node:
+    shown = {str(i["alias"]).lower() for i in items}
+
+    def over_result(expression: Node) -> Node:
+        # In ORDER BY the name of a shown column goes before the columns of FROM.
+        if expression["type"] == "COLUMN_REF" and expression["column_names"][-1].lower() in shown:
+            return column(str(expression["column_names"][-1]))
+        return expression if expression.get("class") == "CONSTANT" else split.over_state(expression)
+
+    if modifier["type"] == "ORDER_MODIFIER":
+        return {
+            **modifier,
+            "orders": [{**o, "expression": over_result(o["expression"])} for o in modifier["orders"]],
+        }
+    if modifier["type"] == "DISTINCT_MODIFIER" and modifier.get("distinct_on_targets"):
+        return {**modifier, "distinct_on_targets": [over_result(t) for t in modifier["distinct_on_targets"]]}
+    return modifier
+
+
+def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
+    keys = [aliased(k, f"k{i}") for i, k in enumerate(split.keys)]
+    where = node.get("where_clause")
+    if split.window is not None:
+        keys.append(aliased(pane_start(split.window), "w"))
+        there = {"class": "OPERATOR", "type": "OPERATOR_IS_NOT_NULL", "children": [split.window.column]}
+        where = conjunction([*([where] if where else []), there])
+    states = [aliased({**a, "export_state": True}, f"a{i}") for i, a in enumerate(split.aggregates)]
+    for key in split.keys:
+        _bind(catalog, select([key], node["from_table"], where), key)
+    for state in states:
+        _bind(catalog, select([state], node["from_table"], where), state)
+    return catalog.render(select([*keys, *states], node["from_table"], where, len(keys)))
+
+
+def _bind(catalog: Catalog, query: Node, at: Node) -> None:
+    try:
+        catalog.columns(catalog.render(query))
+    except duckdb.NotImplementedException as error:
+        if "export state" not in str(error):
+            raise explain(error, at) from None
+        name = function_name(at)
+        raise Refusal(f"uses {name}(), whose state cannot be kept between batches", _instead(name), at) from None
+    except duckdb.Error as error:
+        raise explain(error, at) from None
+
+
+def _instead(name: str) -> str:
+    if name in ("mode", "histogram", "entropy"):
+        return "Count each value in a step of its own (GROUP BY value), and take this from that step's table."
+    if name == "reservoir_quantile":
+        return "Use approx_quantile."
+    return "Keep the values themselves with list(), or use another aggregate."
+
+
+def _fingerprint(catalog: Catalog, split: Splitter, delta: str, rolling: RollingWindow | None) -> str:
+    what = {
+        "format": _FORMAT,
+        "keys": [catalog.render_expression(k) for k in split.keys],
+        "aggregates": [catalog.render_expression(a) for a in split.aggregates],
+        "types": [c.type for c in catalog.columns(delta)],
+        "event_window": repr(split.window.event) if split.window else None,
+        "rolling": repr(rolling) if rolling else None,
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]

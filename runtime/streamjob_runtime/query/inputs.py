@@ -1,0 +1,58 @@
+# ruff: noqa: S608 - SQL is put together here from names that are quoted and texts that the planner rendered.
+"""A source's rows in the database: registered as they come, cast to the declared types where they are read."""
+
+import pyarrow as pa
+
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.formats.wire import wire_schema
+from streamjob_runtime.query.compose import raw_table
+from streamjob_runtime.query.database import Database
+from streamjob_runtime.query.plan import SourcePlan
+from streamjob_runtime.query.tree import quoted
+
+_EXCERPT = 60  # characters
+
+
+class SourceRows:
+    """One source. `wire`: the columns it must give."""
+
+    def __init__(self, db: Database, source: SourcePlan) -> None:
+        self._db = db
+        self._source = source
+        nulls = ", ".join(f"CAST(NULL AS {c.type}) AS {quoted(c.name)}" for c in source.columns)
+        declared = db.schema(f"SELECT {nulls}")
+        self.wire: pa.Schema = declared if source.format is None else wire_schema(source.format, declared)
+        self._raw = quoted(raw_table(source.name))
+        # What comes in its declared type already needs no cast, and DuckDB drops a cast to the same type.
+        casts = ", ".join(f"CAST({quoted(c.name)} AS {c.type}) AS {quoted(c.name)}" for c in source.columns)
+        self.sql = f"SELECT {casts} FROM {self._raw}"
+        self._none = self.wire.empty_table()
+        db.register(raw_table(source.name), self._none)
+
+    def take(self, rows: pa.Table | None) -> None:
+        """The rows of the next batch; None: it has none."""
+        self._db.register(raw_table(self._source.name), self._none if rows is None else rows)
+
+    def max_event_time(self) -> int | None:
+        """The highest event time of the rows, in milliseconds; None: no row has one, or there is no watermark."""
+        name = self._source.watermark_column
+        if name is None:
+            return None
+        kind = next(c.type for c in self._source.columns if c.name == name)
+        return self._db.value(f"SELECT epoch_ms(max(CAST({quoted(name)} AS {kind}))) FROM {self._raw}")
+
+    def blame(self) -> None:
+        """Raise `JobError` if a value of the rows is not of its declared type."""
+        for column in self._source.columns:
+            name = quoted(column.name)
+            bad = self._db.rows(
+                f"SELECT CAST({name} AS VARCHAR) AS v FROM {self._raw} "
+                f"WHERE {name} IS NOT NULL AND TRY_CAST({name} AS {column.type}) IS NULL LIMIT 1"
+            )
+            if bad.num_rows:
+                value = str(bad.column(0)[0].as_py())
+                shown = value if len(value) <= _EXCERPT else value[:_EXCERPT] + "…"
+                raise JobError(
+                    f"The source {self._source.name} has the value {shown!r} in the column {column.name}, "
+                    f"which is not a {column.type}. Declare the column as VARCHAR and use TRY_CAST, or mend the data."
+                ) from None

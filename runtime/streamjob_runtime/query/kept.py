@@ -1,0 +1,138 @@
+# ruff: noqa: S608 - SQL is put together here from names that are quoted and texts that the planner rendered.
+"""What every kept table has in common, whatever its window."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from streamjob_runtime.query.aggregation import state_table
+from streamjob_runtime.query.api import OperatorProgress
+from streamjob_runtime.query.compose import Composer, at_time
+from streamjob_runtime.query.database import Database
+from streamjob_runtime.query.plan import MARK, Aggregation
+from streamjob_runtime.query.tree import quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows of a kept table somebody reads."""
+
+    append: bool
+    update: bool
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The times of a batch."""
+
+    batch_id: int
+    batch_time_ms: int
+    watermark_ms: int | None
+    late_before_ms: int | None
+
+
+class Operator(ABC):
+    """One aggregation with its state, a table `state:<name>` of keys and aggregate states."""
+
+    def __init__(
+        self, db: Database, step: Aggregation, composer: Composer, ready: frozenset[str], wanted: Wanted
+    ) -> None:
+        self.step = step
+        self.changed: pa.Table | None = None  # rows whose result changed in this batch
+        self.final: pa.Table | None = None  # rows that became final in this batch
+        self._db = db
+        self._wanted = wanted
+        self._delta_sql = composer.statement(step.delta, step.inputs, ready)
+        self._state = quoted(state_table(step.name))
+        self._rows_total: int | None = None
+        self._updated = self._removed = self._dropped = 0
+        db.do(f"CREATE TABLE {self._state} AS {at_time(self._delta_sql, 0)}")
+        self._result_schema = db.schema(f"SELECT {', '.join(step.items)} FROM {self._state} AS s")
+
+    @abstractmethod
+    def run(self, moment: Moment, has_rows: bool) -> bool:
+        """Take the batch in. True if the table may have changed."""
+
+    @abstractmethod
+    def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
+        """Whether a batch without rows would change the table or make rows final."""
+
+    @abstractmethod
+    def snapshot(self) -> pa.Table:
+        """The whole state."""
+
+    @abstractmethod
+    def restore(self, rows: pa.Table) -> None:
+        """Take up a state in place of an empty one."""
+
+    def begin(self) -> None:
+        """Forget what the last batch did."""
+        self.changed = self.final = None
+        self._updated = self._removed = self._dropped = 0
+
+    def progress(self) -> OperatorProgress:
+        """What the batch did."""
+        if self._rows_total is None:
+            self._rows_total = self._db.value(f"SELECT count(*) FROM {self._state}") or 0
+        return OperatorProgress(self.step.name, self._rows_total, self._updated, self._removed, self._dropped)
+
+    def empty(self) -> pa.Table:
+        """No rows, in the columns of the result."""
+        return self._result_schema.empty_table()
+
+    def _merge(self, delta: str, keep: str | None = None) -> None:
+        """Combine states into the table, and take the changed rows if somebody reads them."""
+        columns = (*self.step.key_columns, *self.step.state_columns)
+        on = " AND ".join(f"s.{k} IS NOT DISTINCT FROM d.{k}" for k in self.step.key_columns) or "true"
+        sets = ", ".join(f"{a} = combine(s.{a}, d.{a})" for a in self.step.state_columns)
+        matched = f"UPDATE SET {sets}" if sets else "DO NOTHING"
+        merge = (
+            f"MERGE INTO {self._state} AS s USING ({delta}) AS d ON {on} WHEN MATCHED THEN {matched} "
+            f"WHEN NOT MATCHED THEN INSERT VALUES ({', '.join(f'd.{c}' for c in columns)})"
+        )
+        self._rows_total = None
+        if self._wanted.update:
+            rows = self._db.rows(f"{merge} RETURNING {self._returned(keep)}")
+            self._updated += rows.num_rows
+            self.changed = self._shown(rows)
+        else:
+            self._updated += self._db.do(merge)
+
+    def _returned(self, keep: str | None = None) -> str:
+        """The result's columns; where not every row is shown, then also whether this one is."""
+        conditions = [c for c in (self.step.having, keep) if c is not None]
+        shown = [f"({' AND '.join(conditions)}) AS {quoted(MARK)}"] if conditions else []
+        return ", ".join([*self.step.items, *shown])
+
+    def _shown(self, returned: pa.Table) -> pa.Table:
+        if MARK not in returned.column_names:
+            return returned
+        return returned.drop_columns([MARK]).filter(returned.column(MARK))
+
+
+class Grouped(Operator):
+    """Groups that are kept for good."""
+
+    def run(self, moment: Moment, has_rows: bool) -> bool:
+        """See `Operator`."""
+        if has_rows:
+            self._merge(at_time(self._delta_sql, moment.batch_time_ms))
+        return has_rows
+
+    def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
+        """See `Operator`."""
+        return False
+
+    def snapshot(self) -> pa.Table:
+        """See `Operator`."""
+        return self._db.rows(f"SELECT * FROM {self._state}")
+
+    def restore(self, rows: pa.Table) -> None:
+        """See `Operator`."""
+        self._rows_total = None
+        self._db.register("restored", rows)
+        self._db.do(f"DELETE FROM {self._state}")
+        self._db.do(f"INSERT INTO {self._state} SELECT * FROM restored")
+        self._db.register("restored", rows.schema.empty_table())

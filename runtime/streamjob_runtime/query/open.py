@@ -1,0 +1,29 @@
+"""From a manifest to a query that runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from streamjob_runtime.query.connect import connect
+from streamjob_runtime.query.database import Database
+from streamjob_runtime.query.engine import EmbeddedQuery
+from streamjob_runtime.query.planner import plan
+
+
+def open_query(
+    spec: Any,
+    *,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+    scratch: Path | None = None,
+    table_schemas: Mapping[str, pa.Schema] | None = None,
+) -> EmbeddedQuery:
+    """The query of a `StreamJobSpec`, with an empty state. Raises `PlanError`, a `JobError`.
+
+    `threads`: how many DuckDB uses, all cores if None. `memory_limit`: as DuckDB writes it ("2GB"); what does not fit
+    goes to files in `scratch`. `table_schemas`: the columns of static tables whose manifest entry has no `schema`.
+    """
+    planned = plan(spec, table_schemas)
+    return EmbeddedQuery(planned, Database(connect(threads, memory_limit, scratch)))

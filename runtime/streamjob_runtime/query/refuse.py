@@ -1,0 +1,110 @@
+"""What a step may not do with a stream."""
+
+from streamjob_runtime.query.aggregation import is_aggregate
+from streamjob_runtime.query.catalog import Catalog
+from streamjob_runtime.query.problems import Refusal
+from streamjob_runtime.query.scope import Known, Leaf
+from streamjob_runtime.query.tree import Node, walk
+
+_JOINS = {"INNER", "LEFT", "RIGHT", "SEMI", "ANTI"}
+
+
+def refuse_on_stream(
+    catalog: Catalog, node: Node, parts: list[Leaf], relations: dict[str, Known], grouped: bool
+) -> None:
+    """Refuse every clause of a SELECT over a stream that cannot be kept up to date."""
+    _sides(parts)
+    _joins(node["from_table"], relations)
+    _subqueries(node, relations)
+    if node.get("sample"):
+        raise Refusal("takes a sample, which is another one each time", "Filter by a hash: hash(column) % 10 = 0.")
+    where = node.get("where_clause")
+    for part in walk(where, into_subqueries=False):
+        if is_aggregate(catalog, part):
+            raise Refusal("has an aggregate in WHERE", "Filter groups with HAVING.", part)
+    if not grouped:
+        _order(node)
+
+
+def _sides(parts: list[Leaf]) -> None:
+    streams = [leaf for leaf in parts if leaf.known is not None and leaf.known.shape == "stream"]
+    kept = [leaf for leaf in parts if leaf.known is not None and leaf.known.shape in ("table", "view")]
+    if len(streams) > 1:
+        raise Refusal(
+            f"joins two streams, {streams[0].alias} and {streams[1].alias}, which comes later",
+            "Join with a static table, or unite them with UNION ALL and group.",
+            streams[1].node,
+        )
+    if kept and streams:
+        raise Refusal(
+            f"joins the stream {streams[0].alias} with {kept[0].alias}, which changes with every batch",
+            "Join with a static table, or join two results that are kept.",
+            kept[0].node,
+        )
+    if streams and not streams[0].kept:
+        raise Refusal(
+            f"has an outer join that keeps rows without a match in the stream {streams[0].alias}, "
+            "and a match may still come",
+            "Keep the stream's side: stream LEFT JOIN table.",
+            streams[0].node,
+        )
+
+
+def _joins(node: Node, relations: dict[str, Known]) -> None:
+    if node["type"] != "JOIN":
+        return
+    _joins(node["left"], relations)
+    _joins(node["right"], relations)
+    right_streams = _has_stream(node["right"], relations)
+    kind = node["join_type"]
+    if node.get("ref_type") in ("ASOF", "POSITIONAL"):
+        raise Refusal(f"has a {node['ref_type']} join on a stream", "Join by equality.", node)
+    if kind not in _JOINS or (right_streams and kind in ("SEMI", "ANTI")):
+        raise Refusal(
+            f"has a {kind} join that asks for all rows of the stream", "Keep the stream's side: stream LEFT JOIN table."
+        )
+
+
+def _has_stream(tree: object, relations: dict[str, Known]) -> bool:
+    return any(
+        n["type"] == "BASE_TABLE" and n["table_name"] in relations and relations[n["table_name"]].shape != "static"
+        for n in walk(tree)
+    )
+
+
+def _subqueries(node: Node, relations: dict[str, Known]) -> None:
+    for part in walk(node):
+        if part.get("class") == "SUBQUERY" and _has_stream(part["subquery"], relations):
+            raise Refusal(
+                "has a subquery over a stream inside an expression",
+                "Only static tables can be asked there; make the subquery a step and join.",
+                part,
+            )
+
+
+def _order(node: Node) -> None:
+    for modifier in node.get("modifiers", []):
+        kind = modifier["type"]
+        if kind == "ORDER_MODIFIER":
+            raise Refusal(
+                "has ORDER BY on a stream, which never ends",
+                "Group the rows first; a table can be ordered.",
+                modifier["orders"][0]["expression"],
+            )
+        if kind == "DISTINCT_MODIFIER":
+            raise Refusal(
+                "has DISTINCT on a stream, which comes later",
+                "GROUP BY the columns, and write the groups in update mode.",
+            )
+        raise Refusal(
+            "has LIMIT on a stream, which never ends",
+            "Group the rows first; a table can be limited.",
+            modifier.get("limit"),
+        )
+    for part in walk([node["select_list"], node.get("qualify")], into_subqueries=False):
+        if part.get("class") == "WINDOW":
+            raise Refusal(
+                "has a window function (OVER) on a stream, which never ends",
+                "Group the rows by tumble() or hop(), or use OVER on a table.",
+                part,
+            )

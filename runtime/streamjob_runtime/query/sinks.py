@@ -1,0 +1,39 @@
+"""Which mode a relation can be written in."""
+
+from typing import Any
+
+from streamjob_runtime.query.plan import SinkPlan
+from streamjob_runtime.query.problems import PlanProblem
+from streamjob_runtime.query.scope import Known
+
+
+def plan_sink(path: str, known: Known, sink: Any) -> SinkPlan | PlanProblem:
+    """What the sink is given, or why its mode does not fit its relation."""
+    refused = _refused(known, sink.mode)
+    if refused is not None:
+        message, remedy = refused
+        return PlanProblem(f"{path}.mode", f"{known.name} cannot be written in {sink.mode} mode: {message}", remedy)
+    operator = known.operator if sink.mode != "complete" else None
+    return SinkPlan(known.name, sink.mode, operator)
+
+
+def _refused(known: Known, mode: str) -> tuple[str, str] | None:
+    if known.shape == "stream":
+        if mode == "complete":
+            return "it is a stream, which never ends", "Use append, or group the rows first."
+        return None
+    if mode == "complete":
+        return None
+    if known.shape == "static":
+        return "it follows from static tables only", "Use complete."
+    if known.shape == "view":
+        return (
+            "it is a view of a table as a whole (ORDER BY, LIMIT, OVER, a join or an aggregate of tables)",
+            "Use complete.",
+        )
+    if mode == "append" and not known.final:
+        return (
+            "its groups change with every batch and never become final",
+            "Use update or complete, or group by tumble() or hop() over a column with a watermark.",
+        )
+    return None
