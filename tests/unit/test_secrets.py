@@ -48,6 +48,13 @@ def test_a_job_that_names_no_secret_takes_the_environment(tmp_path: Path) -> Non
     assert access(Minio(None), tmp_path, VARIABLES).access_key == "from-environ"
 
 
+def test_the_manifest_goes_before_the_usual_variables() -> None:
+    variables = VARIABLES | {"AWS_ENDPOINT_URL": "https://s3.example.org", "AWS_REGION": "eu-west-1"}
+    for connection, endpoint in ((None, "https://s3.example.org"), (Minio(None), "http://minio:9000")):
+        found = access(connection, None, variables)
+        assert (found.endpoint, found.region) == (endpoint, "eu-west-1")
+
+
 def test_a_missing_secret_is_named_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(JobError, match=rf"no Secret 'minio': no folder {tmp_path}/minio.*AWS_ACCESS_KEY_ID"):
         access(Minio("minio"), tmp_path, VARIABLES)

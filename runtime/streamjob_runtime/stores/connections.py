@@ -22,12 +22,12 @@ class S3Connection(Protocol):
 
     @property
     def endpoint(self) -> str | None:
-        """URL of the server; None: Amazon's own."""
+        """URL of the server; None: AWS_ENDPOINT_URL, or else Amazon's own."""
         ...
 
     @property
     def region(self) -> str | None:
-        """None: the server's usual one."""
+        """The bucket's region; None: AWS_REGION, or else the server's usual one."""
         ...
 
     @property

@@ -14,7 +14,7 @@ import urllib3
 from minio import Minio
 from minio.datatypes import Object
 from minio.error import S3Error
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, StreamJobError, Unavailable
 from streamjob_runtime.stores.base import Entry
@@ -22,6 +22,8 @@ from streamjob_runtime.stores.connections import Connections
 from streamjob_runtime.stores.keys import check_key, check_prefix
 from streamjob_runtime.stores.s3_errors import from_answer, from_network, translate
 
+ENDPOINT = "AWS_ENDPOINT_URL"
+REGION = "AWS_REGION"
 ACCESS_KEY = "AWS_ACCESS_KEY_ID"
 SECRET_KEY = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a key, not a secret
 SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105
@@ -30,7 +32,7 @@ _BUCKET = re.compile(r"(?!.*(\.\.|\.-|-\.))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CONNECT_S = 5
 _CONNECTIONS = 16
 _EXPIRES = timedelta(hours=1)
-_NEVER_SENT = (NewConnectionError, ConnectTimeoutError, SSLError)
+_NEVER_SENT = (NewConnectionError, ConnectTimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,15 @@ class S3Access:
 
     @classmethod
     def from_connections(cls, connections: Connections) -> "S3Access":
-        """What the manifest's `s3` and its Secret say; the Secret's keys are named like the AWS variables."""
+        """What the manifest's `s3` and its Secret say, and the usual AWS variables where they say nothing.
+
+        The Secret's keys are named like the variables.
+        """
         s3, secrets = connections.s3, connections.secrets
         secret = s3.credentials_secret_ref.name if s3 and s3.credentials_secret_ref else None
         return cls(
-            endpoint=s3.endpoint if s3 else None,
-            region=s3.region if s3 else None,
+            endpoint=(s3.endpoint if s3 else None) or secrets.environ.get(ENDPOINT) or None,
+            region=(s3.region if s3 else None) or secrets.environ.get(REGION) or None,
             access_key=secrets.get(secret, ACCESS_KEY),
             secret_key=secrets.get(secret, SECRET_KEY),
             session_token=secrets.find(secret, SESSION_TOKEN),
@@ -182,7 +187,9 @@ def _client(access: S3Access, http: urllib3.PoolManager) -> Minio:
     else:
         scheme, _, host = access.endpoint.rstrip("/").partition("://")
         if scheme not in ("http", "https") or not host:
-            raise JobError(f"s3.endpoint: {access.endpoint!r} is no URL of a server: write http://HOST:PORT.")
+            raise JobError(
+                f"s3.endpoint or {ENDPOINT}: {access.endpoint!r} is no URL of a server: write http://HOST:PORT."
+            )
         # Only Amazon has a region a bucket; to ask such a server for it would be a request more, and a right more.
         secure, region = scheme == "https", access.region or "us-east-1"
     try:
@@ -196,7 +203,7 @@ def _client(access: S3Access, http: urllib3.PoolManager) -> Minio:
             http_client=http,
         )
     except ValueError as err:
-        raise JobError(f"s3.endpoint or s3.region is wrong: {err}.") from err
+        raise JobError(f"s3.endpoint {access.endpoint!r} or s3.region {access.region!r} is wrong: {err}.") from err
 
 
 def _entry(key: str, found: Object) -> Entry:
