@@ -98,6 +98,12 @@ class Log:
             self._raise_if_fenced(record, None)
 
     @property
+    def last(self) -> Record:
+        """The newest record. There is one from `take_over` on."""
+        assert self._last is not None
+        return self._last
+
+    @property
     def _next_seq(self) -> int:
         return self._last.seq + 1 if self._last else 0
 

@@ -100,7 +100,7 @@ class Checkpointer:
         self._hook(Step.BOUNDED, newest.batch)
         gone = superfluous(named(self._records), keep, self._log.epoch, newest.batch)
         self._records[:] = [r for r in self._records if r.seq >= keep.first_seq]
-        # Copies of static tables go here, in the loop's own thread: it alone takes up a version, maybe an old one again.
+        # Copies of static tables go here, in the thread that takes versions up: it may take up an old one again.
         in_use = {table_key(name, version) for name, version in tables.items()}
         delete_all(self._store, [key for key in gone if key.startswith("tables/") and key not in in_use])
 

@@ -92,7 +92,7 @@ class Trouble:
 class Status:
     """The runtime at one moment."""
 
-    phase: str  # Starting | Recovering | Running | Waiting (trouble outside) | Stopping | Stopped | Failed
+    phase: str  # Starting | Recovering | Running | Stopping | Stopped | Failed
     job_id: str = ""
     job_name: str = ""
     epoch: int = 0

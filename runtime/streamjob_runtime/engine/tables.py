@@ -11,6 +11,9 @@ import pyarrow.parquet as pq
 
 from streamjob_runtime.checkpoint.cleanup import table_key
 from streamjob_runtime.errors import AlreadyExists, Damaged, JobError, NotFound
+from streamjob_runtime.formats.base import BadRecord, Decoder
+from streamjob_runtime.formats.compression import decompress
+from streamjob_runtime.sources.paths import list_files
 from streamjob_runtime.stores.base import Entry, Store
 
 
@@ -20,27 +23,40 @@ class StaticTable:
 
     name: str
     store: Store  # rooted where the files are
-    matches: Callable[[str], bool]  # which keys of the store are files of the table
-    decode: Callable[[str, bytes], pa.Table]  # file name, bytes
+    pattern: str | None  # which of its keys are files of the table, as `split_glob` gives it
     refresh_ms: int | None
+    decoder: Decoder | None = None  # set once the columns are known
     version: str = ""  # of what the query joins with now
     checked_ms: int = field(default=0)  # when the files were last looked at
 
     def files(self) -> list[Entry]:
         """The files as they are now. Raises `JobError` if there is none."""
-        found = [e for e in self.store.list() if self.matches(e.key)]
+        found = list(list_files(self.store, self.pattern))
         if not found:
             raise JobError(
-                f"The static table {self.name!r} has no file at {self.store.url}. Put its files there, or correct "
-                f"the path of the table {self.name!r} under spec.tables."
+                f"The static table {self.name!r} has no file at {self.store.url} "
+                f"(looked for: {self.pattern or 'any file'}). Put its files there, or correct the table's path."
             )
         return found
 
+    def schema_of_files(self) -> pa.Schema:
+        """The columns that Parquet files name themselves."""
+        first = self.files()[0]
+        return pq.read_schema(io.BytesIO(self.store.read(first.key)))
+
     def read(self, files: Iterable[Entry]) -> pa.Table:
-        """The rows of those files."""
-        return pa.concat_tables(
-            [self.decode(e.key, self.store.read(e.key)) for e in files], promote_options="permissive"
-        )
+        """The rows of those files. Raises `JobError` if one of them cannot be decoded."""
+        return pa.concat_tables([self._decode(e.key) for e in files])
+
+    def _decode(self, key: str) -> pa.Table:
+        assert self.decoder is not None
+        try:
+            return self.decoder.decode(decompress(key, self.store.read(key)))
+        except BadRecord as bad:
+            raise JobError(
+                f"The static table {self.name!r}: record {bad.record} of the file {key} at {self.store.url} cannot be "
+                f"decoded: {bad.reason}. It begins: {bad.excerpt!r}. Mend the file."
+            ) from None
 
 
 def version_of(files: Iterable[Entry]) -> str:

@@ -47,6 +47,11 @@ class Query(Protocol):
         ...
 
     @property
+    def table_schemas(self) -> Mapping[str, pa.Schema]:
+        """Static table -> its columns, in their declared types."""
+        ...
+
+    @property
     def fingerprints(self) -> Mapping[str, str]:
         """Stateful operator -> what its state's meaning depends on. A state fits only where these are equal."""
         ...

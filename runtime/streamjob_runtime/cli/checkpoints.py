@@ -1,0 +1,205 @@
+"""`streamjob checkpoints`: a job's log and snapshots, for people."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from streamjob_api.models import StreamJob
+from streamjob_runtime.checkpoint.cleanup import table_key
+from streamjob_runtime.checkpoint.log import read_log
+from streamjob_runtime.checkpoint.records import (
+    Body,
+    Boundary,
+    Checkpoint,
+    Commit,
+    Fence,
+    Intent,
+    Record,
+)
+from streamjob_runtime.checkpoint.recovery import checkpoints, recover
+from streamjob_runtime.checkpoint.snapshots import read_whole
+from streamjob_runtime.cli.exit import exit_code
+from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.errors import Damaged, NotFound, StreamJobError
+from streamjob_runtime.sources.base import OffsetRange
+from streamjob_runtime.sources.tcp import pieces
+from streamjob_runtime.sources.wal import Wal
+from streamjob_runtime.stores.base import Store
+from streamjob_runtime.stores.connections import Connections, Secrets
+from streamjob_runtime.stores.open import open_store
+
+SHOWN_RECORDS = 40
+
+
+def on_job_store(
+    file: Path, checkpoint: str | None, secrets: Path | None, command: Callable[[StreamJob, Store, Console], int]
+) -> int:
+    """Run a command on the store of the job in the file; give the exit code."""
+    console = Console(highlight=False)
+    try:
+        job, _ = load_job(file)
+        location = location_of(job, file, checkpoint)
+        store = open_store(location, Connections(job.spec.s3, Secrets(secrets, os.environ)))
+        return command(job, store, console)
+    except StreamJobError as error:
+        print(f"streamjob: {error}", file=sys.stderr)  # noqa: T201 - the command's output
+        return exit_code(error)
+
+
+def list_checkpoints(job: StreamJob, store: Store, console: Console) -> int:
+    """Each checkpoint with its size, and what a restart would do now."""
+    records = read_log(store)
+    if not records:
+        console.print(
+            f"There is no log at {store.url}: the job has not run with this checkpoint location.", soft_wrap=True
+        )
+        return 0
+    table = Table("BATCH", "BATCH TIME", "STATE ROWS", "SIZE", "FILES", box=None, pad_edge=False)
+    for found in checkpoints(records):
+        rows = sum(f.rows for f in found.state.values())
+        table.add_row(str(found.batch), _time(found.time_ms), f"{rows:,}", _size(found.size), str(len(found.files)))
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("No checkpoint yet.")
+    console.print(_restart(records), soft_wrap=True)
+    return 0
+
+
+def show_log(job: StreamJob, store: Store, console: Console) -> int:
+    """The last records, one a line."""
+    records = read_log(store)
+    table = Table("SEQ", "EPOCH", "RECORD", "WHAT IT SAYS", box=None, pad_edge=False)
+    for record in records[-SHOWN_RECORDS:]:
+        table.add_row(str(record.seq), str(record.epoch), record.body.kind, describe(record.body))
+    console.print(table)
+    if len(records) > SHOWN_RECORDS:
+        console.print(f"({len(records) - SHOWN_RECORDS} older records are not shown)")
+    console.print(_restart(records), soft_wrap=True)
+    return 0
+
+
+def verify_all(job: StreamJob, store: Store, console: Console) -> int:
+    """Everything that a restart may need is read and checked; damage is named. 1 if there is some."""
+    try:
+        records = read_log(store)
+    except Damaged as error:
+        console.print(f"damaged: {error}", soft_wrap=True)
+        return 1
+    damage = [d for c in checkpoints(records) if (d := _damage(store, c))]
+    damage += _missing_copies(store, records)
+    damage += _damaged_wal(job, store, records)
+    if records:
+        try:
+            recover(records, next(iter(checkpoints(records)), None))
+        except Damaged as error:
+            damage.append(str(error))
+    for text in damage:
+        console.print(f"damaged: {text}", soft_wrap=True)
+    files = sum(len(c.files) for c in checkpoints(records))
+    console.print(
+        f"{len(records)} log records and {files} snapshot files read at {store.url}: "
+        + (f"{len(damage)} damaged" if damage else "all whole"),
+        soft_wrap=True,
+    )
+    return 1 if damage else 0
+
+
+def describe(body: Body) -> str:
+    """One line about a record."""
+    match body:
+        case Fence():
+            return (
+                f"streamjob {body.version} took over the job {body.job_name} ({body.job_id}) at {_time(body.time_ms)}"
+            )
+        case Intent():
+            parts = [f"batch {body.batch} at {_time(body.time_ms)}"]
+            for source, offsets in body.ranges.items():
+                spans = ", ".join(f"{p}[{start}, {end})" for p, (start, end) in offsets["partitions"].items())
+                parts.append(f"{source}: {spans}")
+            if body.watermark_ms is not None:
+                parts.append(f"watermark {_time(body.watermark_ms)}")
+            parts += [f"table {name} version {version}" for name, version in body.tables.items()]
+            return "; ".join(parts)
+        case Commit():
+            return f"batch {body.batch}: {body.input_rows:,} rows in, {body.output_rows:,} out"
+        case Checkpoint():
+            return f"after batch {body.batch}: {len(body.files)} files, {_size(body.size)}"
+        case Boundary():
+            return f"nothing before record {body.first_seq} is needed any more"
+
+
+def _restart(records: Sequence[Record]) -> str:
+    """What the next start would do, in one line."""
+    if not records:
+        return "A start would begin with batch 0."
+    newest = next(iter(checkpoints(records)), None)
+    found = recover(records, newest)
+    begin = f"from the checkpoint of batch {newest.batch}" if newest else "from the beginning"
+    again = f", write batch {found.unfinished.batch} again" if found.unfinished else ""
+    return (
+        f"A restart would go on {begin}, replay {len(found.replay)} batches{again}, then run batch {found.next_batch}."
+    )
+
+
+def _damage(store: Store, checkpoint: Checkpoint) -> str | None:
+    try:
+        for file in checkpoint.files:
+            read_whole(store, file)
+    except Damaged as error:
+        return f"checkpoint of batch {checkpoint.batch}: {error}"
+    return None
+
+
+def _to_replay(records: Sequence[Record]) -> list[Intent]:
+    newest = next(iter(checkpoints(records)), None)
+    after = newest.batch if newest else -1
+    return [r.body for r in records if isinstance(r.body, Intent) and r.body.batch > after]
+
+
+def _damaged_wal(job: StreamJob, store: Store, records: Sequence[Record]) -> list[str]:
+    """Received lines that a replay would read."""
+    found = []
+    for source in (s.name for s in job.spec.sources if s.kind == "tcp"):
+        wal = Wal(store, source)
+        for intent in _to_replay(records):
+            if source in intent.ranges:
+                for segment, _, _ in pieces(OffsetRange.from_json(intent.ranges[source])):
+                    try:
+                        wal.read(segment)
+                    except Damaged as error:
+                        found.append(f"batch {intent.batch}: {error}")
+    return found
+
+
+def _missing_copies(store: Store, records: Sequence[Record]) -> list[str]:
+    """Copies of static tables that a replay would join with."""
+    needed = {(name, version): i.batch for i in _to_replay(records) for name, version in i.tables.items()}
+    return [
+        f"batch {batch}: the copy {table_key(name, version)} of the static table {name!r} is missing"
+        for (name, version), batch in needed.items()
+        if not _there(store, table_key(name, version))
+    ]
+
+
+def _there(store: Store, key: str) -> bool:
+    try:
+        store.stat(key)
+    except NotFound:
+        return False
+    return True
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _size(size: int) -> str:
+    if size < 1024:
+        return f"{size} B"
+    return f"{size / 1024:,.1f} KiB" if size < 1 << 20 else f"{size / (1 << 20):,.1f} MiB"

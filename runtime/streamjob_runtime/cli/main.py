@@ -1,0 +1,100 @@
+"""The command `streamjob`."""
+
+import sys
+from pathlib import Path
+
+try:
+    import click
+except ImportError:  # installed without the runtime: the operator has no use for it
+    sys.exit("streamjob: the command needs the runtime's packages. Install them: pip install 'streamjob[runtime]'")
+
+# The commands import what they need when they run: `streamjob --help` and `validate` need no SQL engine to start.
+Manifest = click.Path(exists=True, dir_okay=False, path_type=Path)
+Folder = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="streamjob")
+def main() -> None:
+    """Stream processing from one manifest."""
+
+
+@main.command()
+@click.argument("file", type=Manifest)
+@click.option("--checkpoint", metavar="DIR|URL", help="Keep the job's log and snapshots there instead.")
+@click.option("--secrets", type=Folder, help="A folder with a folder for each Secret, a file for each of its keys.")
+@click.option("--http-port", type=click.IntRange(0, 65535), help="Serve /metrics, /healthz, /readyz and /progress.")
+@click.option("--http-host", default="127.0.0.1", show_default=True, help="The address to serve them on.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--termination-log", type=click.Path(dir_okay=False, path_type=Path), help="Write why the job ended there."
+)
+def run(
+    file: Path,
+    checkpoint: str | None,
+    secrets: Path | None,
+    http_port: int | None,
+    http_host: str,
+    log_format: str,
+    termination_log: Path | None,
+) -> None:
+    """Run the StreamJob in FILE until it is done or Ctrl-C.
+
+    Ends with 0 (done), 1 (a fault of StreamJob), 2 (wrong usage), 75 (trouble outside: try again) or 78 (the job
+    itself is wrong).
+    """
+    from streamjob_runtime.cli.run import RunOptions, run_job
+
+    options = RunOptions(file, checkpoint, secrets, http_port, http_host, log_format, termination_log)
+    sys.exit(run_job(options))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=Manifest)
+def validate(files: tuple[Path, ...]) -> None:
+    """Say every mistake in the StreamJobs in FILES. Ends with 0 (none), 1 (some) or 2 (wrong usage)."""
+    from streamjob_runtime.cli.validate import validate_files
+
+    sys.exit(validate_files(files))
+
+
+@main.group()
+def checkpoints() -> None:
+    """Look into the log and the snapshots of a job."""
+
+
+def _checkpoint_options(command: click.decorators.FC) -> click.decorators.FC:
+    for option in (
+        click.option("--secrets", type=Folder, help="As for `run`."),
+        click.option("--checkpoint", metavar="DIR|URL", help="Look there instead."),
+        click.argument("file", type=Manifest),
+    ):
+        command = option(command)
+    return command
+
+
+@checkpoints.command("list")
+@_checkpoint_options
+def list_(file: Path, checkpoint: str | None, secrets: Path | None) -> None:
+    """The checkpoints of the job in FILE, and what a restart would replay."""
+    from streamjob_runtime.cli.checkpoints import list_checkpoints, on_job_store
+
+    sys.exit(on_job_store(file, checkpoint, secrets, list_checkpoints))
+
+
+@checkpoints.command()
+@_checkpoint_options
+def show(file: Path, checkpoint: str | None, secrets: Path | None) -> None:
+    """The last batches of the job in FILE, record by record."""
+    from streamjob_runtime.cli.checkpoints import on_job_store, show_log
+
+    sys.exit(on_job_store(file, checkpoint, secrets, show_log))
+
+
+@checkpoints.command()
+@_checkpoint_options
+def verify(file: Path, checkpoint: str | None, secrets: Path | None) -> None:
+    """Read all that the job in FILE would need at a restart, and find any damage. Ends with 1 if there is some."""
+    from streamjob_runtime.cli.checkpoints import on_job_store, verify_all
+
+    sys.exit(on_job_store(file, checkpoint, secrets, verify_all))

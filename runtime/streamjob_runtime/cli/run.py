@@ -1,0 +1,130 @@
+"""`streamjob run`: one job in this process."""
+
+import os
+import random
+import secrets
+import sys
+import tempfile
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from streamjob_runtime.cli.exit import DONE, exit_code, reason_of, write_termination
+from streamjob_runtime.cli.live import LiveView
+from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.cli.log import Level, Logger, Style
+from streamjob_runtime.cli.signals import stop_on_signals
+from streamjob_runtime.clock import Clock, SystemClock
+from streamjob_runtime.engine.build import Surroundings, build
+from streamjob_runtime.engine.progress import Progress
+from streamjob_runtime.engine.steps import StepHook, no_hook
+from streamjob_runtime.errors import StreamJobError
+from streamjob_runtime.server.http import serve
+from streamjob_runtime.sinks.console import Printer, TextPrinter
+from streamjob_runtime.stores.connections import Connections, Secrets
+from streamjob_runtime.stores.open import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says."""
+
+    file: Path
+    checkpoint: str | None = None
+    secrets: Path | None = None
+    http_port: int | None = None
+    http_host: str = "127.0.0.1"
+    log_format: str = "text"
+    termination_log: Path | None = None
+
+
+def run_job(options: RunOptions, hook: StepHook = no_hook) -> int:
+    """Run the job until it is done or told to stop; give the exit code. Errors are printed, never raised."""
+    clock = SystemClock()
+    progress = Progress()
+    log = Logger(sys.stderr, cast(Style, options.log_format), clock)
+    try:
+        _run(options, hook, clock, progress, log)
+    except Exception as error:
+        code = exit_code(error)
+        progress.update(phase="Failed")
+        if not isinstance(error, StreamJobError):
+            traceback.print_exc()
+        message = str(error) or type(error).__name__
+        _print_error(message, options, log, reason_of(error), code)
+        write_termination(options.termination_log, code, reason_of(error), message)
+        return code
+    write_termination(options.termination_log, DONE, "Done", "The job is done, or was asked to stop.")
+    return DONE
+
+
+def _run(options: RunOptions, hook: StepHook, clock: Clock, progress: Progress, log: Logger) -> None:
+    job, _ = load_job(options.file)
+    location = location_of(job, options.file, options.checkpoint)
+    stop, give_up = threading.Event(), threading.Event()
+    with ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="streamjob-", ignore_cleanup_errors=True))
+        executor = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoint"))
+        printer, say, restore = stack.enter_context(_outputs(progress, clock, log))
+        stack.enter_context(stop_on_signals(stop, give_up, say, restore))
+        if options.http_port is not None:
+            server = serve(progress, clock, options.http_host, options.http_port)
+            stack.callback(server.close)
+            say("info", f"serving http://{options.http_host}:{server.port}/")
+        connections = Connections(job.spec.s3, Secrets(options.secrets, os.environ))
+        around = Surroundings(
+            connections=connections,
+            base_dir=options.file.parent,
+            clock=clock,
+            rng=random.Random(secrets.randbits(128)),
+            executor=executor,
+            stop=stop,
+            give_up=give_up,
+            progress=progress,
+            print_rows=printer,
+            say=say,
+            scratch=Path(scratch),
+            hook=hook,
+        )
+        say("info", f"starting {job.metadata.name}", checkpoint=location)
+        build(job, open_store(location, connections), around).run()
+        say("info", f"stopped {job.metadata.name}: the next start goes on from here")
+
+
+@contextmanager
+def _outputs(
+    progress: Progress, clock: Clock, log: Logger
+) -> Iterator[tuple[Printer, Callable[..., None], Callable[[], None]]]:
+    """Where console rows and the runtime's log go, and what leaves the terminal as it was.
+
+    In a terminal a live view has the screen, and the log is shown when it is gone.
+    """
+    if not sys.stdout.isatty():
+        progress.listen(log.log_batch)
+        yield TextPrinter(sys.stdout), log.log_event, lambda: None
+        return
+    view = LiveView(progress, clock)
+    kept: deque[tuple[Level, str, dict[str, Any]]] = deque(maxlen=20)
+
+    def keep(level: Level, message: str, **fields: Any) -> None:
+        kept.append((level, message, fields))
+
+    try:
+        with view:
+            yield view.print_rows, keep, view.stop
+    finally:
+        for level, message, fields in kept:
+            log.log_event(level, message, **fields)
+
+
+def _print_error(message: str, options: RunOptions, log: Logger, reason: str, code: int) -> None:
+    if options.log_format == "json":
+        log.log_event("error", message, reason=reason, exitCode=code)
+    else:
+        print(f"streamjob: {message}", file=sys.stderr)  # noqa: T201 - the command's output

@@ -1,0 +1,135 @@
+"""One batch: read its ranges, compute, write its sinks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from streamjob_runtime.checkpoint.records import Intent
+from streamjob_runtime.clock import Clock
+from streamjob_runtime.engine.progress import BatchProgress, SinkProgress, SourceProgress, StateProgress
+from streamjob_runtime.engine.steps import Step, StepHook
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.query.api import BatchInput, BatchOutput, Query
+from streamjob_runtime.sinks.base import Sink, SinkBatch
+from streamjob_runtime.sources.base import OffsetRange, Source
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSink:
+    """A sink with what the manifest says of it."""
+
+    name: str
+    mode: str
+    sink: Sink
+
+
+class Stopwatch:
+    """Milliseconds by step."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = self._first = clock.monotonic()
+        self.steps: dict[str, float] = {}
+
+    def lap(self, step: str) -> None:
+        """What has passed since the last lap was `step`."""
+        now = self._clock.monotonic()
+        self.steps[step] = self.steps.get(step, 0.0) + (now - self._last) * 1000
+        self._last = now
+
+    @property
+    def total_ms(self) -> float:
+        """All laps."""
+        return (self._last - self._first) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What a batch did."""
+
+    input_rows: Mapping[str, int]  # source -> rows
+    output: BatchOutput
+    ranges: Mapping[str, OffsetRange]
+
+    @property
+    def output_rows(self) -> int:
+        """Rows that went to all sinks together."""
+        return sum(t.num_rows for t in self.output.sinks)
+
+
+@dataclass
+class BatchRunner:
+    """Runs batches that the log has an INTENT of. Its sources, query and sinks are open."""
+
+    sources: Mapping[str, Source]
+    query: Query
+    sinks: tuple[NamedSink, ...]
+    interval_ms: int
+    epoch: int
+    check_still_writer: Callable[[], None]
+    hook: StepHook
+
+    def run(self, intent: Intent, watch: Stopwatch, silent: bool) -> BatchResult:
+        """Take the batch into the state and, unless `silent`, into the sinks (which had it already)."""
+        ranges = {name: self._range(name, value) for name, value in intent.ranges.items()}
+        rows = {name: self._read(name, offsets) for name, offsets in ranges.items()}
+        watch.lap("read")
+        output = self.query.run(
+            BatchInput(intent.batch, intent.time_ms, intent.watermark_ms, intent.late_before_ms, rows)
+        )
+        watch.lap("compute")
+        self.hook(Step.COMPUTED, intent.batch)
+        if not silent:
+            for named, table in zip(self.sinks, output.sinks, strict=True):
+                named.sink.write(
+                    SinkBatch(intent.batch, intent.time_ms, self.epoch, table, named.mode, self.check_still_writer)
+                )
+                self.hook(Step.WRITTEN, intent.batch)
+            watch.lap("write")
+        return BatchResult({name: t.num_rows for name, t in rows.items()}, output, ranges)
+
+    def progress(self, intent: Intent, result: BatchResult, watch: Stopwatch, replayed: bool) -> BatchProgress:
+        """What users see of the batch."""
+        return BatchProgress(
+            batch_id=intent.batch,
+            timestamp_ms=intent.time_ms,
+            replayed=replayed,
+            num_input_rows=sum(result.input_rows.values()),
+            batch_duration_ms=watch.total_ms,
+            interval_ms=self.interval_ms,
+            duration_ms=watch.steps,
+            watermark_ms=intent.watermark_ms,
+            sources=tuple(self._source_progress(name, result) for name in self.sources),
+            operators=tuple(
+                StateProgress(o.name, o.rows_total, o.rows_updated, o.rows_removed, o.rows_dropped_by_watermark)
+                for o in result.output.operators
+            ),
+            sinks=tuple(
+                SinkProgress(named.name, 0 if replayed else table.num_rows)
+                for named, table in zip(self.sinks, result.output.sinks, strict=True)
+            ),
+        )
+
+    def _range(self, name: str, value: Any) -> OffsetRange:
+        if name not in self.sources:
+            raise JobError(
+                f"The log has a batch to compute again that read from the source {name!r}, and the job has no such "
+                "source now. Put the source back until the next checkpoint, or give the job a new checkpoint location."
+            )
+        return OffsetRange.from_json(value)
+
+    def _read(self, name: str, offsets: OffsetRange) -> pa.Table:
+        self.sources[name].advance(offsets)
+        return self.sources[name].read(offsets)
+
+    def _source_progress(self, name: str, result: BatchResult) -> SourceProgress:
+        offsets = result.ranges.get(name, OffsetRange({}))
+        return SourceProgress(
+            name,
+            {p: start for p, (start, _) in offsets.partitions.items()},
+            {p: end for p, (_, end) in offsets.partitions.items()},
+            self.sources[name].status().latest,
+            result.input_rows.get(name, 0),
+        )

@@ -1,0 +1,157 @@
+"""From a manifest to the loop that runs it."""
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+from streamjob_api.models import StaticTable as TableModel
+from streamjob_api.models import StreamJob
+from streamjob_runtime.clock import Clock
+from streamjob_runtime.engine.batch import NamedSink
+from streamjob_runtime.engine.loop import Loop, LoopSettings, Parts
+from streamjob_runtime.engine.progress import Progress
+from streamjob_runtime.engine.steps import StepHook, no_hook
+from streamjob_runtime.engine.tables import StaticTable, StaticTables
+from streamjob_runtime.engine.trouble import TroubleBoard
+from streamjob_runtime.formats.open import make_decoder
+from streamjob_runtime.formats.wire import wire_schema
+from streamjob_runtime.query.api import Query
+from streamjob_runtime.query.open import open_query
+from streamjob_runtime.sinks.console import Printer
+from streamjob_runtime.sinks.open import SinkContext, open_sink
+from streamjob_runtime.sinks.queue import OutputQueue
+from streamjob_runtime.sources.base import Source
+from streamjob_runtime.sources.open import SourceContext, open_source
+from streamjob_runtime.sources.paths import split_glob
+from streamjob_runtime.sources.queue import InputQueue
+from streamjob_runtime.stores.base import Store
+from streamjob_runtime.stores.open import Connections, open_store
+from streamjob_runtime.stores.proof import prove_atomic_create
+from streamjob_runtime.stores.retrying import RetryingStore
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """All that a job's run depends on besides its manifest."""
+
+    connections: Connections
+    base_dir: Path  # where relative paths of the manifest begin
+    clock: Clock
+    rng: random.Random
+    executor: Executor  # for uploads; one thread
+    stop: threading.Event  # finish the batch, take a checkpoint, return
+    give_up: threading.Event  # wait for no system outside any longer
+    progress: Progress
+    print_rows: Printer
+    say: Callable[..., None]  # the runtime's log: (level, message, **fields)
+    scratch: Path  # for what does not fit into memory
+    inputs: Mapping[str, InputQueue] = field(default_factory=dict)
+    outputs: Mapping[str, OutputQueue] = field(default_factory=dict)
+    hook: StepHook = no_hook
+
+    def nonce(self) -> str:
+        """A text that no other record or file has."""
+        return f"{self.rng.getrandbits(64):016x}"
+
+    def resolve(self, path: str) -> str:
+        """The path or URL, absolute; a slash at its end stays."""
+        return path if "://" in path or path.startswith("/") else f"{self.base_dir}/{path}"
+
+
+def build(job: StreamJob, store: Store, around: Surroundings) -> Loop:
+    """The loop of a job whose log lies in `store`. Plans the query and proves the store.
+
+    Raises `JobError` for whatever is wrong with the job.
+    """
+    spec = job.spec
+    progress = around.progress
+    progress.update(job_name=job.metadata.name, started_ms=around.clock.now_ms())
+    progress.update(interval_ms=_ms(spec.batch_interval), moved=around.clock.monotonic())
+    board = TroubleBoard(progress, around.clock, around.say)
+
+    def patient(store: Store, what: str) -> Store:
+        return RetryingStore(store, around.clock, around.rng, around.give_up, board.listener(what), what)
+
+    tables = [_table(t, around, patient) for t in spec.tables]
+    undeclared = {
+        t.name: t.schema_of_files() for t, model in zip(tables, spec.tables, strict=True) if not model.schema_
+    }
+    query = open_query(spec, table_schemas=undeclared, scratch=around.scratch)
+    for table, model in zip(tables, spec.tables, strict=True):
+        schema = wire_schema(model.format, query.table_schemas[model.name])
+        table.decoder = make_decoder(model.format, schema, header=model.csv_header)
+    store = patient(store, f"the checkpoint store {store.url}")
+    prove_atomic_create(store, around.rng)
+    return Loop(
+        _settings(job),
+        Parts(
+            store,
+            query,
+            StaticTables(tables, store, query.set_table),
+            lambda epoch: _sources(job, query, store, epoch, around, patient),
+            _sinks(job, around, patient),
+        ),
+        progress,
+        around.clock,
+        around.nonce,
+        around.executor,
+        around.stop,
+        around.hook,
+        around.say,
+    )
+
+
+def _table(model: TableModel, around: Surroundings, patient: Callable[[Store, str], Store]) -> StaticTable:
+    root, pattern = split_glob(around.resolve(model.files.path))
+    store = patient(open_store(root, around.connections), f"the static table {model.name}")
+    refresh_ms = _ms(model.refresh) if model.refresh else None
+    return StaticTable(model.name, store, pattern, refresh_ms)
+
+
+def _settings(job: StreamJob) -> LoopSettings:
+    spec = job.spec
+    return LoopSettings(
+        job_name=job.metadata.name,
+        version=version("streamjob"),
+        interval_ms=_ms(spec.batch_interval),
+        batches_per_checkpoint=spec.batches_per_checkpoint,
+        retained=spec.checkpoint.retained,
+        available_now=spec.trigger == "availableNow",
+        limits={s.name: s.max_records_per_batch for s in spec.sources},
+        delays_ms={s.name: _ms(s.watermark.delay) for s in spec.sources if s.watermark},
+        # A source's offsets mean nothing to a source of another kind.
+        fingerprints={f"source {s.name}": s.kind for s in spec.sources},
+    )
+
+
+def _sources(
+    job: StreamJob, query: Query, store: Store, epoch: int, around: Surroundings, patient: Callable[[Store, str], Store]
+) -> dict[str, Source]:
+    context = SourceContext(
+        connections=around.connections,
+        log_store=store,
+        epoch=epoch,
+        clock=around.clock,
+        random=around.rng,
+        queues=around.inputs,
+        wrap_store=patient,
+        base_dir=around.base_dir,
+    )
+    return {s.name: open_source(s, query.source_schemas[s.name], context) for s in job.spec.sources}
+
+
+def _sinks(job: StreamJob, around: Surroundings, patient: Callable[[Store, str], Store]) -> tuple[NamedSink, ...]:
+    context = SinkContext(around.connections, patient, around.base_dir, around.print_rows, around.outputs)
+    return tuple(
+        NamedSink(name, sink.mode, open_sink(sink, name, None, context))
+        for name, sink in zip(job.spec.sink_names, job.spec.sinks, strict=True)
+    )
+
+
+def _ms(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)

@@ -1,0 +1,307 @@
+"""The micro-batch loop: take over, recover, then batch after batch until told to stop (docs/protocol.md)."""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from streamjob_runtime.checkpoint.log import Log
+from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Fence, Intent, Record
+from streamjob_runtime.checkpoint.recovery import Recovery, checkpoints, recover
+from streamjob_runtime.checkpoint.snapshots import Snapshot, download
+from streamjob_runtime.clock import Clock
+from streamjob_runtime.engine.batch import BatchRunner, NamedSink, Stopwatch
+from streamjob_runtime.engine.checkpointer import Checkpointer
+from streamjob_runtime.engine.progress import CheckpointProgress, Progress
+from streamjob_runtime.engine.steps import Step, StepHook
+from streamjob_runtime.engine.tables import StaticTables
+from streamjob_runtime.engine.trigger import next_due_ms
+from streamjob_runtime.engine.watermark import advance, watermark
+from streamjob_runtime.errors import Damaged, JobError
+from streamjob_runtime.query.api import Query
+from streamjob_runtime.sources.base import OffsetRange, Source
+from streamjob_runtime.stores.base import Store
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What the manifest says of the loop."""
+
+    job_name: str
+    version: str  # of the runtime, for the log
+    interval_ms: int
+    batches_per_checkpoint: int
+    retained: int
+    available_now: bool
+    limits: Mapping[str, int | None]  # source -> records a batch
+    delays_ms: Mapping[str, int]  # source -> watermark delay, for the sources that have one
+    fingerprints: Mapping[str, str]  # besides the query's own
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop drives; nothing of it is open yet, but the store and the query."""
+
+    store: Store
+    query: Query
+    tables: StaticTables
+    sources: Callable[[int], Mapping[str, Source]]  # made for an epoch
+    sinks: tuple[NamedSink, ...]
+
+
+class Loop:
+    """One run of a job. `run` returns when the job is done or `stop` is set; errors leave it as they are.
+
+    Everything happens in the caller's thread, but for uploads and deletions, which run on `executor`.
+    """
+
+    def __init__(
+        self,
+        settings: LoopSettings,
+        parts: Parts,
+        progress: Progress,
+        clock: Clock,
+        nonce: Callable[[], str],
+        executor: Executor,
+        stop: threading.Event,
+        hook: StepHook,
+        say: Callable[..., None],
+    ) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._progress = progress
+        self._clock = clock
+        self._nonce = nonce
+        self._executor = executor
+        self._stop = stop
+        self._hook = hook
+        self._say = say  # (level, message, **fields): for the runtime's log
+        self._fingerprints = {**settings.fingerprints, **parts.query.fingerprints}
+        self._log = Log(parts.store, settings.job_name, nonce)
+        self._sources: Mapping[str, Source] = {}
+        self._next_batch = 0
+        self._last_time_ms = 0
+        self._last_watermark_ms: int | None = None
+        self._event_times: Mapping[str, int] = {}
+        self._ticks = 0  # since the last checkpoint was begun
+        self._dirty = False  # whether a batch was committed since then
+
+    def run(self) -> None:
+        """Take over, recover and run batches. On the way out everything that was opened is closed."""
+        try:
+            self._start()
+            if self._settings.available_now:
+                self._run_available()
+            else:
+                self._run_ticks()
+            self._finish()
+        finally:
+            for source in self._sources.values():
+                source.close()
+            for named in self._parts.sinks:
+                named.sink.close()
+            self._parts.query.close()
+            self._parts.store.close()
+
+    def _start(self) -> None:
+        progress, store = self._progress, self._parts.store
+        before = self._log.take_over(self._clock.now_ms(), self._settings.version, dict(self._fingerprints))
+        self._hook(Step.FENCED, -1)
+        progress.update(
+            phase="Recovering", job_id=self._log.job_id, epoch=self._log.epoch, moved=self._clock.monotonic()
+        )
+        records = [*before, self._log.last]
+        self._check_fingerprints(before)
+        self._checkpointer = Checkpointer(
+            store,
+            self._log,
+            records,
+            self._fingerprints,
+            self._settings.retained,
+            self._executor,
+            self._nonce,
+            self._hook,
+            self._settings.job_name,
+        )
+        self._records = records
+        self._sources = self._parts.sources(self._log.epoch)
+        for named in self._parts.sinks:
+            named.sink.open()
+        self._runner = BatchRunner(
+            self._sources,
+            self._parts.query,
+            self._parts.sinks,
+            self._settings.interval_ms,
+            self._log.epoch,
+            self._log.check_still_writer,
+            self._hook,
+        )
+        self._recover(before)
+        self._hook(Step.RECOVERED, self._next_batch - 1)
+        if self._settings.available_now:
+            for source in self._sources.values():
+                source.limit_to_available()
+        progress.update(phase="Running", moved=self._clock.monotonic())
+
+    def _check_fingerprints(self, records: tuple[Record, ...]) -> None:
+        """Refuse a job whose state would be read with another meaning than it was written with."""
+        fences = [r.body for r in records if isinstance(r.body, Fence)]
+        newest = next(iter(checkpoints(records)), None)
+        has_batches = any(isinstance(r.body, Intent | Checkpoint) for r in records)
+        there = fences[-1].fingerprints if fences else newest.fingerprints if newest else {}
+        if not has_batches or there == self._fingerprints:
+            return
+        changed = sorted(k for k in {*there, *self._fingerprints} if there.get(k) != self._fingerprints.get(k))
+        raise JobError(
+            f"The state at {self._parts.store.url} does not fit this job: {', '.join(changed)} changed since it was "
+            "written. Undo the change, or give the job a new checkpoint location, where it starts from the beginning."
+        )
+
+    def _recover(self, before: tuple[Record, ...]) -> None:
+        recovery, snapshot = self._newest_whole(before)
+        states = snapshot.sources if snapshot else {}
+        for name, source in self._sources.items():
+            source.open(states.get(name))
+        if snapshot:
+            self._parts.query.restore(snapshot.operators)
+            self._event_times = snapshot.event_times
+            self._last_time_ms = snapshot.time_ms
+            self._last_watermark_ms = snapshot.watermark_ms
+            self._note_checkpoint(recovery.checkpoint)
+        for intent in recovery.replay:
+            self._run_batch(intent, silent=True)
+        if recovery.unfinished:
+            self._run_batch(recovery.unfinished, silent=False)
+        self._next_batch = recovery.next_batch
+        if before:
+            self._say(
+                "info",
+                "recovered",
+                checkpoint=recovery.checkpoint.batch if recovery.checkpoint else "none",
+                replayed=len(recovery.replay),
+                rewritten=1 if recovery.unfinished else 0,
+                next_batch=self._next_batch,
+            )
+        self._parts.tables.refresh(self._clock.now_ms())
+        if recovery.checkpoint:
+            self._checkpointer.clean_up_after_crash(recovery.checkpoint, self._parts.tables.versions)
+
+    def _newest_whole(self, before: tuple[Record, ...]) -> tuple[Recovery, Snapshot | None]:
+        """The newest checkpoint whose files are whole, and what remains to do on top of it."""
+        damage: Damaged | None = None
+        for checkpoint in (*checkpoints(before), None):
+            try:
+                recovery = recover(before, checkpoint)
+                return recovery, download(self._parts.store, checkpoint) if checkpoint else None
+            except Damaged as error:
+                damage = damage or error
+                if checkpoint:
+                    self._say("warning", "checkpoint unusable", batch=checkpoint.batch, error=str(error))
+        assert damage is not None
+        raise damage
+
+    def _run_available(self) -> None:
+        while not self._stop.is_set() and not all(s.exhausted for s in self._sources.values()):
+            if not self._tick():
+                # A file that is being written is waited for until it has settled.
+                self._clock.wait(0.1, self._stop)
+        while not self._stop.is_set() and self._tick(last_time=True):
+            pass
+
+    def _run_ticks(self) -> None:
+        while not self._stop.is_set():
+            started = self._clock.now_ms()
+            self._tick()
+            wait_ms = next_due_ms(started, self._settings.interval_ms) - self._clock.now_ms()
+            if wait_ms > 0:
+                self._clock.wait(wait_ms / 1000, self._stop)
+
+    def _tick(self, last_time: bool = False) -> bool:
+        """One batch, if there is anything for it to do; whether there was.
+
+        `last_time`: at the time of the batch before, so that only the watermark makes something final.
+        """
+        watch = Stopwatch(self._clock)
+        now_ms = self._last_time_ms if last_time else max(self._clock.now_ms(), self._last_time_ms)
+        self._settle_checkpoint()
+        ranges = self._poll(now_ms)
+        mark = watermark(self._settings.delays_ms, self._event_times, self._last_watermark_ms)
+        ran = bool(ranges) or self._parts.query.wants_batch(now_ms, mark)
+        if ran:
+            self._hook(Step.POLLED, self._next_batch)
+            tables = self._parts.tables.refresh(now_ms)
+            watch.lap("poll")
+            intent = Intent(
+                self._next_batch,
+                now_ms,
+                mark,
+                self._last_watermark_ms,
+                {name: offsets.to_json() for name, offsets in ranges.items()},
+                tables,
+            )
+            self._records.append(self._log.append(intent))
+            self._hook(Step.INTENDED, intent.batch)
+            watch.lap("intent")
+            self._run_batch(intent, silent=False, watch=watch)
+            self._next_batch = intent.batch + 1
+        self._ticks += 1
+        self._begin_checkpoint()
+        self._progress.update(
+            moved=self._clock.monotonic(),
+            sources_message={n: m for n, s in self._sources.items() if (m := s.status().message)},
+        )
+        return ran
+
+    def _poll(self, now_ms: int) -> dict[str, OffsetRange]:
+        found = {n: s.poll(self._settings.limits.get(n), now_ms) for n, s in self._sources.items()}
+        return {name: offsets for name, offsets in found.items() if offsets is not None}
+
+    def _run_batch(self, intent: Intent, silent: bool, watch: Stopwatch | None = None) -> None:
+        watch = watch or Stopwatch(self._clock)
+        self._parts.tables.use(intent.tables)
+        result = self._runner.run(intent, watch, silent)
+        if not silent:
+            rows = sum(result.input_rows.values())
+            commit = Commit(intent.batch, intent.time_ms, rows, result.output_rows)
+            self._records.append(self._log.append(commit))
+            self._hook(Step.COMMITTED, intent.batch)
+            watch.lap("commit")
+        self._event_times = advance(self._event_times, result.output.max_event_time_ms)
+        self._last_time_ms = intent.time_ms
+        self._last_watermark_ms = intent.watermark_ms
+        self._next_batch = intent.batch + 1
+        self._dirty = True
+        self._progress.finished(self._runner.progress(intent, result, watch, silent))
+        self._progress.update(moved=self._clock.monotonic())
+
+    def _begin_checkpoint(self, now: bool = False) -> None:
+        due = now or self._ticks >= self._settings.batches_per_checkpoint
+        if due and self._dirty and not self._checkpointer.busy:
+            self._checkpointer.begin(
+                Snapshot(
+                    self._next_batch - 1,
+                    self._last_time_ms,
+                    self._last_watermark_ms,
+                    dict(self._event_times),
+                    self._parts.query.snapshot(),
+                    {name: source.snapshot() for name, source in self._sources.items()},
+                )
+            )
+            self._ticks = 0
+            self._dirty = False
+
+    def _settle_checkpoint(self, wait: bool = False) -> None:
+        self._note_checkpoint(self._checkpointer.settle(self._sources, self._parts.tables.versions, wait))
+
+    def _note_checkpoint(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint:
+            self._progress.update(checkpoint=CheckpointProgress(checkpoint.batch, checkpoint.time_ms, checkpoint.size))
+
+    def _finish(self) -> None:
+        """The last checkpoint: a restart has nothing to replay."""
+        self._progress.update(phase="Stopping")
+        self._settle_checkpoint(wait=True)
+        self._begin_checkpoint(now=True)
+        self._settle_checkpoint(wait=True)
+        self._settle_checkpoint(wait=True)  # the deletions that the checkpoint began
+        self._progress.update(phase="Stopped")

@@ -1,0 +1,207 @@
+"""kill -9 of a real runtime at every step of the protocol: the sinks' content equals that of a run without faults."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from streamjob_runtime.engine.steps import Step
+from streamjob_runtime.stores.base import Store
+from streamjob_runtime.stores.local import LocalStore
+from support.minio import MinioServer
+from support.runtime import Runtime, wait_for
+
+FILES = 23
+"""Batches, too: enough for four checkpoints, a boundary and deletions, with batches after the last checkpoint."""
+
+MANIFEST = """
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {{name: killed}}
+spec:
+  batchInterval: 10ms
+  trigger: {trigger}
+  sources:
+  - name: events
+    files: {{path: "{root}/in/", maxFilesPerBatch: 1}}
+    format: json
+    schema: {{id: BIGINT, kind: VARCHAR, at: TIMESTAMP}}
+    watermark: {{column: at, delay: 3s}}
+  tables:
+  - name: kinds
+    files: {{path: "{root}/kinds.csv"}}
+    format: csv
+    schema: {{kind: VARCHAR, label: VARCHAR}}
+  pipeline:
+  - {{name: labelled, sql: "SELECT id, label, at FROM events JOIN kinds USING (kind)"}}
+  - {{name: counts, sql: "SELECT label, count(*) AS n, sum(id) AS total FROM labelled GROUP BY label"}}
+  - name: windows
+    sql: |
+      SELECT label, window_start, count(*) AS n FROM events JOIN kinds USING (kind)
+      GROUP BY label, tumble(at, INTERVAL '5 seconds')
+  sinks:
+  - {{from: labelled, mode: append, files: {{path: "{root}/labelled/"}}, format: parquet}}
+  - {{from: counts, mode: complete, files: {{path: "{root}/counts/"}}, format: json}}
+  - {{from: windows, mode: append, files: {{path: "{root}/windows/", partitionBy: [label]}}, format: csv}}
+  checkpoint: {{location: "{root}/checkpoint", interval: 50ms, retained: 2}}
+{s3}
+"""
+
+
+@dataclass
+class World:
+    """A job's systems: its files, and a store that looks into all of it."""
+
+    root: str
+    manifest: Path
+    store: Store
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def output(self) -> dict[str, bytes]:
+        """Every file that the sinks have written."""
+        entries = [e for sink in ("labelled/", "counts/", "windows/") for e in self.store.list(sink)]
+        return {e.key: self.store.read(e.key) for e in entries}
+
+    def runtime(self, at: tuple[Step, int] | None = None, number: signal.Signals = signal.SIGKILL) -> Runtime:
+        return Runtime(self.manifest, self.environ, at, number)
+
+
+def world(kind: str, folder: Path, request: pytest.FixtureRequest | None, trigger: str = "availableNow") -> World:
+    """A fresh copy of the world, with its input."""
+    folder.mkdir()
+    if kind == "local":
+        made = World(str(folder / "data"), folder / "job.yaml", LocalStore(folder / "data"))
+        s3 = ""
+    else:
+        assert request is not None
+        server = cast(MinioServer, request.getfixturevalue("minio"))
+        bucket = server.create_bucket()
+        made = World(f"s3://{bucket}", folder / "job.yaml", server.store(bucket), server.environ)
+        s3 = f"  s3: {{endpoint: '{server.url}'}}"
+    made.manifest.write_text(MANIFEST.format(root=made.root, s3=s3, trigger=trigger))
+    made.store.create("kinds.csv", b"kind,label\na,first\nb,second\n")
+    for n in range(FILES):
+        lines = [
+            json.dumps({"id": 10 * n + i, "kind": "ab"[(n + i) % 2], "at": f"2026-01-01 00:00:{n * 2 + i % 3:02d}"})
+            for i in range(10)
+        ]
+        made.store.create(f"in/{n:03d}.json", "\n".join(lines).encode())
+    if kind == "local":
+        for n, path in enumerate(sorted((folder / "data" / "in").iterdir())):
+            os.utime(path, (1_700_000_000 + n, 1_700_000_000 + n))
+    return made
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a run without faults writes."""
+    there = world("local", tmp_path_factory.mktemp("expected") / "world", None)
+    runtime = there.runtime()
+    assert runtime.wait() == 0, runtime.err
+    output = there.output()
+    assert len([key for key in output if key.startswith("labelled/")]) == FILES
+    assert b'"n":115' in output["counts/table.json"].replace(b" ", b"")
+    assert len([key for key in output if key.startswith("windows/")]) >= 8
+    return output
+
+
+@pytest.fixture(params=["local", "s3"])
+def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    made = world(request.param, tmp_path / "world", request)
+    yield made
+    made.store.close()
+
+
+# The first times, and times in the middle: (after how many passes, of which step).
+KILLS = [
+    (0, Step.FENCED),
+    (0, Step.RECOVERED),
+    (0, Step.POLLED),
+    (7, Step.POLLED),
+    (0, Step.INTENDED),
+    (7, Step.INTENDED),
+    (7, Step.COMPUTED),
+    (15, Step.WRITTEN),
+    (16, Step.WRITTEN),
+    (17, Step.WRITTEN),
+    (0, Step.COMMITTED),
+    (7, Step.COMMITTED),
+    (0, Step.UPLOADED),
+    (2, Step.UPLOADED),
+    (0, Step.CHECKPOINTED),
+    (2, Step.CHECKPOINTED),
+    (0, Step.BOUNDED),
+    (1, Step.SWEPT),
+]
+
+
+@pytest.mark.parametrize(("passes", "step"), KILLS, ids=lambda v: v.name if isinstance(v, Step) else str(v))
+def test_a_kill_changes_nothing(there: World, expected: dict[str, bytes], step: Step, passes: int) -> None:
+    killed = there.runtime((step, passes))
+    assert killed.wait() == -signal.SIGKILL, killed.err
+    again = there.runtime()
+    assert again.wait() == 0, again.err
+    assert there.output() == expected
+
+
+def test_kill_upon_kill_changes_nothing(there: World, expected: dict[str, bytes]) -> None:
+    for step, passes in [(Step.WRITTEN, 4), (Step.RECOVERED, 0), (Step.COMPUTED, 1), (Step.CHECKPOINTED, 0)]:
+        killed = there.runtime((step, passes))
+        assert killed.wait() == -signal.SIGKILL, killed.err
+    again = there.runtime()
+    assert again.wait() == 0, again.err
+    assert there.output() == expected
+
+
+def test_a_frozen_runtime_that_wakes_after_its_replacement_writes_nothing(
+    there: World, expected: dict[str, bytes]
+) -> None:
+    frozen = there.runtime((Step.INTENDED, 7), signal.SIGSTOP)
+    try:
+        frozen.wait_until_stopped()
+        again = there.runtime()
+        assert again.wait() == 0, again.err
+        assert there.output() == expected
+        before = {e.key: e.version for e in there.store.list()}
+        frozen.send(signal.SIGCONT)
+        assert frozen.wait() == 75, frozen.err
+        assert "Another process runs the job 'killed'" in frozen.err
+        assert json.loads(frozen.termination.read_text())["reason"] == "Fenced"
+        assert {e.key: e.version for e in there.store.list()} == before
+    finally:
+        frozen.end()
+
+
+@pytest.mark.parametrize("kind", ["local", "s3"])
+def test_of_two_processes_on_one_log_exactly_one_lives(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    there = world(kind, tmp_path / "world", request, trigger="processingTime")
+    two = [there.runtime(), there.runtime()]
+    try:
+        wait_for(lambda: any(r.ended for r in two))
+        (loser,) = [r for r in two if r.ended]
+        (winner,) = [r for r in two if not r.ended]
+        assert loser.wait() == 75, loser.err
+        assert "Another process runs the job 'killed'" in loser.err
+        wait_for(lambda: there.output().keys() == expected.keys())
+        winner.send(signal.SIGTERM)
+        assert winner.wait() == 0, winner.err
+        assert there.output() == expected
+    finally:
+        for runtime in two:
+            runtime.end()
+        there.store.close()
+
+
+def test_only_what_is_needed_stays(there: World) -> None:
+    runtime = there.runtime()
+    assert runtime.wait() == 0, runtime.err
+    checkpoints = {e.key.rsplit("/", 1)[1] for e in there.store.list("checkpoint/state/@sources/")}
+    assert len(checkpoints) == 2
+    assert len(list(there.store.list("checkpoint/log/"))) < 20

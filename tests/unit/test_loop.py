@@ -1,0 +1,174 @@
+"""Whole jobs in simulated time: whatever is killed, and whenever, the results are those of a run without faults."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamjob_runtime.engine.steps import Step
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.stores.base import Store
+from support.flaky import Fault, FlakyStore
+from support.memory import MemoryStore
+from support.simulate import Simulation, job_of
+
+JOB = """
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {name: simulated}
+spec:
+  batchInterval: 2s
+  sources:
+  - name: events
+    queue: {}
+    schema: {key: VARCHAR, n: BIGINT, at: TIMESTAMP}
+    watermark: {column: at, delay: 4s}
+    maxRecordsPerBatch: 3
+  pipeline:
+  - {name: big, sql: "SELECT key, n FROM events WHERE n >= 3"}
+  - {name: sums, sql: "SELECT key, sum(n) AS total, count(*) AS times FROM events GROUP BY key"}
+  - {name: recent, sql: "SELECT key, count(*) AS times FROM events
+       WHERE batch_time > now() - INTERVAL '7 seconds' GROUP BY key"}
+  - {name: windows, sql: "SELECT key, window_start, sum(n) AS total FROM events
+       GROUP BY key, tumble(at, INTERVAL '4 seconds')"}
+  sinks:
+  - {from: big, mode: append, queue: {}}
+  - {from: sums, mode: update, queue: {}}
+  - {from: sums, mode: complete, queue: {}}
+  - {from: recent, mode: complete, queue: {}}
+  - {from: windows, mode: append, queue: {}}
+  checkpoint: {interval: 10s, retained: 2}
+"""
+
+# What arrives at each wait: rows of (key, n, second of event time).
+Script = list[list[tuple[str, int, int]]]
+scripts = st.lists(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 5), st.integers(0, 30)), max_size=4), max_size=14
+)
+EXAMPLE: Script = [[("a", n % 6, 2 * n), ("b", (n * 5) % 6, 2 * n + 1)] if n % 4 else [] for n in range(14)]
+
+
+def simulation(script: Script, store: Store | None = None) -> Simulation:
+    feed = [
+        {"events": [{"key": key, "n": n, "at": f"2026-01-01 00:00:{second:02d}"} for key, n, second in rows]}
+        for rows in script
+    ]
+    # Quiet ticks at the end: what waits for time to pass comes out.
+    return Simulation(job_of(JOB), feed + [{}] * 12, store or MemoryStore())
+
+
+def rows(table: Any) -> list[dict[str, Any]]:
+    return sorted(table.to_pylist(), key=str)
+
+
+def results(run: Simulation) -> dict[str, Any]:
+    """What a reader of the sinks has in the end. Batches may be cut differently after a kill; their sum may not."""
+    big, sums_update, sums, recent, windows = run.outputs.values()
+    latest = {row["key"]: row for row in sums_update.rows().to_pylist()}
+    last = [q.batches()[-1][1] if q.batches() else None for q in (sums, recent)]
+    return {
+        "big": rows(big.rows()),
+        "update": latest,
+        "complete": [rows(t) if t is not None else [] for t in last],
+        "windows": rows(windows.rows()),
+    }
+
+
+def fault_free(script: Script) -> dict[str, Any]:
+    run = simulation(script)
+    assert run.run()
+    return results(run)
+
+
+def test_the_example_does_everything_that_a_kill_could_hit() -> None:
+    run = simulation(EXAMPLE)
+    assert run.run()
+    assert {step for step, _ in run.steps} == set(Step)
+    found = results(run)
+    assert found["big"] and found["windows"] and len(found["update"]) == 2
+    assert sum(row["times"] for row in found["complete"][0]) == sum(len(r) for r in EXAMPLE)
+
+
+def test_a_kill_at_any_step_changes_nothing() -> None:
+    expected = fault_free(EXAMPLE)
+    steps = simulation(EXAMPLE)
+    steps.run()
+    for at in range(len(steps.steps)):
+        run = simulation(EXAMPLE)
+        assert not run.run(kill_at=at)
+        assert run.run()
+        assert results(run) == expected, f"killed after {steps.steps[at]}"
+
+
+@settings(max_examples=40, deadline=None)
+@given(scripts, st.lists(st.integers(0, 60), max_size=5))
+def test_any_kills_in_any_job_change_nothing(script: Script, kills: list[int]) -> None:
+    run = simulation(script)
+    for at in kills:
+        if run.run(kill_at=at):
+            break
+    assert run.run()
+    assert results(run) == fault_free(script)
+
+
+def test_a_restart_after_a_stop_replays_nothing() -> None:
+    run = simulation(EXAMPLE)
+    assert run.run()
+    run.steps.clear()
+    assert run.run()
+    assert all(not b.replayed for b in run.progress.recent())
+    assert Step.COMMITTED not in {step for step, _ in run.steps}
+
+
+def test_only_the_retained_checkpoints_stay() -> None:
+    run = simulation(EXAMPLE)
+    assert run.run()
+    assert len(list(run.store.list("state/@sources/"))) == 2
+    kept = [e.key for e in run.store.list("log/")]
+    assert len(kept) < len([s for s, _ in run.steps if s in (Step.INTENDED, Step.COMMITTED)])
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning() -> None:
+    expected = fault_free(EXAMPLE)
+    run = simulation(EXAMPLE)
+    assert not run.run(kill_at=100)
+    newest = list(run.store.list("state/@sources/"))[-1].key
+    run.store.delete(newest)
+    run.store.create(newest, b"{}")
+    assert run.run()
+    assert ("warning", "checkpoint unusable") in run.logged
+    assert results(run) == expected
+
+
+def test_a_changed_query_is_refused_with_the_way_out() -> None:
+    run = simulation(EXAMPLE)
+    assert run.run()
+    run.job = job_of(JOB.replace("sum(n) AS total, count(*)", "sum(n + 1) AS total, count(*)"))
+    with pytest.raises(JobError, match=r"does not fit this job: .*sums.* changed.*new checkpoint location"):
+        run.run()
+
+
+faults = st.lists(st.sampled_from([Fault.NONE, Fault.NONE, Fault.BEFORE, Fault.AFTER]), max_size=200)
+
+
+@settings(max_examples=30, deadline=None)
+@given(scripts, faults, st.lists(st.integers(0, 60), max_size=2))
+def test_a_store_that_fails_before_or_after_applying_changes_nothing(
+    script: Script, plan: list[Fault], kills: list[int]
+) -> None:
+    run = simulation(script, FlakyStore(MemoryStore(), plan))
+    for at in kills:
+        if run.run(kill_at=at):
+            break
+    assert run.run()
+    assert results(run) == fault_free(script)
+
+
+def test_a_store_that_is_away_for_minutes_is_shown_and_waited_for() -> None:
+    run = simulation(EXAMPLE, FlakyStore(MemoryStore(), [*[Fault.NONE] * 80, *[Fault.BEFORE] * 20]))
+    assert run.run()
+    assert ("warning", "waiting for a system outside") in run.logged
+    assert ("info", "the system outside answers again") in run.logged
+    assert run.progress.status.trouble is None
+    assert results(run) == fault_free(EXAMPLE)
