@@ -36,7 +36,8 @@ def commit(batch: int) -> Commit:
 
 def checkpoint(batch: int) -> Checkpoint:
     state = StoredFile(f"state/op/{batch:012d}-000001-n.parquet", 1, 1, 1)
-    return Checkpoint(
+    sources = StoredFile(f"state/@sources/{batch:012d}-000001-n.json", 1, 1, 1)
+    return Checkpoint(batch, 0, None, {}, {}, {"op": state}, sources)
         batch, 0, None, {}, {}, {"op": state}, StoredFile(f"state/@sources/{batch:012d}-000001-n.json", 1, 1, 1)
     )
 
