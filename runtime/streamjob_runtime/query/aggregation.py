@@ -213,8 +213,11 @@ def plan_aggregation(
     result["modifiers"] = [_modifier(split, items, m) for m in node.get("modifiers", [])]
     if "qualify" in node:
         result["qualify"] = split.over_state(node["qualify"])
+    shown = list(walk([items, having or []]))
     one_by_one = not (
-        result["modifiers"] or "qualify" in node or any(n.get("class") == "WINDOW" for n in walk(items, False))
+        result["modifiers"]
+        or "qualify" in node
+        or any(n.get("class") in ("WINDOW", "SUBQUERY") or function_name(n) == "unnest" for n in shown)
     )
     delta = _delta(catalog, split, node)
     return (
@@ -266,7 +269,8 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
         _bind(catalog, select([key], node["from_table"], where), key)
     for state in states:
         _bind(catalog, select([state], node["from_table"], where), state)
-    return catalog.render(select([*keys, *states], node["from_table"], where, len(keys)))
+    rows = [aliased(call("count_star"), "n")] if split.window is not None else []
+    return catalog.render(select([*keys, *states, *rows], node["from_table"], where, len(keys)))
 
 
 def _bind(catalog: Catalog, query: Node, at: Node) -> None:

@@ -45,6 +45,10 @@ class Database:
         value = self._con.execute(sql).fetchall()[0][0]
         return None if value is None else int(value)
 
+    def total(self, sql: str) -> int:
+        """The sum of the one column that a statement returns."""
+        return sum(int(row[0]) for row in self._con.execute(sql).fetchall())
+
     def rows(self, sql: str) -> pa.Table:
         """The rows of a query, or what a statement returns."""
         result = self._con.sql(sql)

@@ -11,8 +11,10 @@ from streamjob_runtime.query.compose import Composer, at_time, rows_table
 from streamjob_runtime.query.database import Database, translated
 from streamjob_runtime.query.inputs import SourceRows
 from streamjob_runtime.query.kept import Grouped, Moment, Operator, Wanted
-from streamjob_runtime.query.plan import MARK, Aggregation, Plan, Projection, SinkPlan
+from streamjob_runtime.query.plan import MARK, Aggregation, Plan, SinkPlan
+from streamjob_runtime.query.rolling import Rolling
 from streamjob_runtime.query.tree import quoted
+from streamjob_runtime.query.windowed import Windowed
 
 _Result = tuple[str, str | None, str]  # relation, operator, mode: sinks that share these get the same rows
 
@@ -32,10 +34,7 @@ class EmbeddedQuery:
         self._shared = self._find_shared()
         self._operators: dict[str, Operator] = {}
         self._read_from = {r: self._composer.depends_on(r) & set(self._sources) for r in plan.relations}
-        for relation in (s.name for s in plan.steps if isinstance(s, Projection) and s.name in self._shared):
-            db.register(
-                rows_table(relation), db.rows(at_time(self._composer.relation(relation, self._shared - {relation}), 0))
-            )
+        self._compute_shared(Moment(0, 0, None, None), set(self._sources))
         for step in plan.steps:
             if isinstance(step, Aggregation):
                 self._operators[step.name] = self._open(step)
@@ -53,7 +52,8 @@ class EmbeddedQuery:
             update=any(s.mode == "update" for s in readers),
             complete=bool(below),
         )
-        return Grouped(self._db, step, self._composer, self._shared, wanted)
+        kind = Windowed if step.event_window else Rolling if step.rolling else Grouped
+        return kind(self._db, step, self._composer, self._shared, wanted)
 
     def _shows(self, relation: str, operator: str) -> bool:
         return operator in self._composer.depends_on(relation)
@@ -62,7 +62,9 @@ class EmbeddedQuery:
         """Streams that are read more than once, and so are computed once."""
         readers: Counter[str] = Counter(i for step in self._plan.steps for i in step.inputs)
         readers.update(s.relation for s in self._plan.sinks)
-        return frozenset(r for r, n in readers.items() if n > 1 and self._plan.relations[r].kind == "stream")
+        as_they_come = {name for name, s in self._sources.items() if not s.casts}
+        streams = {r for r, n in readers.items() if n > 1 and self._plan.relations[r].kind == "stream"}
+        return frozenset(streams - as_they_come)
 
     def _empty_result(self, sink: SinkPlan) -> pa.Table:
         if sink.operator is not None and sink.relation != sink.operator:
@@ -77,6 +79,11 @@ class EmbeddedQuery:
     def source_schemas(self) -> Mapping[str, pa.Schema]:
         """See `api.Query`."""
         return {name: s.wire for name, s in self._sources.items()}
+
+    @property
+    def table_schemas(self) -> Mapping[str, pa.Schema]:
+        """See `api.Query`."""
+        return {t.name: self._db.schema(f"SELECT * FROM {quoted(t.name)}") for t in self._plan.tables}
 
     @property
     def fingerprints(self) -> Mapping[str, str]:

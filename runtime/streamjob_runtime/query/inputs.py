@@ -22,6 +22,7 @@ class SourceRows:
         nulls = ", ".join(f"CAST(NULL AS {c.type}) AS {quoted(c.name)}" for c in source.columns)
         declared = db.schema(f"SELECT {nulls}")
         self.wire: pa.Schema = declared if source.format is None else wire_schema(source.format, declared)
+        self.casts = self.wire != declared  # whether reading a row costs more than finding it
         self._raw = quoted(raw_table(source.name))
         # What comes in its declared type already needs no cast, and DuckDB drops a cast to the same type.
         casts = ", ".join(f"CAST({quoted(c.name)} AS {c.type}) AS {quoted(c.name)}" for c in source.columns)

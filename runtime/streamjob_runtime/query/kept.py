@@ -48,7 +48,9 @@ class Operator(ABC):
         self._state = quoted(state_table(step.name))
         self._rows_total: int | None = None
         self._updated = self._removed = self._dropped = 0
-        db.do(f"CREATE TABLE {self._state} AS {at_time(self._delta_sql, 0)}")
+        columns = ", ".join((*step.key_columns, *step.state_columns))
+        # Over no rows this gives no groups, or, without keys, the one group there always is.
+        db.do(f"CREATE TABLE {self._state} AS SELECT {columns} FROM ({at_time(self._delta_sql, 0)})")
         self._result_schema = db.schema(f"SELECT {', '.join(step.items)} FROM {self._state} AS s")
 
     @abstractmethod
@@ -74,9 +76,12 @@ class Operator(ABC):
 
     def progress(self) -> OperatorProgress:
         """What the batch did."""
+        return OperatorProgress(self.step.name, self._count(), self._updated, self._removed, self._dropped)
+
+    def _count(self) -> int:
         if self._rows_total is None:
             self._rows_total = self._db.value(f"SELECT count(*) FROM {self._state}") or 0
-        return OperatorProgress(self.step.name, self._rows_total, self._updated, self._removed, self._dropped)
+        return self._rows_total
 
     def empty(self) -> pa.Table:
         """No rows, in the columns of the result."""
@@ -112,18 +117,8 @@ class Operator(ABC):
         return returned.drop_columns([MARK]).filter(returned.column(MARK))
 
 
-class Grouped(Operator):
-    """Groups that are kept for good."""
-
-    def run(self, moment: Moment, has_rows: bool) -> bool:
-        """See `Operator`."""
-        if has_rows:
-            self._merge(at_time(self._delta_sql, moment.batch_time_ms))
-        return has_rows
-
-    def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
-        """See `Operator`."""
-        return False
+class Kept(Operator):
+    """An operator whose state is the one table."""
 
     def snapshot(self) -> pa.Table:
         """See `Operator`."""
@@ -136,3 +131,17 @@ class Grouped(Operator):
         self._db.do(f"DELETE FROM {self._state}")
         self._db.do(f"INSERT INTO {self._state} SELECT * FROM restored")
         self._db.register("restored", rows.schema.empty_table())
+
+
+class Grouped(Kept):
+    """Groups that are kept for good."""
+
+    def run(self, moment: Moment, has_rows: bool) -> bool:
+        """See `Operator`."""
+        if has_rows:
+            self._merge(at_time(self._delta_sql, moment.batch_time_ms))
+        return has_rows
+
+    def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
+        """See `Operator`."""
+        return False

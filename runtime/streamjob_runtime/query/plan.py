@@ -75,7 +75,8 @@ class Aggregation:
     """
 
     name: str
-    delta: str  # SELECT of a batch's keys and states; with a sliding window `w` is the pane's start
+    # SELECT of a batch's keys and states. With an event window `w` is the pane's start, and `n` the number of rows.
+    delta: str
     inputs: tuple[str, ...]
     keys: int  # without the window's start
     aggregates: int
