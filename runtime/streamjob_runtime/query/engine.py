@@ -67,7 +67,7 @@ class EmbeddedQuery:
         return frozenset(streams - as_they_come)
 
     def _empty_result(self, sink: SinkPlan) -> pa.Table:
-        if sink.operator is not None and sink.relation != sink.operator:
+        if sink.operator is not None:
             self._db.register(rows_table(sink.operator), self._operators[sink.operator].empty())
         return self._db.schema(at_time(self._sink_sql(sink), 0)).empty_table()
 

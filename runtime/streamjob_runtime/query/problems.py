@@ -31,7 +31,7 @@ class PlanError(JobError):
         self.problems = list(problems)
 
 
-class Refusal(Exception):  # noqa: N818 - it never leaves the planner
+class Refusal(Exception):
     """One step cannot be planned; the planner adds the place and goes on with the others."""
 
     def __init__(self, message: str, remedy: str = "", at: object = None) -> None:

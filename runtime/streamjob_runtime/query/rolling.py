@@ -167,7 +167,7 @@ class Rolling(Operator):
             level += 1
 
     def snapshot(self) -> pa.Table:
-        """See `Operator`: the panes, each row with the pane's number and batch time (`pane`, `at`)."""
+        """See `Operator`: the panes, each row with the pane's number and batch time (`pane`, `batch_time`)."""
         for pane in self._panes:
             if pane.number not in self._fetched:
                 self._fetched[pane.number] = self._fetch(pane, self._table(0, pane.number))
@@ -176,20 +176,20 @@ class Rolling(Operator):
 
     def _fetch(self, pane: _Pane, table: str) -> pa.Table:
         return self._db.rows(
-            f"SELECT CAST({pane.number} AS BIGINT) AS pane, CAST({pane.batch_time_ms} AS BIGINT) AS at, "
+            f"SELECT CAST({pane.number} AS BIGINT) AS pane, CAST({pane.batch_time_ms} AS BIGINT) AS batch_time, "
             f"{self._columns} FROM {table}"
         )
 
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
         self._db.register("restored", rows)
-        panes = self._db.rows("SELECT DISTINCT pane, at FROM restored ORDER BY pane").to_pylist()
+        panes = self._db.rows("SELECT DISTINCT pane, batch_time FROM restored ORDER BY pane").to_pylist()
         self._next = panes[0]["pane"] if panes else 0
         for pane in panes:
             table = self._table(0, pane["pane"])
             self._db.do(f"CREATE TABLE {table} AS SELECT * FROM {self._state} LIMIT 0")
             self._db.do(f"INSERT INTO {table} SELECT {self._columns} FROM restored WHERE pane = {pane['pane']}")
-            self._panes.append(_Pane(pane["pane"], pane["at"]))
+            self._panes.append(_Pane(pane["pane"], pane["batch_time"]))
             self._nodes.add((0, pane["pane"]))
             self._next = pane["pane"] + 1
             self._grow()
