@@ -21,6 +21,8 @@ def decompress(name: str, data: bytes) -> bytes:
     if suffix not in _BY_SUFFIX:
         return data
     try:
+        if not data:
+            raise EOFError("the file is empty")
         return _BY_SUFFIX[suffix](data)
     except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, pa.ArrowException) as e:
         raise BadRecord(f"the {suffix} compression is cut off or damaged ({e})", 0, "") from None
@@ -28,8 +30,6 @@ def decompress(name: str, data: bytes) -> bytes:
 
 def _by_arrow(codec: Literal["zstd", "lz4"]) -> Callable[[bytes], bytes]:
     def run(data: bytes) -> bytes:
-        if not data:
-            raise EOFError("the file is empty")
         with pa.CompressedInputStream(pa.BufferReader(data), codec) as stream:
             return bytes(stream.read())
 

@@ -28,6 +28,7 @@ class JsonDecoder:
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
+        self._decimals = [i for i, kind in enumerate(schema.types) if "decimal" in str(kind)]
 
     def decode(self, data: bytes) -> pa.Table:
         """One row a line that is not blank. Raises `BadRecord`, whose number counts blank lines too."""
@@ -40,8 +41,8 @@ class JsonDecoder:
     def _tables(self, data: bytes, first: int) -> Iterator[pa.Table]:
         """Decode lines, of which the first has the number `first`: by Arrow where it can, else in halves."""
         table = self._read(data)
-        # Arrow also takes several objects in a line, and one over several lines, but not at the end of a block.
-        if table is not None and table.num_rows in (lines.count(data), lines.count_not_blank(data)):
+        # Arrow also takes several objects in a line, one over several lines unless a block ends there, and null.
+        if table is not None and table.num_rows == _count_records(data):
             yield table
             return
         cut = lines.split_middle(data) if len(data) > _SLOW else len(data)
@@ -58,7 +59,10 @@ class JsonDecoder:
         while True:
             parse = pajson.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
             try:
-                return pajson.read_json(lines.reader(data), options, parse).cast(self._schema)
+                table = pajson.read_json(lines.reader(data), options, parse).cast(self._schema)
+                for i in self._decimals:
+                    table.column(i).validate(full=True)  # 1e9 passes for a decimal of five digits
+                return table
             except pa.ArrowInvalid as e:
                 # Integers where text is declared (ids) are common, and record by record would be slow.
                 column = _NUMBER_FOR_TEXT.search(str(e))
@@ -66,6 +70,15 @@ class JsonDecoder:
                 if index < 0 or not pa.types.is_string(schema.field(index).type):
                     return None
                 schema = schema.set(index, pa.field(schema.names[index], pa.int64()))
+
+
+def _count_records(data: bytes) -> int:
+    """How many lines hold an object, or anything else that is no white space; -1 if one holds something else."""
+    count = lines.count_all_beginning(data, b"{")
+    if count is None:
+        records = [line.lstrip() for line in data.split(b"\n") if line and not line.isspace()]
+        count = len(records) if all(record.startswith(b"{") for record in records) else -1
+    return count
 
 
 class JsonEncoder:

@@ -5,6 +5,8 @@ from collections import deque
 
 import numpy as np
 
+from streamjob_runtime.formats import lines
+
 MAX_LINE = 16 << 20  # bytes
 
 
@@ -72,11 +74,11 @@ class LineBuffer:
             self._dropped += bool(self._unfinished)
             self._clear_unfinished()
 
-    def take(self, limit: int | None) -> bytes:
-        """Take whole lines out, at most `limit`."""
+    def take(self, limit: int | None) -> tuple[bytes, int]:
+        """Take whole lines out, at most `limit`; give them and their number."""
         taken = []
         with self._changed:
-            left = self._lines if limit is None else min(limit, self._lines)
+            wanted = left = self._lines if limit is None else min(limit, self._lines)
             while left > 0:
                 chunk, count = self._chunks.popleft()
                 if count > left:
@@ -88,7 +90,7 @@ class LineBuffer:
                 self._bytes -= len(chunk)
                 self._lines -= count
             self._changed.notify_all()
-        return b"".join(taken)
+        return b"".join(taken), wanted
 
     def close(self) -> None:
         """No more lines are wanted: `feed` waits no longer."""
@@ -100,8 +102,8 @@ class LineBuffer:
         self._unfinished.clear()
         self._unfinished_bytes = 0
 
-    def _put(self, lines: bytes) -> None:
-        count = lines.count(b"\n")
-        self._chunks.append((lines, count))
-        self._bytes += len(lines)
+    def _put(self, data: bytes) -> None:
+        count = lines.count(data)
+        self._chunks.append((data, count))
+        self._bytes += len(data)
         self._lines += count

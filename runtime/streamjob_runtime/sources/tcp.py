@@ -130,11 +130,11 @@ class TcpSource:
         if self._unwritten is None:
             if self._left is not None:
                 limit = self._left if limit is None else min(limit, self._left)
-            lines = self._buffer.take(limit)
-            if not lines:
+            lines, count = self._buffer.take(limit)
+            if count == 0:
                 return
             nonce = f"{self._rng.getrandbits(64):016x}"
-            self._unwritten = Segment(self._offset, self._epoch, nonce, lines.count(b"\n")), lines
+            self._unwritten = Segment(self._offset, self._epoch, nonce, count), lines
         segment, lines = self._unwritten
         self._wal.write(segment, lines)
         self._unwritten = None
@@ -148,7 +148,7 @@ class TcpSource:
     def advance(self, offsets: OffsetRange) -> None:
         """See `Source`."""
         position = offsets.partitions[_PARTITION][0]
-        for segment, first, last in _pieces(offsets):
+        for segment, first, last in pieces(offsets):
             start = position - first
             position += last - first
             rest = ((segment, last),) if last < segment.lines else ()
@@ -162,7 +162,7 @@ class TcpSource:
         """See `Source`."""
         position = offsets.partitions[_PARTITION][0]
         tables = [self._schema.empty_table()]
-        for segment, first, last in _pieces(offsets):
+        for segment, first, last in pieces(offsets):
             lines = self._fresh.get(segment)
             if lines is None:
                 lines = self._wal.read(segment)
@@ -220,7 +220,7 @@ class TcpSource:
                 self._write(None)
 
 
-def _pieces(offsets: OffsetRange) -> Iterator[tuple[Segment, int, int]]:
+def pieces(offsets: OffsetRange) -> Iterator[tuple[Segment, int, int]]:
     """The segments that a range names, each with the lines `[first, last)` of it."""
     for name, first, last in offsets.detail:
         yield Segment.parse(name), int(first), int(last)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from streamjob_runtime.errors import AlreadyExists, Damaged, NotFound
+from streamjob_runtime.formats.lines import count
 from streamjob_runtime.stores.base import Store
 
 _MAGIC = b"SJW1"
@@ -69,7 +70,7 @@ class Wal:
         try:
             magic, crc, length = _HEADER.unpack_from(data)
             lines: bytes = pa.Codec("zstd").decompress(data[_HEADER.size :], length, asbytes=True)
-            whole = magic == _MAGIC and zlib.crc32(lines) == crc and lines.count(b"\n") == segment.lines
+            whole = magic == _MAGIC and zlib.crc32(lines) == crc and count(lines) == segment.lines
         except (struct.error, pa.ArrowException, OSError, ValueError):
             whole = False
         if not whole:
