@@ -62,7 +62,7 @@ class FilePart:
         return cls(Entry(value["key"], value["size"], value["modified"], value["version"]), *value["rows"])
 
 
-class FileUnusable(JobError):  # noqa: N818
+class FileUnusable(JobError):
     """A file is gone, or is no longer what was listed."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from streamjob_runtime.clock import Clock
-from streamjob_runtime.errors import JobError, Unavailable
+from streamjob_runtime.errors import JobError, StreamJobError
 from streamjob_runtime.formats.base import BadRecord, Decoder
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.sources.base import OffsetRange, SourceStatus
@@ -134,16 +134,21 @@ class TcpSource:
             if count == 0:
                 return
             nonce = f"{self._rng.getrandbits(64):016x}"
-            self._unwritten = Segment(self._offset, self._epoch, nonce, count), lines
+            self._unwritten = Segment(self._offset + self._waiting, self._epoch, nonce, count), lines
         segment, lines = self._unwritten
         self._wal.write(segment, lines)
         self._unwritten = None
         if self._left is not None:
             self._left -= segment.lines
         self._fresh[segment] = lines
-        self._unlogged = ((segment, 0),)
+        self._unlogged = (*self._unlogged, (segment, 0))
         with self._lock:
             self._kept.add(segment)
+
+    @property
+    def _waiting(self) -> int:
+        """How many durable lines no range names."""
+        return sum(segment.lines - taken for segment, taken in self._unlogged)
 
     def advance(self, offsets: OffsetRange) -> None:
         """See `Source`."""
@@ -203,20 +208,19 @@ class TcpSource:
 
     def status(self) -> SourceStatus:
         """See `Source`."""
-        waiting = sum(segment.lines - taken for segment, taken in self._unlogged)
         notes = [self._receiver.trouble] if self._receiver.trouble else []
         if self._buffer.dropped:
             notes.append(f"{self._buffer.dropped} unfinished lines were dropped when a connection broke")
-        latest = self._offset + waiting + self._buffer.lines
+        latest = self._offset + self._waiting + self._buffer.lines
         return SourceStatus({_PARTITION: latest}, not self._receiver.trouble, "; ".join(notes))
 
     def close(self) -> None:
-        """See `Source`. Lines that were received are written, for the next start, if all before them is logged."""
+        """See `Source`. Lines that were received are written, for the next start, if the store can be written."""
         self._receiver.stop()
-        # After trouble there is an unlogged segment: a job that stops on purpose has finished its batch.
-        if not self._unlogged and self._unwritten is None and self._receiver.started:
+        if self._receiver.started:
             self._left = None
-            with suppress(Unavailable):
+            # Whatever is wrong with the store, the job's own error counts.
+            with suppress(StreamJobError):
                 self._write(None)
 
 

@@ -1,0 +1,228 @@
+"""What the loop relies on, of every source: the same range the same rows, nothing lost, nothing twice."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streamjob_runtime.sources.base import OffsetRange, Source
+from support.sources import Bench, FilesBench, QueueBench, RateBench, TcpBench
+
+BENCHES: dict[str, Callable[[], Bench]] = {
+    "files": FilesBench,
+    "queue": QueueBench,
+    "rate": RateBench,
+    "tcp": TcpBench,
+}
+
+
+@dataclass
+class Run:
+    """A job that has one source: its log, its checkpoint, and what it has read."""
+
+    bench: Bench
+    epoch: int = 0
+    log: list[Any] = field(default_factory=list)  # ranges as JSON
+    rows: list[list[str]] = field(default_factory=list)  # of each range
+    checkpoint: tuple[int, Any] = (0, None)  # how many ranges it holds, and the source's state
+    source: Source | None = None
+
+    def start(self) -> Source:
+        """Start from the checkpoint: the ranges logged since then give the same rows again."""
+        self.epoch += 1
+        source = self.source = self.bench.make(self.epoch)
+        batches, state = json.loads(json.dumps(self.checkpoint))
+        source.open(state)
+        for i in range(batches, len(self.log)):
+            offsets = OffsetRange.from_json(json.loads(json.dumps(self.log[i])))
+            source.advance(offsets)
+            assert values(source, offsets) == self.rows[i]
+        return source
+
+    def batch(self, limit: int | None = None) -> bool:
+        """One batch; whether there was one."""
+        assert self.source is not None
+        offsets = self.source.poll(limit, self.bench.clock.now_ms())
+        if offsets is None:
+            return False
+        self.log.append(offsets.to_json())
+        self.source.advance(offsets)
+        rows = values(self.source, offsets)
+        assert limit is None or len(rows) <= limit
+        assert rows == values(self.source, offsets)
+        self.rows.append(rows)
+        return True
+
+    def drain(self, limit: int | None = None) -> list[str]:
+        """All that is there, and all that was read."""
+        while self.batch(limit):
+            pass
+        return self.all
+
+    @property
+    def all(self) -> list[str]:
+        return [row for rows in self.rows for row in rows]
+
+    def take_checkpoint(self) -> None:
+        assert self.source is not None
+        self.checkpoint = (len(self.log), self.source.snapshot())
+
+    def stop(self) -> None:
+        assert self.source is not None
+        self.source.close()
+
+
+def values(source: Source, offsets: OffsetRange) -> list[str]:
+    return [str(value) for value in source.read(offsets).column("value").to_pylist()]
+
+
+@pytest.fixture(params=BENCHES)
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    bench = BENCHES[request.param]()
+    run = Run(bench)
+    run.start()
+    try:
+        yield run
+    finally:
+        run.stop()
+        bench.close()
+
+
+def test_rows_come_once_in_order_and_then_there_is_nothing_new(run: Run) -> None:
+    assert run.source is not None
+    run.drain()
+    for count in (3, 1, 5):
+        run.bench.add(count, run.source)
+    assert run.drain() == run.bench.added
+    assert not run.batch()
+
+
+def test_a_limit_bounds_every_batch_and_loses_nothing(run: Run) -> None:
+    assert run.source is not None
+    run.drain()
+    for count in (3, 1, 8):
+        run.bench.add(count, run.source)
+    first = len(run.rows)
+    assert run.drain(limit=2) == run.bench.added
+    assert [len(rows) for rows in run.rows[first:]] == [2] * 6
+
+
+def test_poll_moves_nothing(run: Run) -> None:
+    assert run.source is not None
+    run.drain()
+    run.bench.add(4, run.source)
+    before = run.source.snapshot()
+    now_ms = run.bench.clock.now_ms()
+    first, again = run.source.poll(3, now_ms), run.source.poll(3, now_ms)
+    assert first is not None
+    assert first == again
+    assert run.source.snapshot() == before
+    assert run.drain() == run.bench.added
+
+
+def test_a_batch_that_was_cut_goes_on_after_a_restart_from_a_checkpoint_within_it(run: Run) -> None:
+    assert run.source is not None
+    run.drain()
+    run.bench.add(10, run.source)
+    assert run.batch(limit=4)
+    run.take_checkpoint()
+    run.stop()
+    run.start()
+    assert run.batch(limit=4)
+    run.stop()
+    run.start()
+    assert run.drain() == run.bench.added
+
+
+def test_all_that_is_there_ends(run: Run) -> None:
+    assert run.source is not None
+    run.drain()
+    run.bench.add(5, run.source)
+    run.source.limit_to_available()
+    there = list(run.bench.added)
+    assert not run.source.exhausted
+    assert run.batch(limit=3)
+    run.bench.add(5, run.source)
+    while not run.source.exhausted:
+        run.batch(limit=3)
+    # A rate counts what is due at its first look.
+    assert run.all[: len(there)] == there
+    assert not run.batch()
+    assert run.all == run.bench.added[: len(run.all)]
+
+
+def test_what_is_released_is_not_needed_by_any_later_checkpoint(run: Run) -> None:
+    assert run.source is not None
+    run.drain()
+    for _ in range(3):
+        run.bench.add(4, run.source)
+        run.drain(limit=3)
+        run.take_checkpoint()
+        kept = len(run.log)
+        run.bench.add(2, run.source)
+        run.drain(limit=3)
+        run.source.release(run.checkpoint[1])
+        run.stop()
+        run.start()
+        assert run.checkpoint[0] == kept
+    assert run.drain() == run.bench.added
+
+
+def test_status_tells_how_much_is_known_to_be_there(run: Run) -> None:
+    assert run.source is not None
+    run.drain()
+    (before,) = run.source.status().latest.values()
+    run.bench.add(3, run.source)
+    assert run.batch(limit=1)
+    (after,) = run.source.status().latest.values()
+    assert after > before
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("add"), st.integers(0, 7)),
+    st.tuples(st.just("batch"), st.none() | st.integers(1, 5)),
+    st.tuples(st.sampled_from(["poll", "checkpoint", "release", "restart", "crash"]), st.none()),
+)
+
+
+@pytest.mark.parametrize("kind", BENCHES)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=st.lists(STEPS, max_size=15))
+def test_whatever_happens_nothing_is_lost_and_nothing_comes_twice(
+    kind: str, steps: list[tuple[str, int | None]]
+) -> None:
+    bench = BENCHES[kind]()
+    run = Run(bench)
+    source = run.start()
+    try:
+        for step, number in steps:
+            match step:
+                case "add":
+                    bench.add(number or 0, source)
+                case "batch":
+                    run.batch(number)
+                case "poll":
+                    source.poll(2, bench.clock.now_ms())
+                case "checkpoint":
+                    run.take_checkpoint()
+                case "release":
+                    if run.checkpoint[1] is not None:
+                        source.release(run.checkpoint[1])
+                case "crash":
+                    # The range was made durable, and the process died before it was logged.
+                    run.drain()
+                    bench.add(3, source)
+                    source.poll(None, bench.clock.now_ms())
+                    run.stop()
+                    source = run.start()
+                case "restart":
+                    run.stop()
+                    source = run.start()
+        assert run.drain() == bench.added
+    finally:
+        run.stop()
+        bench.close()

@@ -1,0 +1,210 @@
+"""Sources on a bench: what stands behind one, and how it is restarted."""
+
+import random
+import socket
+import threading
+from typing import Protocol
+
+import pyarrow as pa
+
+from streamjob_runtime.clock import ManualClock, SystemClock
+from streamjob_runtime.formats.text import TextDecoder
+from streamjob_runtime.sources.base import Source
+from streamjob_runtime.sources.files import FilesSource
+from streamjob_runtime.sources.queue import InputQueue, QueueSource
+from streamjob_runtime.sources.rate import RateSource
+from streamjob_runtime.sources.tcp import TcpSource
+from support.memory import MemoryStore
+
+TEXT = pa.schema([pa.field("value", pa.string())])
+DEADLINE_S = 20.0
+
+
+def wait_until(condition: "Condition") -> None:
+    """Wait for something that another thread brings about; fail after `DEADLINE_S`."""
+    clock, never = SystemClock(), threading.Event()
+    end = clock.monotonic() + DEADLINE_S
+    while not condition():
+        assert clock.monotonic() < end, "waited in vain"
+        clock.wait(0.001, never)
+
+
+class Condition(Protocol):
+    """What is waited for."""
+
+    def __call__(self) -> bool: ...
+
+
+class Bench(Protocol):
+    """One source's surroundings, which outlive it."""
+
+    clock: ManualClock
+    added: list[str]  # all that a source must give, in order
+
+    def make(self, epoch: int) -> Source:
+        """A new source, as a start of the runtime makes it; not opened."""
+        ...
+
+    def add(self, count: int, source: Source) -> None:
+        """Bring `count` more rows, all of them there for the next `poll`."""
+        ...
+
+    def close(self) -> None:
+        """End what the bench has started."""
+        ...
+
+
+class QueueBench:
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.added: list[str] = []
+        self._queue = InputQueue()
+
+    def make(self, epoch: int) -> Source:
+        return QueueSource("q", self._queue, TEXT)
+
+    def add(self, count: int, source: Source) -> None:
+        new = [f"row {len(self.added) + i}" for i in range(count)]
+        self.added += new
+        self._queue.put(pa.table({"value": new}) if count % 2 else [{"value": value} for value in new])
+
+    def close(self) -> None:
+        pass
+
+
+class RateBench:
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.added = ["0"]
+
+    def make(self, epoch: int) -> Source:
+        return RateSource("r", 10)
+
+    def add(self, count: int, source: Source) -> None:
+        if source.snapshot()["t0"] is not None:  # before the first batch nothing is due
+            self.clock.advance(count / 10)
+            self.added += [str(len(self.added) + i) for i in range(count)]
+
+    def close(self) -> None:
+        pass
+
+
+class FilesBench:
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.added: list[str] = []
+        self.store = MemoryStore(self.clock)
+        self._files = 0
+
+    def make(self, epoch: int) -> Source:
+        return FilesSource("f", self.store, TextDecoder(), TEXT, 3, self.clock)
+
+    def add(self, count: int, source: Source) -> None:
+        """A file of `count` lines."""
+        new = [f"row {len(self.added) + i}" for i in range(count)]
+        self.added += new
+        # Names fall while times rise: the order is that of the times.
+        self.store.create(f"{9999 - self._files}.txt", "".join(line + "\n" for line in new).encode())
+        self._files += 1
+        self.clock.advance(2)
+
+    def close(self) -> None:
+        pass
+
+
+class TcpBench:
+    def __init__(self, max_buffer_bytes: int = 1 << 20) -> None:
+        self.clock = ManualClock()
+        self.added: list[str] = []
+        self.store = MemoryStore()
+        self.server = LineServer()
+        self._max_buffer_bytes = max_buffer_bytes
+
+    def make(self, epoch: int) -> Source:
+        return TcpSource(
+            "t",
+            "127.0.0.1",
+            self.server.port,
+            self.store,
+            TextDecoder(),
+            TEXT,
+            epoch,
+            random.Random(epoch),
+            SystemClock(),
+            self._max_buffer_bytes,
+        )
+
+    def add(self, count: int, source: Source) -> None:
+        new = [f"row {len(self.added) + i}" for i in range(count)]
+        self.added += new
+        self.server.send("".join(line + "\n" for line in new).encode())
+        wait_until(lambda: source.status().latest["lines"] == len(self.added))
+
+    def close(self) -> None:
+        self.server.stop()
+
+
+class LineServer:
+    """Listens on a free port of 127.0.0.1; whoever has connected last gets what is sent."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._listener.getsockname()[1]
+        self._peer: socket.socket | None = None
+        self._accepted = threading.Condition()
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._accepted:
+                if self._peer is not None:
+                    self._peer.close()
+                self._peer = peer
+                self._accepted.notify_all()
+
+    def peer(self) -> socket.socket:
+        """The connection, as soon as there is one that its other end has not closed."""
+        with self._accepted:
+            assert self._accepted.wait_for(lambda: self._peer is not None and not _ended(self._peer), DEADLINE_S)
+            assert self._peer is not None
+            return self._peer
+
+    def send(self, data: bytes) -> None:
+        self.peer().sendall(data)
+
+    def hang_up(self) -> None:
+        """Close the connection in good order: the other end sees the end of the stream."""
+        peer = self.peer()
+        with self._accepted:
+            self._peer = None
+        peer.close()
+
+    def reset(self) -> None:
+        """Break the connection off."""
+        peer = self.peer()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        with self._accepted:
+            self._peer = None
+        peer.close()
+
+    def stop(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(DEADLINE_S)
+        if self._peer is not None:
+            self._peer.close()
+
+
+def _ended(peer: socket.socket) -> bool:
+    """Whether the other end has closed the connection: it sends nothing, so that readable means ended."""
+    try:
+        return peer.recv(1, socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
