@@ -22,10 +22,14 @@ from streamjob_runtime.query.tree import quoted
 class _Pane(NamedTuple):
     number: int
     batch_time_ms: int
+    rows: int
 
 
 class Rolling(Operator):
-    """Groups of the batches of the last while. A key that has no rows left leaves the table."""
+    """Groups of the batches of the last while. A key that has no rows left leaves the table.
+
+    The state is the panes: `rows_total` counts their rows, and `rows_removed` those of the panes that left.
+    """
 
     def __init__(
         self, db: Database, step: Aggregation, composer: Composer, ready: frozenset[str], wanted: Wanted
@@ -47,12 +51,13 @@ class Rolling(Operator):
         """See `Operator`."""
         gone = [p for p in self._panes if not self._active(p, moment.batch_time_ms)]
         added = self._add_pane(moment) if has_rows else None
-        if added is not None:
-            self._merge(f"SELECT * FROM {added}")
         if gone:
-            self._take_out(gone, added)
+            self._recompute(gone, added)
+        elif added is not None:
+            self._merge(f"SELECT * FROM {added}")
         if added is not None:
             self._grow()
+        self._rows_total = sum(p.rows for p in self._panes)
         return bool(added or gone)
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
@@ -73,7 +78,7 @@ class Rolling(Operator):
         if rows == 0:
             self._db.do(f"DROP TABLE {table}")
             return None
-        self._panes.append(_Pane(self._next, moment.batch_time_ms))
+        self._panes.append(_Pane(self._next, moment.batch_time_ms, rows))
         self._nodes.add((0, self._next))
         self._next += 1
         return table
@@ -91,48 +96,27 @@ class Rolling(Operator):
             self._nodes.add((level, index))
             level += 1
 
-    def _take_out(self, gone: list[_Pane], added: str | None) -> None:
-        first = self._panes[0].number
-        leaving = self._union(self._cover(first, gone[-1].number + 1))
-        for _ in gone:
-            self._panes.popleft()
-        kept = self._cover(gone[-1].number + 1, self._next)
+    def _recompute(self, gone: list[_Pane], added: str | None) -> None:
+        """Put in place of each touched key's state what the panes that stay say of it."""
+        behind = gone[-1].number + 1
+        touched = self._cover(self._panes[0].number, behind) + ([added] if added else [])
+        kept = self._cover(behind, self._next)
         if not self.step.keys:
             kept.append(self._zero)
-        self._recompute(leaving, kept)
-        if self._wanted.update:
-            touched = leaving if added is None else f"{leaving} UNION ALL SELECT {self._columns} FROM {added}"
-            rows = self._db.rows(
-                f"SELECT {self._returned()} FROM {self._state} AS s SEMI JOIN ({touched}) AS d ON {self._on('s', 'd')}"
-            )
-            self.changed = self._shown(rows)
-        for pane in gone:
-            self._drop(pane.number)
-
-    def _recompute(self, leaving: str, kept: list[str]) -> None:
-        """Put in place of each leaving key's state what the kept panes say of it."""
-        keys = ", ".join(self.step.key_columns)
-        distinct = f"SELECT DISTINCT {keys} FROM ({leaving})" if keys else "SELECT 1"
-        sets = ", ".join(f"{a} = d.{a}" for a in self.step.state_columns)
+        keys = f"({self._union(touched)}) AS d"
+        self._db.do(f"DELETE FROM {self._state} AS s USING {keys} WHERE {self._on('s', 'd')}")
         if kept:
-            present = (
-                f"SELECT {self._combined}, true AS there FROM "
-                f"(SELECT n.* FROM ({self._union(kept)}) AS n SEMI JOIN g ON {self._on('n', 'g')}) {self._group}"
+            again = f"SELECT n.* FROM ({self._union(kept)}) AS n SEMI JOIN {keys} ON {self._on('n', 'd')}"
+            self._updated = self._db.do(
+                f"INSERT INTO {self._state} SELECT {self._combined} FROM ({again}) {self._group}"
             )
-            given = ", ".join(
-                ("c.there", *(f"g.{k}" for k in self.step.key_columns), *(f"c.{a}" for a in self.step.state_columns))
-            )
-            using = f"SELECT {given} FROM g LEFT JOIN ({present}) AS c ON {self._on('g', 'c')}"
-            matched = f"WHEN MATCHED AND d.there THEN {f'UPDATE SET {sets}' if sets else 'DO NOTHING'} "
-        else:
-            using, matched = "SELECT * FROM g", ""
-        before = self._count()
-        self._db.do(
-            f"WITH g AS MATERIALIZED ({distinct}) MERGE INTO {self._state} AS s USING ({using}) AS d "
-            f"ON {self._on('s', 'd')} {matched}WHEN MATCHED THEN DELETE"
-        )
-        self._rows_total = None
-        self._removed += before - self._count()
+        if self._wanted.update:
+            shown = f"SELECT {self._returned()} FROM {self._state} AS s SEMI JOIN {keys} ON {self._on('s', 'd')}"
+            self.changed = self._shown(self._db.rows(shown))
+        for pane in gone:
+            self._panes.popleft()
+            self._drop(pane.number)
+            self._removed += pane.rows
 
     def _on(self, one: str, other: str) -> str:
         return " AND ".join(f"{one}.{k} IS NOT DISTINCT FROM {other}.{k}" for k in self.step.key_columns) or "true"
@@ -171,7 +155,7 @@ class Rolling(Operator):
         for pane in self._panes:
             if pane.number not in self._fetched:
                 self._fetched[pane.number] = self._fetch(pane, self._table(0, pane.number))
-        empty = self._fetch(_Pane(0, 0), self._zero).slice(0, 0)
+        empty = self._fetch(_Pane(0, 0, 0), self._zero).slice(0, 0)
         return pa.concat_tables([empty, *(self._fetched[p.number] for p in self._panes)])
 
     def _fetch(self, pane: _Pane, table: str) -> pa.Table:
@@ -183,21 +167,20 @@ class Rolling(Operator):
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
         self._db.register("restored", rows)
-        panes = self._db.rows("SELECT DISTINCT pane, batch_time FROM restored ORDER BY pane").to_pylist()
-        self._next = panes[0]["pane"] if panes else 0
-        for pane in panes:
-            table = self._table(0, pane["pane"])
+        found = self._db.rows("SELECT pane, batch_time, count(*) AS rows FROM restored GROUP BY ALL ORDER BY pane")
+        for pane in found.to_pylist():
+            self._next = pane["pane"]
+            table = self._table(0, self._next)
             self._db.do(f"CREATE TABLE {table} AS SELECT * FROM {self._state} LIMIT 0")
-            self._db.do(f"INSERT INTO {table} SELECT {self._columns} FROM restored WHERE pane = {pane['pane']}")
-            self._panes.append(_Pane(pane["pane"], pane["batch_time"]))
-            self._nodes.add((0, pane["pane"]))
-            self._next = pane["pane"] + 1
+            self._db.do(f"INSERT INTO {table} SELECT {self._columns} FROM restored WHERE pane = {self._next}")
+            self._panes.append(_Pane(self._next, pane["batch_time"], pane["rows"]))
+            self._nodes.add((0, self._next))
+            self._next += 1
             self._grow()
         self._db.register("restored", rows.schema.empty_table())
-        self._rows_total = None
-        if panes:
-            kept = self._cover(panes[0]["pane"], self._next)
-            if not self.step.keys:
-                self._db.do(f"DELETE FROM {self._state}")
-                kept.append(self._zero)
+        kept = self._cover(self._panes[0].number, self._next) if self._panes else []
+        if not self.step.keys:
+            self._db.do(f"DELETE FROM {self._state}")
+            kept.append(self._zero)
+        if kept:
             self._db.do(f"INSERT INTO {self._state} SELECT {self._combined} FROM ({self._union(kept)}) {self._group}")
