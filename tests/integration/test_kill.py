@@ -30,20 +30,20 @@ spec:
   - name: events
     files: {{path: "{root}/in/", maxFilesPerBatch: 1}}
     format: json
-    schema: {{id: BIGINT, kind: VARCHAR, at: TIMESTAMP}}
-    watermark: {{column: at, delay: 3s}}
+    schema: {{id: BIGINT, kind: VARCHAR, t: TIMESTAMP}}
+    watermark: {{column: t, delay: 3s}}
   tables:
   - name: kinds
     files: {{path: "{root}/kinds.csv"}}
     format: csv
     schema: {{kind: VARCHAR, label: VARCHAR}}
   pipeline:
-  - {{name: labelled, sql: "SELECT id, label, at FROM events JOIN kinds USING (kind)"}}
+  - {{name: labelled, sql: "SELECT id, label, t FROM events JOIN kinds USING (kind)"}}
   - {{name: counts, sql: "SELECT label, count(*) AS n, sum(id) AS total FROM labelled GROUP BY label"}}
   - name: windows
     sql: |
       SELECT label, window_start, count(*) AS n FROM events JOIN kinds USING (kind)
-      GROUP BY label, tumble(at, INTERVAL '5 seconds')
+      GROUP BY label, tumble(t, INTERVAL '5 seconds')
   sinks:
   - {{from: labelled, mode: append, files: {{path: "{root}/labelled/"}}, format: parquet}}
   - {{from: counts, mode: complete, files: {{path: "{root}/counts/"}}, format: json}}
@@ -87,7 +87,7 @@ def world(kind: str, folder: Path, request: pytest.FixtureRequest | None, trigge
     made.store.create("kinds.csv", b"kind,label\na,first\nb,second\n")
     for n in range(FILES):
         lines = [
-            json.dumps({"id": 10 * n + i, "kind": "ab"[(n + i) % 2], "at": f"2026-01-01 00:00:{n * 2 + i % 3:02d}"})
+            json.dumps({"id": 10 * n + i, "kind": "ab"[(n + i) % 2], "t": f"2026-01-01 00:00:{n * 2 + i % 3:02d}"})
             for i in range(10)
         ]
         made.store.create(f"in/{n:03d}.json", "\n".join(lines).encode())

@@ -1,6 +1,6 @@
 """What may be deleted: nothing that a retained checkpoint needs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from streamjob_runtime.checkpoint.records import Checkpoint, Intent, Record, log_key, log_seq
@@ -23,9 +23,9 @@ def table_key(name: str, version: str) -> str:
     return f"tables/{name}/{version}.parquet"
 
 
-def retain(records: Sequence[Record], retained: int) -> Retention | None:
-    """What `retained` checkpoints need; None while there are fewer."""
-    kept = checkpoints(records)[:retained]
+def retain(records: Sequence[Record], retained: int, damaged: Collection[int] = ()) -> Retention | None:
+    """What `retained` checkpoints need; None while there are fewer. Those of the batches `damaged` do not count."""
+    kept = [c for c in checkpoints(records) if c.batch not in damaged][:retained]
     if len(kept) < retained:
         return None
     oldest = kept[-1]

@@ -16,6 +16,7 @@ from streamjob_runtime.checkpoint.log import Log
 from streamjob_runtime.checkpoint.records import Boundary, Checkpoint, Record
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download_sources, upload
 from streamjob_runtime.engine.steps import Step, StepHook
+from streamjob_runtime.errors import Damaged
 from streamjob_runtime.sources.base import Source
 from streamjob_runtime.stores.base import Store
 
@@ -50,6 +51,7 @@ class Checkpointer:
         self._job_name = job_name
         self._upload: Future[Checkpoint] | None = None
         self._sweep: Future[None] | None = None
+        self.damaged: set[int] = set()  # batches whose checkpoints are of no use: they do not count as retained
 
     @property
     def busy(self) -> bool:
@@ -83,7 +85,7 @@ class Checkpointer:
 
     def clean_up_after_crash(self, newest: Checkpoint, tables: Mapping[str, str]) -> None:
         """At a start: delete what dead processes left, such as uploads that no record names."""
-        keep = retain(self._records, self._retained)
+        keep = retain(self._records, self._retained, self.damaged)
         if keep is not None:
             # Only what lies before the boundary may go; the next one is written with the next checkpoint.
             keep = replace(keep, first_seq=self._records[0].seq)
@@ -93,7 +95,7 @@ class Checkpointer:
 
     def _clean_up(self, newest: Checkpoint, sources: Mapping[str, Source], tables: Mapping[str, str]) -> None:
         """Let go of what only older checkpoints need. The boundary stands in the log before anything is deleted."""
-        keep = retain(self._records, self._retained)
+        keep = retain(self._records, self._retained, self.damaged)
         if keep is None or keep.first_seq <= self._records[0].seq:
             return
         self._records.append(self._log.append(Boundary(self._log.job_id, self._job_name, keep.first_seq)))
@@ -105,7 +107,12 @@ class Checkpointer:
         delete_all(self._store, [key for key in gone if key.startswith("tables/") and key not in in_use])
 
         def clean() -> None:
-            states = download_sources(self._store, keep.oldest)
+            try:
+                states = download_sources(self._store, keep.oldest)
+            except Damaged:
+                # Whoever needs it will be told. Until then nothing is lost by keeping more.
+                self.damaged.add(keep.oldest.batch)
+                return
             for name, source in sources.items():
                 if name in states:
                     source.release(states[name])

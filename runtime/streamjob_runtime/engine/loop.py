@@ -196,6 +196,7 @@ class Loop:
             except Damaged as error:
                 damage = damage or error
                 if checkpoint:
+                    self._checkpointer.damaged.add(checkpoint.batch)
                     self._say("warning", "checkpoint unusable", batch=checkpoint.batch, error=str(error))
         assert damage is not None
         raise damage
