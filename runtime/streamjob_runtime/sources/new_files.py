@@ -50,9 +50,9 @@ class NewFiles:
         """What a user should know."""
         notes = []
         if self._waiting:
-            notes.append(f"{len(self._waiting)} files may still be written: they are waited for")
+            notes.append(f"files that may still be written, and are waited for: {len(self._waiting)}")
         if self._passed_over:
-            notes.append(f"{self._passed_over} files are older than the newest by seven days or more: passed over")
+            notes.append(f"files passed over, seven days older than the newest: {self._passed_over}")
         return "; ".join(notes)
 
     def find(self, now_ms: int) -> None:

@@ -211,7 +211,8 @@ class TcpSource:
         notes = [self._receiver.trouble] if self._receiver.trouble else []
         if self._buffer.dropped:
             notes.append(f"{self._buffer.dropped} unfinished lines were dropped when a connection broke")
-        latest = self._offset + self._waiting + self._buffer.lines
+        unwritten = self._unwritten[0].lines if self._unwritten else 0
+        latest = self._offset + self._waiting + unwritten + self._buffer.lines
         return SourceStatus({_PARTITION: latest}, not self._receiver.trouble, "; ".join(notes))
 
     def close(self) -> None:
@@ -221,6 +222,8 @@ class TcpSource:
             self._left = None
             # Whatever is wrong with the store, the job's own error counts.
             with suppress(StreamJobError):
+                if self._unwritten:
+                    self._write(None)
                 self._write(None)
 
 
