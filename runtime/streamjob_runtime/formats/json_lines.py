@@ -12,7 +12,8 @@ import pyarrow.json as pajson
 from streamjob_runtime.formats import json_text, json_values, lines
 
 _BLOCK = 4 << 20  # bytes that one thread parses at once
-_SLOW = 64 << 10  # bytes that are read record by record once Arrow has refused them
+_PIECE = 1 << 20  # what Arrow refused is given to it again in pieces of so many bytes,
+_SLOW = 64 << 10  # and then of so many; those that it refuses again are read record by record
 _ENCODE_ROWS = 1 << 16
 _NUMBER_FOR_TEXT = re.compile(r"Column\(/([^/]*)\) changed from string to number")
 
@@ -39,18 +40,19 @@ class JsonDecoder:
         return pa.concat_tables(self._tables(data, 0))
 
     def _tables(self, data: bytes, first: int) -> Iterator[pa.Table]:
-        """Decode lines, of which the first has the number `first`: by Arrow where it can, else in halves."""
+        """Decode lines, of which the first has the number `first`: by Arrow where it can, else in smaller pieces."""
         table = self._read(data)
         # Arrow also takes several objects in a line, one over several lines unless a block ends there, and null.
         if table is not None and table.num_rows == _count_records(data):
             yield table
             return
-        cut = lines.split_middle(data) if len(data) > _SLOW else len(data)
-        if cut == len(data):
+        pieces = lines.pieces(data, _PIECE if len(data) > _PIECE else _SLOW)
+        if len(pieces) == 1:
             yield json_values.decode_lines(data, first, self._schema)
-        else:
-            yield from self._tables(data[:cut], first)
-            yield from self._tables(data[cut:], first + data.count(b"\n", 0, cut))
+            return
+        for piece in pieces:
+            yield from self._tables(piece, first)
+            first += piece.count(b"\n")
 
     def _read(self, data: bytes) -> pa.Table | None:
         """What Arrow makes of the lines; None if it refuses them."""

@@ -37,9 +37,12 @@ class _Real(float):
         return number
 
 
+_DECODER = json.JSONDecoder(parse_float=_Real)
+
+
 def _row(line: bytes, converters: list[tuple[str, _Convert]]) -> dict[str, Any]:
     try:
-        record = json.loads(line, parse_float=_Real)
+        record = _DECODER.decode(line.decode())
     except json.JSONDecodeError as e:
         raise ValueError(f"it is not JSON: {e.msg} at column {e.colno}") from None
     except RecursionError:

@@ -29,14 +29,17 @@ def line_at(data: bytes, position: int) -> tuple[int, bytes]:
     return data.count(b"\n", 0, position), data[start : end if end >= 0 else len(data)]
 
 
-def split_middle(data: bytes) -> int:
-    """Where to cut the data behind a newline so that both parts are about equal; `len(data)` if it is one line."""
-    middle = len(data) // 2
-    before = data.rfind(b"\n", 0, middle) + 1
-    if before > 0:
-        return before
-    behind = data.find(b"\n", middle) + 1
-    return behind if behind > 0 else len(data)
+def pieces(data: bytes, size: int) -> list[bytes]:
+    """Cut the data behind newlines, each piece at most `size` long unless a single line is longer."""
+    found = []
+    start = 0
+    while start < len(data):
+        end = start + size
+        if end < len(data):
+            end = data.rfind(b"\n", start, end) + 1 or data.find(b"\n", end) + 1 or len(data)
+        found.append(data[start:end])
+        start = end
+    return found
 
 
 def check_utf8(data: bytes) -> None:
@@ -85,20 +88,12 @@ def _blocks(data: bytes, overlap: int) -> Iterator["np.ndarray[Any, np.dtype[np.
 
 def split(data: bytes) -> "pa.ChunkedArray[Any]":
     """The lines, without their newlines, as an Arrow column of bytes."""
-    return pa.chunked_array([_split(piece) for piece in _pieces(data)] if data else [], pa.binary())
+    return pa.chunked_array([_split(piece) for piece in pieces(data, PIECE)], pa.binary())
 
 
 def _split(data: bytes) -> "pa.Array[Any]":
     whole = pa.array([data.removesuffix(b"\n")], pa.binary())
     return pc.split_pattern(whole, "\n").values
-
-
-def _pieces(data: bytes) -> list[bytes]:
-    """Cut behind newlines, each piece at most `PIECE` long unless a single line is longer."""
-    if len(data) <= PIECE:
-        return [data]
-    cut = split_middle(data)
-    return [data] if cut == len(data) else [*_pieces(data[:cut]), *_pieces(data[cut:])]
 
 
 def reader(data: bytes) -> Any:
