@@ -45,6 +45,11 @@ class Database:
         value = self._con.execute(sql).fetchall()[0][0]
         return None if value is None else int(value)
 
+    def pair(self, sql: str) -> tuple[int | None, int | None]:
+        """The two numbers that a query gives."""
+        one, other = self._con.execute(sql).fetchall()[0]
+        return one, other
+
     def total(self, sql: str) -> int:
         """The sum of the one column that a statement returns."""
         return sum(int(row[0]) for row in self._con.execute(sql).fetchall())

@@ -34,7 +34,7 @@ class EmbeddedQuery:
         self._shared = self._find_shared()
         self._operators: dict[str, Operator] = {}
         self._read_from = {r: self._composer.depends_on(r) & set(self._sources) for r in plan.relations}
-        self._compute_shared(Moment(0, 0, None, None), set(self._sources))
+        self._compute_shared(Moment(0, None, None, {}), set(self._sources))
         for step in plan.steps:
             if isinstance(step, Aggregation):
                 self._operators[step.name] = self._open(step)
@@ -105,12 +105,13 @@ class EmbeddedQuery:
     def run(self, batch: BatchInput) -> BatchOutput:
         """See `api.Query`."""
         filled = {name for name, rows in batch.rows.items() if rows.num_rows > 0}
-        moment = Moment(batch.batch_id, batch.batch_time_ms, batch.watermark_ms, batch.late_before_ms)
         for name, source in self._sources.items():
             source.take(batch.rows.get(name))
         try:
             with translated("The batch"):
-                max_event_time = {n: t for n in filled if (t := self._sources[n].max_event_time()) is not None}
+                times = {n: t for n in filled if (t := self._sources[n].event_times()) is not None}
+                earliest = {n: low for n, (low, _) in times.items()}
+                moment = Moment(batch.batch_time_ms, batch.watermark_ms, batch.late_before_ms, earliest)
                 self._compute_shared(moment, filled)
                 moved = self._run_operators(moment, filled)
                 sinks = self._results(moment, filled, moved)
@@ -119,7 +120,8 @@ class EmbeddedQuery:
                 source.blame()
             raise
         self._db.release_large()
-        return BatchOutput(sinks, max_event_time, tuple(o.progress() for o in self._operators.values()))
+        latest = {n: high // 1000 for n, (_, high) in times.items()}
+        return BatchOutput(sinks, latest, tuple(o.progress() for o in self._operators.values()))
 
     def _compute_shared(self, moment: Moment, filled: set[str]) -> None:
         done: set[str] = set()
@@ -134,7 +136,7 @@ class EmbeddedQuery:
         moved = set()
         for name, operator in self._operators.items():
             operator.begin()
-            if operator.run(moment, bool(self._delta_sources[name] & filled)):
+            if operator.run(moment, self._delta_sources[name] & filled):
                 moved.add(name)
         return moved
 

@@ -34,13 +34,15 @@ class SourceRows:
         """The rows of the next batch; None: it has none."""
         self._db.register(raw_table(self._source.name), self._none if rows is None else rows)
 
-    def max_event_time(self) -> int | None:
-        """The highest event time of the rows, in milliseconds; None: no row has one, or there is no watermark."""
+    def event_times(self) -> tuple[int, int] | None:
+        """The lowest and highest event time of the rows, in microseconds; None: no row has one, or no watermark."""
         name = self._source.watermark_column
         if name is None:
             return None
         kind = next(c.type for c in self._source.columns if c.name == name)
-        return self._db.value(f"SELECT epoch_ms(max(CAST({quoted(name)} AS {kind}))) FROM {self._raw}")
+        times = f"SELECT CAST({quoted(name)} AS {kind}) AS t FROM {self._raw}"
+        low, high = self._db.pair(f"SELECT epoch_us(min(t)), epoch_us(max(t)) FROM ({times})")
+        return None if low is None or high is None else (low, high)
 
     def blame(self) -> None:
         """Raise `JobError` if a value of the rows is not of its declared type."""

@@ -2,6 +2,7 @@
 """What every kept table has in common, whatever its window."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -27,10 +28,10 @@ class Wanted:
 class Moment:
     """The times of a batch."""
 
-    batch_id: int
     batch_time_ms: int
     watermark_ms: int | None
     late_before_ms: int | None
+    earliest_us: Mapping[str, int]  # source -> the lowest event time of its rows, where it has a watermark
 
 
 class Operator(ABC):
@@ -54,8 +55,8 @@ class Operator(ABC):
         self._result_schema = db.schema(f"SELECT {', '.join(step.items)} FROM {self._state} AS s")
 
     @abstractmethod
-    def run(self, moment: Moment, has_rows: bool) -> bool:
-        """Take the batch in. True if the table may have changed."""
+    def run(self, moment: Moment, sources: Set[str]) -> bool:
+        """Take the batch in; `sources`: those with rows for this. True if the table may have changed."""
 
     @abstractmethod
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
@@ -136,11 +137,11 @@ class Kept(Operator):
 class Grouped(Kept):
     """Groups that are kept for good."""
 
-    def run(self, moment: Moment, has_rows: bool) -> bool:
+    def run(self, moment: Moment, sources: Set[str]) -> bool:
         """See `Operator`."""
-        if has_rows:
+        if sources:
             self._merge(at_time(self._delta_sql, moment.batch_time_ms))
-        return has_rows
+        return bool(sources)
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
         """See `Operator`."""

@@ -25,5 +25,5 @@ def open_query(
     `threads`: how many DuckDB uses, all cores if None. `memory_limit`: as DuckDB writes it ("2GB"); what does not fit
     goes to files in `scratch`. `table_schemas`: the columns of static tables whose manifest entry has no `schema`.
     """
-    planned = plan(spec, table_schemas)
+    planned = plan(spec, table_schemas or {})
     return EmbeddedQuery(planned, Database(connect(threads, memory_limit, scratch)))

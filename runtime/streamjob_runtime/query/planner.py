@@ -29,9 +29,10 @@ from streamjob_runtime.query.steps import plan_step
 def plan(spec: Any, table_schemas: Mapping[str, pa.Schema] | None = None) -> Plan:
     """The plan of a `StreamJobSpec`. Raises `PlanError` with every problem.
 
-    `table_schemas`: the columns of the static tables whose manifest entry has no `schema`.
+    `table_schemas`: the columns of the static tables whose manifest entry has no `schema`. Without it these are not
+    known, and what reads them is not checked.
     """
-    planner = _Planner(spec, table_schemas or {})
+    planner = _Planner(spec, table_schemas)
     try:
         return planner.plan()
     finally:
@@ -39,7 +40,7 @@ def plan(spec: Any, table_schemas: Mapping[str, pa.Schema] | None = None) -> Pla
 
 
 class _Planner:
-    def __init__(self, spec: Any, table_schemas: Mapping[str, pa.Schema]) -> None:
+    def __init__(self, spec: Any, table_schemas: Mapping[str, pa.Schema] | None) -> None:
         self.catalog = Catalog()
         self._spec = spec
         self._table_schemas = table_schemas
@@ -79,6 +80,8 @@ class _Planner:
             if problem is not None:
                 self._problems.append(problem)
                 columns = None
+            else:
+                watermark = next(c.name for c in columns if c.name.lower() == watermark.lower())
         if columns is None:
             self._broken.add(source.name.lower())
             return
@@ -87,8 +90,10 @@ class _Planner:
 
     def _table(self, path: str, table: Any) -> Relation | None:
         columns: tuple[Column, ...] | None
-        if table.schema_ is None and table.name in self._table_schemas:
-            columns = self.catalog.columns_of_arrow(self._table_schemas[table.name])
+        if table.schema_ is None and table.name in (self._table_schemas or {}):
+            columns = self.catalog.columns_of_arrow((self._table_schemas or {})[table.name])
+        elif table.schema_ is None and self._table_schemas is None:
+            columns = None  # only its files can tell, and here nobody looks into them
         else:
             columns = self._declared(path, table.schema_)
         if columns is None:

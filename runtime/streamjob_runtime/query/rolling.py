@@ -8,6 +8,7 @@ times the logarithm of the number of panes.
 """
 
 from collections import deque
+from collections.abc import Set
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -47,10 +48,10 @@ class Rolling(Operator):
         self._zero = quoted(f"zero:{step.name}")  # without keys there is always one row: at first this one
         db.do(f"CREATE TABLE {self._zero} AS SELECT * FROM {self._state}")
 
-    def run(self, moment: Moment, has_rows: bool) -> bool:
+    def run(self, moment: Moment, sources: Set[str]) -> bool:
         """See `Operator`."""
         gone = [p for p in self._panes if not self._active(p, moment.batch_time_ms)]
-        added = self._add_pane(moment) if has_rows else None
+        added = self._add_pane(moment) if sources else None
         if gone:
             self._recompute(gone, added)
         elif added is not None:

@@ -44,12 +44,13 @@ def declared_columns(
 def watermark_problem(path: str, name: str, columns: tuple[Column, ...], watermark: str) -> PlanProblem | None:
     """What is wrong with the watermark's column."""
     place = f"{path}.watermark.column"
-    kinds = {c.name: c.type for c in columns}
-    if watermark not in kinds:
+    kinds = {c.name.lower(): c.type for c in columns}
+    kind = kinds.get(watermark.lower())
+    if kind is None:
         near = get_close_matches(watermark, kinds, n=1)
         remedy = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(kinds)}."
         return PlanProblem(place, f"{name} has no column {watermark}", remedy)
-    if kinds[watermark] not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
+    if kind not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
         remedy = "Declare it as TIMESTAMP or TIMESTAMP WITH TIME ZONE."
-        return PlanProblem(place, f"{watermark} is of type {kinds[watermark]}, not a time", remedy)
+        return PlanProblem(place, f"{watermark} is of type {kind}, not a time", remedy)
     return None
