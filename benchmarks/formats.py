@@ -9,6 +9,7 @@ import sys
 import time
 
 import pyarrow as pa
+
 from streamjob_runtime.formats.open import make_decoder, make_encoder
 
 EVENT = {
@@ -19,15 +20,14 @@ EVENT = {
     "n": 12345,
     "price": 1.25,
 }
-SCHEMA = pa.schema(
-    [
-        pa.field("ad_id", pa.string()),
-        pa.field("event_type", pa.string()),
-        pa.field("event_time", pa.string()),
-        pa.field("n", pa.int64()),
-        pa.field("price", pa.float64()),
-    ]
-)
+COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("ad_id", pa.string()),
+    ("event_type", pa.string()),
+    ("event_time", pa.string()),
+    ("n", pa.int64()),
+    ("price", pa.float64()),
+]
+SCHEMA = pa.schema(COLUMNS)
 TEXT = pa.schema([pa.field("value", pa.string())])
 
 

@@ -90,8 +90,8 @@ def test_rows_of_a_queue_have_the_declared_columns() -> None:
 
 
 def test_rows_that_do_not_fit_are_the_jobs_fault() -> None:
-    wrong: list[Rows] = [[{"n": "x"}], pa.table({"n": ["x"]})]
-    for rows in wrong:
+    rows: Rows
+    for rows in ([{"n": "x"}], pa.table({"n": ["x"]})):
         queue = InputQueue()
         source = QueueSource("q", queue, SCHEMA)
         source.open(None)

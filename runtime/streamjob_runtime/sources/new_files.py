@@ -9,8 +9,8 @@ from streamjob_runtime.sources.paths import list_files
 from streamjob_runtime.sources.seen import SeenFiles
 from streamjob_runtime.stores.base import Entry, Store
 
-# A folder of 100,000 files takes a large part of a second to list. It is listed when all that was found is read, and
-# then for at most a fifth of the time.
+# A folder of 100,000 files takes about a second to list. It is listed when all that was found is read, and then for at
+# most a fifth of the time.
 _REST = 4
 
 
