@@ -211,10 +211,21 @@ def test_files_older_than_a_week_before_the_newest_are_passed_over_and_counted()
     assert folder.source.status().message == ("files passed over, seven days older than the newest: 1")
 
 
+def test_a_file_from_the_future_does_not_make_all_others_too_old() -> None:
+    folder = Folder()
+    future = folder.clock.now_ms() + 100 * DAY_S * 1000
+    folder.store._objects["a"] = (Entry("a", 2, future, "x"), b"a\n")
+    assert folder.batch() == []
+    folder.clock.advance(1)
+    assert folder.batch() == ["a"]
+    folder.write("b")
+    assert folder.batch() == ["b"]
+
+
 def test_the_memory_of_what_was_read_is_bounded_and_compact() -> None:
     seen = SeenFiles()
     for i in range(20_000):
-        seen.add(f"logs/2024/part-{i:08d}.json", i * 60_000)
+        seen.add(f"logs/2024/part-{i:08d}.json", i * 60_000, 10**12)
     seen.forget()
     state = seen.to_json()
     again = SeenFiles(state)

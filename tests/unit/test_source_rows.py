@@ -2,6 +2,7 @@
 
 import random
 from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -79,7 +80,7 @@ def test_rows_of_a_queue_have_the_declared_columns() -> None:
     queue = InputQueue()
     source = QueueSource("q", queue, SCHEMA)
     source.open(None)
-    rows = [{"n": 1}, {"s": "x", "more": 2}]
+    rows: list[dict[str, Any]] = [{"n": 1}, {"s": "x", "more": 2}]
     queue.put(rows)
     rows.append({"n": 9})  # what was put in stays as it was
     queue.put(pa.table({"s": ["y"], "n": pa.array([3], pa.int8()), "more": [0]}))
@@ -89,15 +90,14 @@ def test_rows_of_a_queue_have_the_declared_columns() -> None:
     assert source.read(offsets).schema == SCHEMA
 
 
-def test_rows_that_do_not_fit_are_the_jobs_fault() -> None:
-    rows: Rows
-    for rows in ([{"n": "x"}], pa.table({"n": ["x"]})):
-        queue = InputQueue()
-        source = QueueSource("q", queue, SCHEMA)
-        source.open(None)
-        queue.put(rows)
-        with pytest.raises(JobError, match='Source "q": rows that were put into the queue do not fit'):
-            source.read(OffsetRange({"queue": (0, 1)}))
+@pytest.mark.parametrize("rows", [[{"n": "x"}], pa.table({"n": ["x"]})])
+def test_rows_that_do_not_fit_are_the_jobs_fault(rows: Rows) -> None:
+    queue = InputQueue()
+    source = QueueSource("q", queue, SCHEMA)
+    source.open(None)
+    queue.put(rows)
+    with pytest.raises(JobError, match='Source "q": rows that were put into the queue do not fit'):
+        source.read(OffsetRange({"queue": (0, 1)}))
 
 
 def test_a_queue_keeps_rows_until_they_are_released() -> None:

@@ -87,7 +87,7 @@ class NewFiles:
         self._ready.pop(file.key, None)
         self._waiting.pop(file.key, None)
         self._begun = None
-        self.seen.add(file.key, file.modified_ms)
+        self.seen.add(file.key, file.modified_ms, self._clock.now_ms())
 
     def _unseen(self) -> list[Entry]:
         """A listing without what was read, and without what is too old to know."""

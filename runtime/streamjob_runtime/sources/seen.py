@@ -36,10 +36,10 @@ class SeenFiles:
         """Whether a file of that time that is not remembered must be passed over."""
         return modified_ms < self._newest - MAX_AGE_MS
 
-    def add(self, key: str, modified_ms: int) -> None:
-        """Remember a file."""
+    def add(self, key: str, modified_ms: int, now_ms: int) -> None:
+        """Remember a file. A time in the future, by a wrong clock, must not make all others old."""
         self._modified[key] = modified_ms
-        self._newest = max(self._newest, modified_ms)
+        self._newest = max(self._newest, min(modified_ms, now_ms))
 
     def forget(self) -> None:
         """Let go of the files that became too old."""

@@ -37,7 +37,7 @@ class Segment:
 
 
 class Wal:
-    """The segments of one source, below `wal/<source>/` of the job's store. Used by one thread."""
+    """The segments of one source, below `wal/<source>/` of the job's store. Any thread may call."""
 
     def __init__(self, store: Store, source: str) -> None:
         self._store = store
