@@ -188,7 +188,7 @@ def test_of_two_processes_on_one_log_exactly_one_lives(
         (loser,) = [r for r in two if r.ended]
         (winner,) = [r for r in two if not r.ended]
         assert loser.wait() == 75, loser.err
-        assert "Another process runs the job 'killed'" in loser.err
+        assert json.loads(loser.termination.read_text())["reason"] == "Fenced"
         wait_for(lambda: there.output().keys() == expected.keys())
         winner.send(signal.SIGTERM)
         assert winner.wait() == 0, winner.err

@@ -38,10 +38,10 @@ class Runtime:
     ) -> None:
         self.termination = manifest.with_suffix(f".{os.urandom(4).hex()}.end")
         plan = json.dumps({"step": at[0].name, "after": at[1], "signal": int(number)} if at else None)
-        command = [sys.executable, str(TESTS / "support" / "run_until.py"), plan, str(manifest), str(self.termination)]
+        command = [sys.executable, "-P", "-m", "support.run_until", plan, str(manifest), str(self.termination)]
         self._process = subprocess.Popen(
             command,
-            env={"PATH": os.environ["PATH"], **environ},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(TESTS), **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

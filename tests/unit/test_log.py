@@ -106,6 +106,52 @@ def test_of_two_starts_at_once_one_is_fenced() -> None:
     assert len(read_log(store)) == 1
 
 
+def test_a_start_that_is_overtaken_leaves_its_fence_where_it_is() -> None:
+    store = MemoryStore()
+
+    class Slow(MemoryStore):
+        """A store through which somebody else takes over just after our fence."""
+
+        def create(self, key: str, data: bytes) -> None:
+            store.create(key, data)
+            started(store, who="b")
+
+        read = store.read
+        list = store.list
+        delete = store.delete
+
+    with pytest.raises(Fenced, match="another one has taken over"):
+        Log(Slow(), "views", nonces("a")).take_over(0, "1", {})
+    assert [r.epoch for r in read_log(store)] == [1, 2]
+
+
+def test_a_start_that_slept_through_clean_ups_takes_nothing_over() -> None:
+    store = MemoryStore()
+    log = started(store)
+
+    class Sleeping(MemoryStore):
+        """A store through which, between our reading and our fence, the job runs on and cleans up."""
+
+        def create(self, key: str, data: bytes) -> None:
+            for batch in range(3):
+                log.append(intent(batch))
+            log.append(Boundary(log.job_id, "views", 3, (0,)))
+            store.delete(log_key(1))
+            store.delete(log_key(2))
+            store.create(key, data)
+
+        def read(self, key: str) -> bytes:
+            return store.read(key)
+
+        list = store.list
+        delete = store.delete
+
+    with pytest.raises(Fenced, match="another one has taken over"):
+        Log(Sleeping(), "views", nonces("b")).take_over(0, "1", {})
+    assert [r.seq for r in read_log(store)] == [3, 4]
+    assert log.append(intent(3)).seq == 5
+
+
 def test_another_jobs_log_is_refused() -> None:
     store = MemoryStore()
     started(store, "views")
@@ -116,7 +162,7 @@ def test_another_jobs_log_is_refused() -> None:
 def test_the_log_says_whose_it_is_when_all_old_fences_are_gone() -> None:
     store = MemoryStore()
     log = started(store)
-    log.append(Boundary(log.job_id, "views", 1))
+    log.append(Boundary(log.job_id, "views", 1, (0,)))
     store.delete(log_key(0))
     assert started(store, who="b").job_id == log.job_id
 
@@ -176,7 +222,7 @@ def test_before_the_boundary_records_may_be_missing_but_not_after() -> None:
     for batch in range(3):
         log.append(intent(batch))
         log.append(Commit(batch, 0, 0, 0))
-    log.append(Boundary(log.job_id, "views", 4))
+    log.append(Boundary(log.job_id, "views", 4, (0,)))
     store.delete(log_key(0))
     store.delete(log_key(2))
     assert [r.seq for r in read_log(store)] == [4, 5, 6, 7]

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamjob_runtime.checkpoint.log import read_log
+from streamjob_runtime.checkpoint.records import Fence, decode, log_key
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.stores.base import Store
@@ -113,6 +115,16 @@ def test_any_kills_in_any_job_change_nothing(script: Script, kills: list[int]) -
             break
     assert run.run()
     assert results(run) == fault_free(script)
+
+
+def test_a_slot_behind_an_epoch_is_never_free_again() -> None:
+    """A process that was frozen through its replacement's clean-ups must still find the fence."""
+    run = simulation(EXAMPLE)
+    assert not run.run(kill_at=60)
+    last = max(r.seq for r in read_log(run.store))
+    assert run.run()
+    assert min(r.seq for r in read_log(run.store)) > last + 1, "what lies there was cleaned up"
+    assert isinstance(decode(run.store.read(log_key(last + 1)), "").body, Fence)
 
 
 def test_a_restart_after_a_stop_replays_nothing() -> None:

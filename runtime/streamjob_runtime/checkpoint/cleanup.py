@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from streamjob_runtime.checkpoint.records import Checkpoint, Intent, Record, log_key, log_seq
+from streamjob_runtime.checkpoint.records import Boundary, Checkpoint, Fence, Intent, Record, log_key, log_seq
 from streamjob_runtime.checkpoint.recovery import checkpoints
 from streamjob_runtime.stores.base import Store
 
@@ -14,6 +14,7 @@ class Retention:
 
     oldest: Checkpoint  # the oldest checkpoint that stays
     first_seq: int  # the first log record that it needs
+    fences: tuple[int, ...]  # the FENCEs before that one: they stay, too (`Boundary` says why)
     files: frozenset[str]  # keys below state/ that stay
     tables: frozenset[str]  # keys below tables/ that stay
 
@@ -41,7 +42,17 @@ def retain(records: Sequence[Record], retained: int, damaged: Collection[int] = 
         if r.seq >= first_seq and isinstance(r.body, Intent)
         for name, version in r.body.tables.items()
     }
-    return Retention(oldest, first_seq, frozenset(f.key for c in kept for f in c.files), frozenset(tables))
+    files = frozenset(f.key for c in kept for f in c.files)
+    return Retention(oldest, first_seq, fences_before(records, first_seq), files, frozenset(tables))
+
+
+def fences_before(records: Sequence[Record], seq: int) -> tuple[int, ...]:
+    """Where the FENCEs before a record lie; `records` has a boundary, or begins with the first record of the log."""
+    known = {r.seq for r in records if isinstance(r.body, Fence)}
+    for record in records:
+        if isinstance(record.body, Boundary):
+            known.update(record.body.fences)
+    return tuple(sorted(f for f in known if f < seq))
 
 
 def named(records: Sequence[Record]) -> list[str]:
@@ -64,7 +75,7 @@ def superfluous(keys: Iterable[str], keep: Retention, epoch: int, newest_batch: 
     gone: set[str] = set()
     for key in keys:
         if (seq := log_seq(key)) is not None:
-            if seq < keep.first_seq:
+            if seq < keep.first_seq and seq not in keep.fences:
                 gone.add(key)
         elif key.startswith("state/") and key not in keep.files:
             batch, writer = (int(part) for part in key.rsplit("/", 1)[1].split("-")[:2])

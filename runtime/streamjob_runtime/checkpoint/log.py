@@ -16,16 +16,37 @@ def read_log(store: Store) -> tuple[Record, ...]:
 
     Raises `Damaged` when a record is missing, is not what was written or does not follow on the one before it.
     """
+    records = _read_listed(store)
+    while True:
+        try:
+            return whole(records)
+        except Damaged:
+            # The job may be running, and have deleted what we were about to read behind a newer boundary.
+            again = _read_listed(store)
+            if not again or not records or again[-1].seq == records[-1].seq:
+                raise
+            records = again
+
+
+def _read_listed(store: Store) -> list[Record]:
+    """The newest boundary, all from where it says on, and what has come since the listing."""
     seqs = sorted(seq for entry in store.list("log/") if (seq := log_seq(entry.key)) is not None)
-    # A record below the boundary may go while we read: whether one that counts is missing, `whole` tells.
-    records = [record for seq in seqs if (record := _try_read(store, seq)) is not None]
+    records: list[Record] = []
+    first = 0
+    for seq in reversed(seqs):
+        if seq < first:
+            break
+        record = _try_read(store, seq)
+        if record is not None:
+            records.insert(0, record)
+            if isinstance(record.body, Boundary):
+                first = max(first, record.body.first_seq)
     # A listing may be older than the newest records: look on until a slot is free.
-    if records or _exists(store, 0):
-        probe = seqs[-1] + 1 if seqs else 0
-        while (record := _try_read(store, probe)) is not None:
-            records.append(record)
-            probe += 1
-    return whole(records)
+    probe = seqs[-1] + 1 if seqs else 0
+    while (found := _try_read(store, probe)) is not None:
+        records.append(found)
+        probe += 1
+    return records
 
 
 def whole(records: Sequence[Record]) -> tuple[Record, ...]:
@@ -72,11 +93,24 @@ class Log:
             fence = Fence(self.job_id, self._job_name, time_ms, version, fingerprints)
             self._last = records[-1] if records else None
             try:
-                self.append(fence)
+                fenced = self.append(fence)
+                self._check_in_place(fenced)
                 return tuple(records)
             except AlreadyExists:
                 # Somebody of a lower epoch was still writing: what it wrote before the fence counts.
                 records.append(_read(self._store, self._next_seq))
+
+    def _check_in_place(self, fence: Record) -> None:
+        """Undo a FENCE that came so late that its slot had been used and cleaned up: the log is far ahead of it."""
+        if not any((log_seq(entry.key) or 0) > fence.seq for entry in self._store.list("log/")):
+            return
+        boundaries = [r.body for r in _read_listed(self._store) if isinstance(r.body, Boundary)]
+        if any(fence.seq < b.first_seq and fence.seq not in b.fences for b in boundaries):
+            self._store.delete(log_key(fence.seq))
+        raise Fenced(
+            f"While this process started, another one has taken over the job {self._job_name!r} at {self._store.url}. "
+            "This one stops."
+        )
 
     def append(self, body: Body) -> Record:
         """Write the next record, durably. Raises `Fenced` if another process runs this job now."""
@@ -142,7 +176,3 @@ def _try_read(store: Store, seq: int) -> Record | None:
         return _read(store, seq)
     except NotFound:
         return None
-
-
-def _exists(store: Store, seq: int) -> bool:
-    return _try_read(store, seq) is not None

@@ -88,12 +88,17 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """Nothing before `first_seq` is needed any more: what still lies there is about to be deleted."""
+    """Nothing before `first_seq` is needed for a restart: what still lies there is about to be deleted.
+
+    But the FENCEs stay for good. The slot behind the last record of an epoch always holds the next FENCE: were it free
+    again, a process of that epoch that wakes late could write there and believe that it is still the only one.
+    """
 
     kind: ClassVar[str] = "BOUNDARY"
     job_id: str
     job_name: str
     first_seq: int
+    fences: tuple[int, ...]  # the FENCEs that lie before it
 
 
 Body = Fence | Intent | Commit | Checkpoint | Boundary
@@ -170,4 +175,6 @@ def _body(value: dict[str, Any]) -> Body:
     if kind == Checkpoint.kind:
         value["state"] = {op: StoredFile(**f) for op, f in value["state"].items()}
         value["sources"] = StoredFile(**value["sources"])
+    elif kind == Boundary.kind:
+        value["fences"] = tuple(value["fences"])
     return _BODIES[kind](**value)

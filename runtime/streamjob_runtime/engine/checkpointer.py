@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from streamjob_runtime.checkpoint.cleanup import (
     delete_all,
+    fences_before,
     listed,
     named,
     retain,
@@ -88,7 +89,8 @@ class Checkpointer:
         keep = retain(self._records, self._retained, self.damaged)
         if keep is not None:
             # Only what lies before the boundary may go; the next one is written with the next checkpoint.
-            keep = replace(keep, first_seq=self._records[0].seq)
+            first = self._records[0].seq
+            keep = replace(keep, first_seq=first, fences=fences_before(self._records, first))
             in_use = {table_key(name, version) for name, version in tables.items()}
             gone = superfluous(listed(self._store), keep, self._log.epoch, newest.batch)
             delete_all(self._store, [key for key in gone if key not in in_use])
@@ -98,7 +100,7 @@ class Checkpointer:
         keep = retain(self._records, self._retained, self.damaged)
         if keep is None or keep.first_seq <= self._records[0].seq:
             return
-        self._records.append(self._log.append(Boundary(self._log.job_id, self._job_name, keep.first_seq)))
+        self._records.append(self._log.append(Boundary(self._log.job_id, self._job_name, keep.first_seq, keep.fences)))
         self._hook(Step.BOUNDED, newest.batch)
         gone = superfluous(named(self._records), keep, self._log.epoch, newest.batch)
         self._records[:] = [r for r in self._records if r.seq >= keep.first_seq]
