@@ -235,6 +235,7 @@ def test_csv_without_a_header_has_the_declared_columns_in_their_order() -> None:
     [
         (b"1,x\n2,y\n", 0, "the header names none of the declared columns (a, b)"),
         (b"a,a\n1,2\n", 0, 'the header names column "a" twice'),
+        (b'a,"b\n1,x\n', 0, "the header is not one line of names"),
         (b"a,b\n1,x\n\nten,y\n", 3, 'column "a": "ten" is no int64'),
         (b"a,b\n1,x\n2\n", 2, "the number of its fields is 1, and that of the columns 2"),
     ],

@@ -248,6 +248,16 @@ def test_what_is_available_includes_files_that_have_not_settled_and_nothing_late
     assert folder.batch() == []
 
 
+def test_what_is_available_does_not_begin_a_file_anew() -> None:
+    folder = Folder()
+    folder.write("a", "1\n2\n3\n")
+    assert folder.batch(limit=2) == ["1", "2"]
+    folder.source = folder.open(folder.source.snapshot())
+    folder.source.limit_to_available()
+    assert folder.batch(limit=5) == ["3"]
+    assert folder.source.exhausted
+
+
 def test_what_is_available_does_not_wait_for_a_file_that_was_taken_away() -> None:
     folder = Folder()
     folder.write("a", settled=False)

@@ -50,7 +50,10 @@ class CsvDecoder:
     def _check_header(self, data: bytes) -> None:
         """A header that names no column of ours is most likely a row of data, or of another file."""
         head = data.lstrip(b"\r\n").split(b"\n", 1)[0]
-        names = pacsv.read_csv(lines.reader(head + b"\n")).column_names
+        try:
+            names = pacsv.read_csv(lines.reader(head + b"\n")).column_names
+        except pa.ArrowInvalid:
+            raise BadRecord("the header is not one line of names", 0, lines.excerpt(head)) from None
         for name in self._schema.names:
             if names.count(name) > 1:
                 raise BadRecord(f'the header names column "{name}" twice', 0, lines.excerpt(head))

@@ -1,6 +1,7 @@
 """Finding the files that were not read yet."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import islice
 
 from streamjob_runtime.clock import Clock
@@ -100,11 +101,9 @@ class NewFiles:
 
     def _fresh(self) -> Iterable[Entry]:
         """The files that are waited for, as they are now."""
-        for key in list(self._waiting):
-            try:
+        for key in self._waiting:
+            with suppress(NotFound):
                 yield self._store.stat(key)
-            except NotFound:
-                del self._waiting[key]
 
     def _sort(self, entries: Iterable[Entry], now_ms: int) -> None:
         """Tell those that were left alone for long enough, by their time or by two looks, from the others."""
