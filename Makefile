@@ -37,7 +37,8 @@ tools: .venv/ready ## Install the servers that tests need, into .tools
 	$(BIN)/python scripts/tools.py minio
 
 bench: .venv/ready ## Measure beside Spark (docs/performance.md); installs it into .tools
-	$(BIN)/python benchmarks/run.py
+	@$(BIN)/python scripts/tools.py spark
+	$(BIN)/python -m benchmarks.run
 
 lock: .venv/ready ## Pin the newest allowed versions of all dependencies
 	$(BIN)/python scripts/lock.py

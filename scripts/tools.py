@@ -1,4 +1,4 @@
-"""Install what the tests need beside Python packages, once, below `.tools/`: `python scripts/tools.py minio`."""
+"""Install what tests and benchmarks need beside .venv, once, below `.tools/`: `python scripts/tools.py minio spark`."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import venv
 from pathlib import Path
 
 TOOLS = Path(__file__).parents[1] / ".tools"
@@ -14,6 +15,8 @@ BIN = TOOLS / "bin"
 MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 MINIO_NEEDS_GO = (1, 24)
 
+SPARK_PACKAGES = Path(__file__).parents[1] / "requirements" / "bench.txt"
+
 
 class InstallError(Exception):
     """Why a tool cannot be installed, and what to do, in a sentence for the user."""
@@ -21,11 +24,14 @@ class InstallError(Exception):
 
 def main(names: list[str]) -> int:
     """Install the tools of these names; the exit code."""
-    if not names or not set(names) <= {"minio"}:
-        print(f"usage: python {sys.argv[0]} minio", file=sys.stderr)
+    if not names or not set(names) <= {"minio", "spark"}:
+        print(f"usage: python {sys.argv[0]} minio|spark …", file=sys.stderr)
         return 2
     try:
-        go_install("minio", MINIO, MINIO_NEEDS_GO)
+        if "minio" in names:
+            go_install("minio", MINIO, MINIO_NEEDS_GO)
+        if "spark" in names:
+            pip_install("spark", SPARK_PACKAGES)
     except (InstallError, OSError) as err:
         print(f"tools: {err}", file=sys.stderr)
         return 1
@@ -54,6 +60,22 @@ def go_install(name: str, package: str, needs: tuple[int, int]) -> None:
         (build / "bin" / name).replace(BIN / name)
         stamp.write_text(package)
     print(f"tools: {name} is in {BIN}")
+
+
+def pip_install(name: str, packages: Path) -> None:
+    """Make the virtual environment `.tools/<name>` with pinned packages, unless it has just those already."""
+    folder = TOOLS / name
+    stamp = folder / "packages.txt"
+    if stamp.exists() and stamp.read_bytes() == packages.read_bytes():
+        print(f"tools: {name} is there already")
+        return
+    print(f"tools: installing {packages.name} into {folder}, once; this takes some minutes", flush=True)
+    venv.create(folder, with_pip=True, clear=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if subprocess.run([*pip, "--require-hashes", "-r", str(packages)], check=False).returncode:
+        raise InstallError(f"pip could not install {packages}, see above. Is the package index reachable?")
+    stamp.write_bytes(packages.read_bytes())
+    print(f"tools: {name} is in {folder}")
 
 
 def find_go(needs: tuple[int, int]) -> tuple[Path, str]:

@@ -1,0 +1,93 @@
+"""Spark's half: spark_job.py in a process of its own, with the Python of .tools/spark."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import IDLE_S, LONGEST_RUN_S, Batch, Run, watched
+from benchmarks.workloads import FILES_PER_BATCH, Inputs, Workload
+
+NAME = "Spark"
+ROOT = Path(__file__).parent.parent
+_PYTHON = ROOT / ".tools" / "spark" / "bin" / "python"
+
+
+def check_installed() -> None:
+    """Exit with what to do if Spark cannot run here."""
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        raise SystemExit("bench: Spark needs Java 17 or newer. Install it: apt-get install openjdk-17-jre-headless")
+    if not _PYTHON.exists():
+        raise SystemExit("bench: Spark is not installed. Run: python scripts/tools.py spark")
+
+
+def run_big(workload: Workload, inputs: Inputs, folder: Path) -> Run:
+    """All big batches, one after the other, to the end. The result is in `folder/out`."""
+    return _run(workload, inputs.big, inputs.ads, folder, FILES_PER_BATCH, 0.0, 2)
+
+
+def run_small(workload: Workload, inputs: Inputs, folder: Path) -> Run:
+    """A batch a file, and then nothing to do for a while."""
+    return _run(workload, inputs.small, inputs.ads, folder, 1, IDLE_S, 2)
+
+
+def run_untuned(workload: Workload, inputs: Inputs, folder: Path) -> Run:
+    """As `run_small`, with as many shuffle partitions as Spark has by default, which is many for two cores."""
+    return _run(workload, inputs.small, inputs.ads, folder, 1, IDLE_S, None)
+
+
+def _run(
+    workload: Workload, source: Path, ads: Path, folder: Path, files: int, idle_s: float, partitions: int | None
+) -> Run:
+    folder.mkdir(parents=True)
+    args = {
+        "workload": workload.name,
+        "input": str(source),
+        "ads": str(ads),
+        "output": str(folder / "out"),
+        "checkpoint": str(folder / "checkpoint"),
+        "progress": str(folder / "progress.json"),
+        "files": files,
+        "idle": idle_s,
+        "partitions": partitions,
+    }
+    log = folder / "log.txt"
+    with log.open("w") as out:
+        started = time.time()
+        command = [str(_PYTHON), str(Path(__file__).with_name("spark_job.py")), json.dumps(args)]
+        process = subprocess.Popen(command, stdout=out, stderr=out, cwd=folder, start_new_session=True)
+        try:
+            with watched(process.pid) as usage:
+                code = process.wait(LONGEST_RUN_S)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, 9)
+                process.wait()
+    if code:
+        raise SystemExit(f"{NAME} ended with {code}:\n{log.read_text()[-4000:]}")
+    said = json.loads((folder / "progress.json").read_text())
+    batches, idle = _batches(said["progress"], folder / "checkpoint" / "commits"), said["idle"]
+    if idle is None:
+        return Run(started, batches, usage)
+    triggers = sum(idle[0] <= _seconds(p["timestamp"]) <= idle[1] for p in said["progress"])
+    return Run(started, batches, usage, (idle[0], idle[1], triggers))
+
+
+def _batches(progress: list[dict[str, Any]], commits: Path) -> list[Batch]:
+    """The batches that were committed, each once: a trigger without one repeats the next batch's id."""
+    found = {}
+    for said in progress:
+        if "addBatch" in said["durationMs"]:
+            found[said["batchId"]] = said
+    return [
+        Batch((commits / str(n)).stat().st_mtime, said["numInputRows"], said["durationMs"]["triggerExecution"])
+        for n, said in sorted(found.items())
+    ]
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
