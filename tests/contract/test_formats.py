@@ -3,8 +3,10 @@
 import bz2
 import gzip
 import io
+import itertools
 import json
 import lzma
+import random
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -219,11 +221,18 @@ def test_the_quick_and_the_exact_way_of_json_agree(objects: list[dict[str, Any]]
         (b"a\n1\n", [(1, None)]),
         (b"a,b\n\n1,x\n\n\n2,y", [(1, "x"), (2, "y")]),
         (b'a,b\n1,"two\nlines ""quoted"""\n', [(1, 'two\nlines "quoted"')]),
-        (b"a,b\n1," + b"x" * (5 << 20) + b"\n", [(1, "x" * (5 << 20))]),
+        (b"a,b\n1," + b"x" * (12 << 20) + b"\n", [(1, "x" * (12 << 20))]),
     ],
 )
 def test_csv_with_a_header(data: bytes, expected: list[tuple[Any, Any]]) -> None:
     assert [(row["a"], row["b"]) for row in rows("csv", CSV, data)] == expected
+
+
+def test_quoted_newlines_are_understood_throughout_a_long_file() -> None:
+    data = b"a,b\n" + b'1,"two\nlines"\n' * 400_000
+    table = make_decoder("csv", CSV).decode(data)
+    assert table.column("b").unique().to_pylist() == ["two\nlines"]
+    assert table.num_rows == 400_000
 
 
 def test_csv_without_a_header_has_the_declared_columns_in_their_order() -> None:
@@ -289,6 +298,16 @@ def test_what_is_written_is_read_back(name: str, content: list[dict[str, Any]], 
     assert make_decoder(name, TABLE).decode(data).to_pylist() == content
     in_two_chunks = pa.concat_tables([table.slice(0, cut), table.slice(cut)])
     assert make_encoder(name).encode(in_two_chunks) == data
+
+
+def test_the_bytes_of_a_long_parquet_file_do_not_show_how_its_rows_were_computed() -> None:
+    rng = random.Random(0)
+    count = 50_000
+    wide = [f"{rng.getrandbits(400):x}" if rng.random() < 0.9 else None for _ in range(count)]
+    table = pa.table({"wide": wide, "list": [[rng.random()] * rng.randrange(4) for _ in range(count)]})
+    cuts = [0, *sorted(rng.sample(range(count), 20)), count]
+    in_chunks = pa.concat_tables([table.slice(a, b - a) for a, b in itertools.pairwise(cuts)])
+    assert make_encoder("parquet").encode(table) == make_encoder("parquet").encode(in_chunks)
 
 
 def test_json_shows_every_type_as_readers_expect_it() -> None:
