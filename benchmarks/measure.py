@@ -11,7 +11,7 @@ import psutil
 
 _SAMPLE_S = 0.1
 LONGEST_RUN_S = 900.0
-IDLE_S = 3.0
+IDLE_S = 2.0
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def _measure(workload: Workload, given: Options) -> dict[str, list[dict[str, flo
     if given.spark:
         print(f"{workload.name}: {UNTUNED}", flush=True)
         run = spark.run_untuned(workload, inputs, given.folder / "runs" / workload.name / UNTUNED)
-        found[UNTUNED] = [figures.of_small(run)]
+        found[UNTUNED] = [figures.of_few(run)]
     return found
 
 

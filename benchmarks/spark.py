@@ -36,8 +36,8 @@ def run_small(workload: Workload, inputs: Inputs, folder: Path) -> Run:
 
 
 def run_untuned(workload: Workload, inputs: Inputs, folder: Path) -> Run:
-    """As `run_small`, with as many shuffle partitions as Spark has by default, which is many for two cores."""
-    return _run(workload, inputs.small, inputs.ads, folder, 1, IDLE_S, None)
+    """A few small batches with as many shuffle partitions as Spark has by default: many, for two cores."""
+    return _run(workload, inputs.few, inputs.ads, folder, 1, 0.0, None)
 
 
 def _run(

@@ -45,6 +45,7 @@ def main() -> None:
         SparkSession.builder.master("local[2]")
         .appName(args["workload"])
         .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.sql.session.timeZone", "UTC")
         # Only so that all of a run's progress can be read at its end.

@@ -17,7 +17,8 @@ FILES_PER_BATCH = 8
 BIG_BATCHES = 16
 TEN_ROW_BATCHES = 80
 EMPTY_BATCHES = 30
-_CONTENT = "1"  # changes with the content, so that older inputs are made again
+FEW_BATCHES = 8
+_CONTENT = "2"  # changes with the content, so that older inputs are made again
 _MTIME = 1_750_000_000  # the files' time: one that is written just now would be waited for
 
 Random = np.random.Generator
@@ -42,30 +43,32 @@ class Inputs:
 
     big: Path  # FILES_PER_BATCH files a batch, BIG_BATCHES times
     small: Path  # a file a batch: TEN_ROW_BATCHES files with ten rows, then EMPTY_BATCHES without one
+    few: Path  # FEW_BATCHES files with ten rows
     ads: Path  # the static table: ad_id, campaign_id
-    big_rows: int
 
 
 def make(workload: Workload, root: Path, scale: float) -> Inputs:
     """The workload's inputs below `root`, made unless they are there."""
     folder = root / f"{workload.name}-{scale:g}-v{_CONTENT}"
     rows = max(1, round(workload.big_rows * scale))
-    inputs = Inputs(folder / "big", folder / "small", folder / "ads.parquet", rows * FILES_PER_BATCH * BIG_BATCHES)
+    inputs = Inputs(folder / "big", folder / "small", folder / "few", folder / "ads.parquet")
     if folder.exists():
         return inputs
     making = folder.with_suffix(".making")
     shutil.rmtree(making, ignore_errors=True)
-    (making / "big").mkdir(parents=True)
-    (making / "small").mkdir()
+    for name in ("big", "small", "few"):
+        (making / name).mkdir(parents=True)
     for n in range(FILES_PER_BATCH * BIG_BATCHES):
         # A batch has ten seconds of events.
         seconds = 10 / FILES_PER_BATCH
         _write(making / "big", n, workload.write(np.random.default_rng([1, n]), rows, n * seconds, seconds))
-    for n in range(TEN_ROW_BATCHES + EMPTY_BATCHES):
-        lines = (
-            workload.write(np.random.default_rng([2, n]), 10, n, 1.0) if n < TEN_ROW_BATCHES else pa.array([], "str")
-        )
+    for n in range(TEN_ROW_BATCHES):
+        lines = workload.write(np.random.default_rng([2, n]), 10, n, 1.0)
         _write(making / "small", n, lines)
+        if n < FEW_BATCHES:
+            _write(making / "few", n, lines)
+    for n in range(TEN_ROW_BATCHES, TEN_ROW_BATCHES + EMPTY_BATCHES):
+        _write(making / "small", n, pa.array([], "str"))
     pq.write_table(_ads(), making / "ads.parquet")
     making.rename(folder)
     return inputs
