@@ -185,6 +185,8 @@ class Splitter:
 def refuse_aggregate(node: Node) -> None:
     """Refuse what does not combine: DISTINCT and ORDER BY inside an aggregate."""
     name = function_name(node)
+    if any(part.get("class") == "STAR" for part in walk(node)):
+        raise Refusal(f"has several columns at once inside {name}()", "Write the aggregate for each column.", node)
     if node.get("distinct"):
         remedy = "Use approx_count_distinct(…)." if name == "count" else "Leave DISTINCT out."
         raise Refusal(f"has DISTINCT inside {name}(), which cannot be combined over batches", remedy, node)

@@ -16,8 +16,10 @@ def check_calls(catalog: Catalog, node: Node) -> None:
                 raise Refusal(
                     f"reads from the table function {name}, which SQL of a job may not",
                     f"Allowed are {', '.join(sorted(TABLE_FUNCTIONS))}; data comes in through `sources` and `tables`.",
-                    part["function"],
+                    part,
                 )
+        elif part.get("class") == "PARAMETER":
+            raise Refusal("has a parameter, and nobody gives it a value", "Write the value itself.", part)
         elif part.get("class") in ("FUNCTION", "WINDOW"):
             _check_call(catalog, part)
 

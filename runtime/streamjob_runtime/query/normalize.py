@@ -93,6 +93,8 @@ def _from(name: str, node: Node, visible: dict[str, Target], steps: list[Flat], 
         count[0] += 1
         inner = _lower_part(f"{name}.{node.get('alias') or count[0]}", query, visible, steps)
         return {**base_table(inner, node.get("alias") or f"unnamed_{count[0]}"), **_renames(node)}
+    if kind == "SHOW_REF":
+        raise Refusal("is not a SELECT", "A step is one SELECT; where its rows go is said under `sinks`.")
     raise Refusal(f"has a {kind.replace('_', ' ').lower()} in FROM, which cannot be kept up to date", "", node)
 
 

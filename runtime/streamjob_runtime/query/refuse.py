@@ -6,8 +6,6 @@ from streamjob_runtime.query.problems import Refusal
 from streamjob_runtime.query.scope import Known, Leaf
 from streamjob_runtime.query.tree import Node, walk
 
-_JOINS = {"INNER", "LEFT", "RIGHT", "SEMI", "ANTI"}
-
 
 def refuse_on_stream(
     catalog: Catalog, node: Node, parts: list[Leaf], relations: dict[str, Known], grouped: bool
@@ -41,28 +39,28 @@ def _sides(parts: list[Leaf]) -> None:
             "Join with a static table, or join two results that are kept.",
             kept[0].node,
         )
-    if streams and not streams[0].kept:
-        raise Refusal(
-            f"has an outer join that keeps rows without a match in the stream {streams[0].alias}, "
-            "and a match may still come",
-            "Keep the stream's side: stream LEFT JOIN table.",
-            streams[0].node,
-        )
 
 
 def _joins(node: Node, relations: dict[str, Known]) -> None:
     if node["type"] != "JOIN":
         return
+    left, right = _has_stream(node["left"], relations), _has_stream(node["right"], relations)
+    kind = str(node["join_type"])
+    remedy = "Put the stream on the side that is kept: stream LEFT JOIN table."
+    if (left or right) and node.get("ref_type") in ("ASOF", "POSITIONAL"):
+        raise Refusal(f"has a {node['ref_type']} JOIN on a stream", "Join by equality.", node)
+    if (left and kind in ("RIGHT", "FULL")) or (right and kind in ("LEFT", "FULL")):
+        raise Refusal(
+            f"has a {kind} JOIN that keeps rows without a match in the stream, and a match may still come", remedy, node
+        )
+    if right and kind in ("SEMI", "ANTI"):
+        raise Refusal(
+            f"has a {kind} JOIN that asks of each row whether the stream has a match, and one may still come",
+            remedy,
+            node,
+        )
     _joins(node["left"], relations)
     _joins(node["right"], relations)
-    right_streams = _has_stream(node["right"], relations)
-    kind = node["join_type"]
-    if node.get("ref_type") in ("ASOF", "POSITIONAL"):
-        raise Refusal(f"has a {node['ref_type']} join on a stream", "Join by equality.", node)
-    if kind not in _JOINS or (right_streams and kind in ("SEMI", "ANTI")):
-        raise Refusal(
-            f"has a {kind} join that asks for all rows of the stream", "Keep the stream's side: stream LEFT JOIN table."
-        )
 
 
 def _has_stream(tree: object, relations: dict[str, Known]) -> bool:

@@ -56,7 +56,7 @@ def _parts(node: Node, kept: bool) -> Iterator[tuple[Node, bool]]:
 def preserved(join: Node) -> tuple[bool, bool]:
     """For each side: whether no row is made up on it where the other side has no match."""
     kind = join["join_type"]
-    return kind not in ("RIGHT", "OUTER"), kind not in ("LEFT", "OUTER", "SEMI", "ANTI")
+    return kind not in ("RIGHT", "FULL"), kind not in ("LEFT", "FULL", "SEMI", "ANTI")
 
 
 def _table(node: Node) -> str:

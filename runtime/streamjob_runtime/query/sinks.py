@@ -1,5 +1,6 @@
 """Which mode a relation can be written in."""
 
+from difflib import get_close_matches
 from typing import Any
 
 from streamjob_runtime.query.plan import SinkPlan
@@ -13,6 +14,12 @@ def plan_sink(path: str, known: Known, sink: Any) -> SinkPlan | PlanProblem:
     if refused is not None:
         message, remedy = refused
         return PlanProblem(f"{path}.mode", f"{known.name} cannot be written in {sink.mode} mode: {message}", remedy)
+    partitions = getattr(sink.files, "partition_by", ()) if sink.kind == "files" else ()
+    for i, column in enumerate(partitions):
+        if column.lower() not in (c.lower() for c in known.columns):
+            near = get_close_matches(column, known.columns, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known.columns)}."
+            return PlanProblem(f"{path}.files.partitionBy[{i}]", f"{known.name} has no column {column}", remedy)
     operator = known.operator if sink.mode != "complete" else None
     return SinkPlan(known.name, sink.mode, operator)
 
