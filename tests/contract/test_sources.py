@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamjob_runtime.sources.base import OffsetRange, Source
+from streamjob_runtime.stores.base import Store
 from support.sources import Bench, FilesBench, QueueBench, RateBench, TcpBench
 
 BENCHES: dict[str, Callable[[], Bench]] = {
@@ -180,6 +181,31 @@ def test_status_tells_how_much_is_known_to_be_there(run: Run) -> None:
     assert run.batch(limit=1)
     (after,) = run.source.status().latest.values()
     assert after > before
+
+
+@pytest.mark.parametrize("kind", [FilesBench, TcpBench])
+def test_a_job_goes_on_where_it_was_on_a_real_store(kind: type[FilesBench] | type[TcpBench], store: Store) -> None:
+    bench = kind(store)
+    run = Run(bench)
+    source = run.start()
+    try:
+        for count in (3, 0, 8):
+            bench.add(count, source)
+        assert run.batch(limit=5)
+        run.take_checkpoint()
+        assert run.batch(limit=5)
+        run.stop()
+        source = run.start()
+        bench.add(4, source)
+        assert run.drain() == bench.added
+        source.release(source.snapshot())
+        run.take_checkpoint()
+        run.stop()
+        run.start()
+        assert run.drain() == bench.added
+    finally:
+        run.stop()
+        bench.close()
 
 
 STEPS = st.one_of(

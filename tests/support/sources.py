@@ -1,5 +1,6 @@
 """Sources on a bench: what stands behind one, and how it is restarted."""
 
+import itertools
 import random
 import socket
 import threading
@@ -14,6 +15,7 @@ from streamjob_runtime.sources.files import FilesSource
 from streamjob_runtime.sources.queue import InputQueue, QueueSource
 from streamjob_runtime.sources.rate import RateSource
 from streamjob_runtime.sources.tcp import TcpSource
+from streamjob_runtime.stores.base import Store
 from support.memory import MemoryStore
 
 TEXT = pa.schema([pa.field("value", pa.string())])
@@ -90,11 +92,17 @@ class RateBench:
 
 
 class FilesBench:
-    def __init__(self) -> None:
-        self.clock = ManualClock()
+    def __init__(self, store: Store | None = None) -> None:
         self.added: list[str] = []
-        self.store = MemoryStore(self.clock)
-        self._files = 0
+        self._names = itertools.count(9999, -1)
+        if store is None:
+            self.clock = ManualClock()
+            self.store: Store = MemoryStore(self.clock)
+        else:
+            # Whatever it holds has settled, and its times may be equal: only names tell the order.
+            self.clock = ManualClock(SystemClock().now_ms() + 60_000)
+            self.store = store
+            self._names = itertools.count(1000)
 
     def make(self, epoch: int) -> Source:
         return FilesSource("f", self.store, TextDecoder(), TEXT, 3, self.clock)
@@ -104,8 +112,7 @@ class FilesBench:
         new = [f"row {len(self.added) + i}" for i in range(count)]
         self.added += new
         # Names fall while times rise: the order is that of the times.
-        self.store.create(f"{9999 - self._files}.txt", "".join(line + "\n" for line in new).encode())
-        self._files += 1
+        self.store.create(f"{next(self._names)}.txt", "".join(line + "\n" for line in new).encode())
         self.clock.advance(2)
 
     def close(self) -> None:
@@ -113,10 +120,10 @@ class FilesBench:
 
 
 class TcpBench:
-    def __init__(self, max_buffer_bytes: int = 1 << 20) -> None:
+    def __init__(self, store: Store | None = None, max_buffer_bytes: int = 1 << 20) -> None:
         self.clock = ManualClock()
         self.added: list[str] = []
-        self.store = MemoryStore()
+        self.store: Store = store or MemoryStore()
         self.server = LineServer()
         self._max_buffer_bytes = max_buffer_bytes
 
