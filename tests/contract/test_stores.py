@@ -25,6 +25,7 @@ ESCAPES = [
     "a//b",
     "a/",
     ".tmp/x",
+    "sink/.tmp/x",
     "nul\0",
     "\udcff",
     "x" * 1000,

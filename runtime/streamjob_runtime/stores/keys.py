@@ -2,7 +2,7 @@
 
 from streamjob_runtime.errors import JobError
 
-RESERVED = ".tmp"  # a local store keeps its half-written files there
+RESERVED = ".tmp"  # where local stores, this one or one within it, keep half-written files
 MAX_BYTES = 900  # S3 ends at 1,024, and the location's own prefix counts there too
 
 
@@ -13,8 +13,8 @@ def check_key(key: str) -> None:
         raise JobError(f"{key!r} cannot name an object: keys are relative paths, with no empty part.")
     if "." in parts or ".." in parts:
         raise JobError(f"{key!r} cannot name an object: '.' and '..' could lead out of the store.")
-    if parts[0] == RESERVED:
-        raise JobError(f"{key!r} cannot name an object: {RESERVED!r} is the store's own.")
+    if RESERVED in parts:
+        raise JobError(f"{key!r} cannot name an object: {RESERVED!r} is for half-written files.")
     if "\0" in key:
         raise JobError(f"{key!r} cannot name an object: it holds a NUL character.")
     try:

@@ -188,7 +188,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return  # no such folder: no such keys
         for name, item in items:
-            if not name.startswith(begin) or (not path and name == f"{RESERVED}/"):
+            if not name.startswith(begin) or name == f"{RESERVED}/":
                 continue
             if name.endswith("/"):
                 if recursive:
