@@ -10,10 +10,10 @@ from streamjob_runtime.query.catalog import Catalog
 from streamjob_runtime.query.plan import EventWindow
 from streamjob_runtime.query.problems import Refusal
 from streamjob_runtime.query.scope import Scope
+from streamjob_runtime.query.sources import TIMES
 from streamjob_runtime.query.tree import Node, arguments, call, cast, function_name, integer, select, text, walk
 
 WINDOWS = {"tumble": "tumble(column, size)", "hop": "hop(column, slide, size)"}
-_TYPES = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _time_type(catalog: Catalog, event_time: Node, from_table: Node) -> str:
         kind = catalog.columns(catalog.render(select([event_time], from_table)))[0].type
     except duckdb.Error as error:
         raise explain(error, event_time) from None
-    if kind not in _TYPES:
+    if kind not in TIMES:
         remedy = "It must be a TIMESTAMP: CAST(… AS TIMESTAMP)."
         raise Refusal(f"has a window over a column of type {kind}", remedy, event_time)
     return kind

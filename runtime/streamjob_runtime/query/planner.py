@@ -1,7 +1,6 @@
 """From a manifest to a plan, or to everything that is wrong with it."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +21,7 @@ from streamjob_runtime.query.plan import (
 from streamjob_runtime.query.problems import PlanError, PlanProblem, Refusal
 from streamjob_runtime.query.scope import Known
 from streamjob_runtime.query.sinks import plan_sink
-from streamjob_runtime.query.sources import declared_columns, implied_columns, watermark_problem
+from streamjob_runtime.query.sources import TIMES, declared_columns, implied_columns, watermark_problem
 from streamjob_runtime.query.steps import plan_step
 
 
@@ -76,12 +75,12 @@ class _Planner:
             columns = self._declared(path, source.schema_)
         watermark = source.watermark.column if source.watermark is not None else None
         if columns is not None and watermark is not None:
-            problem = watermark_problem(path, str(source.name), columns, watermark)
-            if problem is not None:
-                self._problems.append(problem)
+            # The manifest's own rules see to it that the column is there, in whatever case.
+            column = next(c for c in columns if c.name.lower() == watermark.lower())
+            watermark = column.name
+            if column.type not in TIMES:
+                self._problems.append(watermark_problem(path, column))
                 columns = None
-            else:
-                watermark = next(c.name for c in columns if c.name.lower() == watermark.lower())
         if columns is None:
             self._broken.add(source.name.lower())
             return
@@ -141,16 +140,10 @@ class _Planner:
         return flats
 
     def _sink(self, path: str, sink: Any) -> Iterator[SinkPlan]:
-        name = next((n for n in self._known if n.lower() == sink.from_.lower() and "." not in n), None)
-        if name is None:
-            if sink.from_.lower() not in self._broken:
-                near = get_close_matches(sink.from_, list(self._known), n=1)
-                remedy = f"Did you mean {near[0]}?" if near else "Name a pipeline step or a source."
-                self._problems.append(
-                    PlanProblem(f"{path}.from", f"There is no step or source named {sink.from_}", remedy)
-                )
-            return
-        planned = plan_sink(path, self._known[name], sink)
+        known = self._known.get(sink.from_)
+        if known is None:
+            return  # the manifest's own rules see to it that there is one, so its mistake is said already
+        planned = plan_sink(path, known, sink)
         if isinstance(planned, PlanProblem):
             self._problems.append(planned)
         else:

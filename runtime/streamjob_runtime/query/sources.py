@@ -9,9 +9,9 @@ import duckdb
 from streamjob_runtime.query.catalog import Catalog
 from streamjob_runtime.query.plan import Column
 from streamjob_runtime.query.problems import PlanProblem, Refusal
-from streamjob_runtime.query.scope import BATCH_TIME
 
 _BY_FORMAT = {"text": (Column("value", "VARCHAR"),), "raw": (Column("value", "BLOB"),)}
+TIMES = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")  # the types that event time may have
 _RATE = (Column("value", "BIGINT"), Column("timestamp", "TIMESTAMP"))
 
 
@@ -29,9 +29,6 @@ def declared_columns(
     columns, problems = [], []
     for name, text in schema.items():
         place = f"{path}.schema.{name}"
-        if name.lower() == BATCH_TIME:
-            problems.append(PlanProblem(place, "batch_time is the batch's own time", "Give the column another name."))
-            continue
         try:
             columns.append(Column(name, catalog.type_of(text)))
         except (duckdb.Error, Refusal):
@@ -41,16 +38,7 @@ def declared_columns(
     return tuple(columns), problems
 
 
-def watermark_problem(path: str, name: str, columns: tuple[Column, ...], watermark: str) -> PlanProblem | None:
-    """What is wrong with the watermark's column."""
-    place = f"{path}.watermark.column"
-    kinds = {c.name.lower(): c.type for c in columns}
-    kind = kinds.get(watermark.lower())
-    if kind is None:
-        near = get_close_matches(watermark, kinds, n=1)
-        remedy = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(kinds)}."
-        return PlanProblem(place, f"{name} has no column {watermark}", remedy)
-    if kind not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
-        remedy = "Declare it as TIMESTAMP or TIMESTAMP WITH TIME ZONE."
-        return PlanProblem(place, f"{watermark} is of type {kind}, not a time", remedy)
-    return None
+def watermark_problem(path: str, column: Column) -> PlanProblem:
+    """A watermark's column is of a type that is no time."""
+    remedy = "Declare it as TIMESTAMP or TIMESTAMP WITH TIME ZONE."
+    return PlanProblem(f"{path}.watermark.column", f"{column.name} is of type {column.type}", remedy)

@@ -1,0 +1,274 @@
+"""What cannot be kept up to date is refused before the start, in words that name step, clause and remedy."""
+
+import pytest
+
+from support.queries import problems
+
+STAR = "SELECT * FROM "
+CASES = [
+    (
+        "SELECT DISTINCT k FROM events",
+        "The step v has DISTINCT on a stream, which comes later",
+        "GROUP BY the columns, and write the groups in update mode.",
+    ),
+    (
+        "SELECT count(DISTINCT k) FROM events",
+        "The step v has DISTINCT inside count(), which cannot be combined over batches",
+        "Use approx_count_distinct(…).",
+    ),
+    (
+        "SELECT string_agg(k, ',' ORDER BY n) FROM events",
+        "The step v has ORDER BY inside string_agg(), which cannot be combined over batches",
+        "Use arg_max(value, order) or arg_min(value, order), or order the finished list: list_sort(list(x)).",
+    ),
+    (
+        "SELECT mode(n) FROM events GROUP BY k",
+        "The step v uses mode(), whose state cannot be kept between batches",
+        "Count each value in a step of its own (GROUP BY value), and take this from that step's table.",
+    ),
+    (
+        "SELECT max(n, 3) FROM events",
+        "The step v uses max(), whose state cannot be kept between batches",
+        "Keep the values themselves with list(), or use another aggregate.",
+    ),
+    (
+        STAR + "events JOIN other USING (k)",
+        "The step v joins two streams, events and other, which comes later",
+        "Join with a static table, or unite them with UNION ALL and group.",
+    ),
+    (
+        "SELECT k FROM events ORDER BY n",
+        "The step v has ORDER BY on a stream, which never ends",
+        "Group the rows first; a table can be ordered.",
+    ),
+    (
+        "SELECT k FROM events LIMIT 3",
+        "The step v has LIMIT on a stream, which never ends",
+        "Group the rows first; a table can be limited.",
+    ),
+    (
+        "SELECT row_number() OVER () FROM events",
+        "The step v has a window function (OVER) on a stream, which never ends",
+        "Group the rows by tumble() or hop(), or use OVER on a table.",
+    ),
+    (
+        "SELECT k FROM events QUALIFY row_number() OVER (PARTITION BY k) = 1",
+        "The step v has a window function (OVER) on a stream, which never ends",
+        "Group the rows by tumble() or hop(), or use OVER on a table.",
+    ),
+    (
+        "SELECT k FROM events UNION SELECT k FROM other",
+        "The step v has UNION over streams, which would have to remember every row",
+        "UNION ALL is kept up to date.",
+    ),
+    (
+        "SELECT k FROM events EXCEPT SELECT k FROM other",
+        "The step v has EXCEPT over streams, which would have to remember every row",
+        "UNION ALL is kept up to date.",
+    ),
+    (
+        "SELECT k FROM events UNION ALL SELECT k FROM names",
+        "The step v unites a stream with a table",
+        "Unite streams with streams only.",
+    ),
+    (
+        "SELECT random() FROM events",
+        "The step v calls random(), which gives another answer each time, so a replay would not give the same rows",
+        "Derive the value from the row, for example hash(column).",
+    ),
+    (
+        "SELECT list_transform(l, lambda x: x || uuid()) FROM events",
+        "The step v calls uuid(), which gives another answer each time, so a replay would not give the same rows",
+        "Derive the value from the row, for example hash(column).",
+    ),
+    (
+        "SELECT age(t) FROM events",
+        "The step v calls age() with one argument, which means the wall clock",
+        "Write age(now(), …).",
+    ),
+    (
+        "SELECT 1; SELECT 2",
+        "The step v has 2 statements",
+        "A step is one SELECT; write a step for each.",
+    ),
+    (
+        "INSERT INTO events VALUES (1)",
+        "The step v is not a SELECT",
+        "A step is one SELECT; where its rows go is said under `sinks`.",
+    ),
+    (
+        STAR + "evnts",
+        "The step v reads evnts, which is no source, table or earlier step",
+        "Did you mean events? A step sees the sources, the tables and the steps above it.",
+    ),
+    (
+        STAR + "v",
+        "The step v reads v, which is no source, table or earlier step",
+        "Known here: events, lines, names, other. A step sees the sources, the tables and the steps above it.",
+    ),
+    ("SELECT kk FROM events", "The step v names the column kk, which is not there", "Did you mean k?"),
+    ("SELECT uper(k) FROM events", "The step v calls uper(), which is no function", "Did you mean upper?"),
+    (
+        "SELECT sum(k) FROM events",
+        "The step v calls sum(VARCHAR), and there is no such function for these types",
+        "Cast an argument: CAST(… AS type).",
+    ),
+    ("SELECT k FROM events WHERE", 'The step v cannot be read: syntax error at or near "WHERE"', ""),
+    ("SELECT $1 FROM events", "The step v has a parameter, and nobody gives it a value", "Write the value itself."),
+    (
+        "SELECT k FROM events GROUP BY session(t, INTERVAL '1 minute'), k",
+        "The step v groups by session(), which comes later",
+        "Use tumble or hop.",
+    ),
+    (
+        "SELECT tumble(t, INTERVAL '1 minute') FROM events",
+        "The step v has tumble() without GROUP BY",
+        "It belongs into GROUP BY; its bounds are window_start and window_end.",
+    ),
+    (
+        "SELECT k FROM events GROUP BY k, tumble(t, INTERVAL '1 month')",
+        "The step v has a window whose length is not a fixed time",
+        "Write it in days, hours, minutes or seconds.",
+    ),
+    (
+        "SELECT k FROM events GROUP BY k, tumble(n, INTERVAL '1 minute')",
+        "The step v has a window over a column of type BIGINT",
+        "It must be a TIMESTAMP: CAST(… AS TIMESTAMP).",
+    ),
+    (
+        "SELECT count(*) FROM events GROUP BY tumble(t, INTERVAL '1 minute'), tumble(t, INTERVAL '2 minutes')",
+        "The step v groups by two windows",
+        "Write one step for each window.",
+    ),
+    (
+        "SELECT count(*) FROM events WHERE batch_time > now() - INTERVAL '1 hour' GROUP BY tumble(t, INTERVAL '1 day')",
+        "The step v has an event-time window and a rolling window",
+        "Keep one of the two.",
+    ),
+    (
+        "SELECT count(*) FROM events WHERE batch_time > now() - INTERVAL '1 month'",
+        "The step v has a rolling window whose length is not a fixed time of at least a millisecond",
+        "Write it in days, hours, minutes or seconds.",
+    ),
+    (
+        "SELECT sum(n) FILTER (WHERE batch_time > now() - INTERVAL '1 minute') FROM events",
+        "The step v compares batch_time with the clock in a way that cannot be kept up to date",
+        "Keep a rolling window with WHERE batch_time > now() - INTERVAL '10 minutes', alone or joined by AND.",
+    ),
+    (
+        "SELECT n AS batch_time FROM events",
+        "The step v calls a column batch_time, which is the name of the batch's own time",
+        "Give it another name.",
+    ),
+    (
+        "WITH RECURSIVE r AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM r WHERE x < 5) SELECT * FROM r",
+        "The step v is a recursive query, which cannot be kept up to date",
+        "Write the levels out as steps.",
+    ),
+    (
+        STAR + "names LEFT JOIN events USING (k)",
+        "The step v has a LEFT JOIN that keeps rows without a match in the stream, and a match may still come",
+        "Put the stream on the side that is kept: stream LEFT JOIN table.",
+    ),
+    (
+        STAR + "events FULL JOIN names USING (k)",
+        "The step v has a FULL JOIN that keeps rows without a match in the stream, and a match may still come",
+        "Put the stream on the side that is kept: stream LEFT JOIN table.",
+    ),
+    (
+        STAR + "names SEMI JOIN events USING (k)",
+        "The step v has a SEMI JOIN that asks of each row whether the stream has a match, and one may still come",
+        "Put the stream on the side that is kept: stream LEFT JOIN table.",
+    ),
+    (
+        STAR + "events WHERE k IN (SELECT k FROM other)",
+        "The step v has a subquery over a stream inside an expression",
+        "Only static tables can be asked there; make the subquery a step and join.",
+    ),
+    (
+        STAR + "events JOIN (SELECT k, count(*) AS c FROM other GROUP BY k) AS o USING (k)",
+        "The step v joins the stream events with o, which changes with every batch",
+        "Join with a static table, or join two results that are kept.",
+    ),
+    (
+        "SELECT k, n FROM events GROUP BY k",
+        "The step v shows the column n, which has many values in a group",
+        "Add it to GROUP BY, or take one of them: any_value(n).",
+    ),
+    (
+        "SELECT *, count(*) FROM events GROUP BY ALL",
+        "The step v selects * together with aggregates",
+        "Name the columns.",
+    ),
+    (
+        "SELECT k, count(*) FROM events GROUP BY ROLLUP (k)",
+        "The step v groups by several sets at once (GROUPING SETS, ROLLUP, CUBE)",
+        "Write one step for each set.",
+    ),
+    ("SELECT k FROM events WHERE sum(n) > 1", "The step v has an aggregate in WHERE", "Filter groups with HAVING."),
+    (
+        "SELECT any_value(COLUMNS(*)) FROM events",
+        "The step v has several columns at once inside any_value()",
+        "Write the aggregate for each column.",
+    ),
+    ("SELECT k, k FROM events", "The step v has two columns named k", "Give one of them another name with AS."),
+    (
+        STAR + "events USING SAMPLE 10",
+        "The step v takes a sample, which is another one each time",
+        "Filter by a hash: hash(column) % 10 = 0.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("sql", "message", "remedy"), CASES, ids=[c[0][:60] for c in CASES])
+def test_refused(sql: str, message: str, remedy: str) -> None:
+    found = problems({"v": sql})
+    assert [(p.path, p.message, p.remedy) for p in found] == [("spec.pipeline[0].sql", message, remedy)]
+
+
+MODES = [
+    (
+        "SELECT k, sum(n) AS s FROM events GROUP BY k",
+        "append",
+        "v cannot be written in append mode: its groups change with every batch and never become final",
+        "Use update or complete, or group by tumble() or hop() over a column with a watermark.",
+    ),
+    (
+        "SELECT k, count(*) AS c FROM events GROUP BY k, tumble(t + INTERVAL '1 hour', INTERVAL '1 minute')",
+        "append",
+        "v cannot be written in append mode: its groups change with every batch and never become final",
+        "Use update or complete, or group by tumble() or hop() over a column with a watermark.",
+    ),
+    (
+        "SELECT k, sum(n) AS s FROM events GROUP BY k ORDER BY s LIMIT 3",
+        "update",
+        "v cannot be written in update mode: it is a view of a table as a whole "
+        "(ORDER BY, LIMIT, OVER, a join or an aggregate of tables)",
+        "Use complete.",
+    ),
+    (
+        "SELECT max(s) AS m FROM (SELECT k, sum(n) AS s FROM events GROUP BY k)",
+        "update",
+        "v cannot be written in update mode: it is a view of a table as a whole "
+        "(ORDER BY, LIMIT, OVER, a join or an aggregate of tables)",
+        "Use complete.",
+    ),
+    (
+        "SELECT k FROM events",
+        "complete",
+        "v cannot be written in complete mode: it is a stream, which never ends",
+        "Use append, or group the rows first.",
+    ),
+    (
+        "SELECT k FROM names",
+        "append",
+        "v cannot be written in append mode: it follows from static tables only",
+        "Use complete.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("sql", "mode", "message", "remedy"), MODES)
+def test_refused_modes(sql: str, mode: str, message: str, remedy: str) -> None:
+    found = problems({"v": sql}, [("v", mode)])
+    assert [(p.path, p.message, p.remedy) for p in found] == [("spec.sinks[0].mode", message, remedy)]
