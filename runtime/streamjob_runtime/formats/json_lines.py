@@ -57,7 +57,8 @@ class JsonDecoder:
     def _read(self, data: bytes) -> pa.Table | None:
         """What Arrow makes of the lines; None if it refuses them."""
         schema = self._schema
-        options = pajson.ReadOptions(block_size=_BLOCK)
+        # A few records are parsed sooner than threads are woken.
+        options = pajson.ReadOptions(use_threads=len(data) > _SLOW, block_size=_BLOCK)
         while True:
             parse = pajson.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
             try:
