@@ -9,7 +9,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import urllib3
 from minio import Minio
+from minio.error import S3Error, ServerError
 
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.s3 import S3Access, S3Store
@@ -68,7 +70,7 @@ class MinioServer:
                 stderr=output,
             )
         deadline = time.monotonic() + _START_S
-        while not self._is_ready():
+        while not (self._is_healthy() and self._answers()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise RuntimeError(f"MinIO did not start:\n{log.read_text(errors='replace')[-2000:]}")
@@ -127,9 +129,19 @@ class MinioServer:
             secret_key=self.secret_key,
             secure=False,
             region="us-east-1",
+            # While it starts, MinIO says 503 with "Retry-After: 60", which urllib3 would obey.
+            http_client=urllib3.PoolManager(retries=False),
         )
 
-    def _is_ready(self) -> bool:
+    def _answers(self) -> bool:
+        """Whether requests are served: that begins a moment after the health probe says so."""
+        try:
+            self._client().list_buckets()
+        except (S3Error, ServerError, urllib3.exceptions.HTTPError):
+            return False
+        return True
+
+    def _is_healthy(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.url}/minio/health/ready", timeout=1) as answer:
                 return bool(answer.status == 200)
