@@ -13,6 +13,7 @@ from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.json_lines import JsonDecoder
 from streamjob_runtime.formats.text import TextDecoder
+from streamjob_runtime.sources import new_files
 from streamjob_runtime.sources.files import FilesSource, list_files, matches_glob, split_glob
 from streamjob_runtime.sources.open import SourceContext, open_source
 from streamjob_runtime.sources.seen import SeenFiles
@@ -73,6 +74,14 @@ def test_a_batch_reads_so_many_files_at_most() -> None:
     for key in "abcde":
         folder.write(key)
     assert [folder.batch() for _ in range(4)] == [["a", "b"], ["c", "d"], ["e"], []]
+
+
+def test_a_batch_reads_so_many_bytes_at_most_unless_one_file_has_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(new_files, "MAX_BYTES", 6)
+    folder = Folder()
+    for key in ("a", "b", "c", "d", "long name", "e"):
+        folder.write(key)
+    assert [folder.batch() for _ in range(4)] == [["a", "b", "c"], ["d"], ["long name"], ["e"]]
 
 
 def test_names_that_say_half_written_are_passed_over_until_renamed() -> None:
@@ -181,7 +190,12 @@ def test_a_file_longer_than_the_limit_is_split_and_its_rows_are_counted() -> Non
         if offsets is not None:
             folder.source.advance(offsets)
             ranges.append(dict(offsets.partitions))
-    assert ranges == [{"a": (0, 2)}, {"a": (2, 4)}, {"files": (0, 2), "a": (4, 5)}, {"files": (2, 3)}]
+    assert ranges == [
+        {"files/a": (0, 2)},
+        {"files/a": (2, 4)},
+        {"files": (0, 2), "files/a": (4, 5)},
+        {"files": (2, 3)},
+    ]
 
 
 def test_only_the_file_in_progress_is_decoded_again_after_a_restart() -> None:

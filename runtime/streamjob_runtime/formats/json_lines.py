@@ -76,7 +76,7 @@ class JsonDecoder:
 
 
 def _count_records(data: bytes) -> int:
-    """How many lines hold an object, or anything else that is no white space; -1 if one holds something else."""
+    """How many lines hold an object; -1 if one holds anything else than an object or white space."""
     count = lines.count_all_beginning(data, b"{")
     if count is None:
         records = [line.lstrip() for line in data.split(b"\n") if line and not line.isspace()]

@@ -33,8 +33,8 @@ class FilesSource:
     `settle_ms`; writers that take longer should write under a name that begins with "." or "_" and rename. A file
     whose time is seven days before the newest that was read is passed over.
 
-    The partition "files" counts files that were read to their end. Where `limit` cuts a file, a partition named as the
-    file counts its rows. A file is decoded before its range is logged, so that one that cannot be decoded stands in
+    The partition "files" counts files that were read to their end. Where `limit` cuts a file, a partition "files/<key>"
+    counts its rows. A file is decoded before its range is logged, so that one that cannot be decoded stands in
     no log, and can be corrected or taken away.
     """
 
@@ -104,7 +104,7 @@ class FilesSource:
         partitions = {_PARTITION: (self._count, self._count + sum(part.is_last for part in parts))}
         if partitions[_PARTITION][0] == partitions[_PARTITION][1]:
             partitions.clear()
-        partitions |= {part.file.key: (part.first, part.last) for part in parts if not part.is_whole}
+        partitions |= {f"{_PARTITION}/{part.file.key}": (part.first, part.last) for part in parts if not part.is_whole}
         return OffsetRange(partitions, [part.to_json() for part in parts])
 
     def _take(self, limit: int | None, now_ms: int) -> Iterator[FilePart]:

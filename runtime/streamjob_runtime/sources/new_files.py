@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import islice
+from itertools import accumulate, islice, takewhile
 
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.errors import NotFound
@@ -13,6 +13,9 @@ from streamjob_runtime.stores.base import Entry, Store
 # A folder of 100,000 files takes about a second to list. It is listed when all that was found is read, and then for at
 # most a fifth of the time.
 _REST = 4
+
+# What a batch reads must fit in memory, also the first batch over a folder of years.
+MAX_BYTES = 512 << 20
 
 
 class NewFiles:
@@ -69,8 +72,10 @@ class NewFiles:
             self._next_listing = ended + _REST * (ended - began)
 
     def first(self, count: int) -> list[Entry]:
-        """The files to read next, at most `count`."""
-        return list(islice(self._ready.values(), max(0, count)))
+        """The files to read next: at most `count`, and of `MAX_BYTES` together unless it is one."""
+        sizes = accumulate(file.size for file in self._ready.values())
+        fitting = sum(1 for _ in takewhile(lambda size: size <= MAX_BYTES, islice(sizes, max(0, count))))
+        return list(islice(self._ready.values(), min(count, max(1, fitting))))
 
     def put_back(self, file: Entry, now_ms: int) -> None:
         """The file is not what it was when it was listed: look at it again later."""
