@@ -54,7 +54,7 @@ def make(workload: Workload, root: Path, scale: float) -> Inputs:
     inputs = Inputs(folder / "big", folder / "small", folder / "few", folder / "ads.parquet")
     if folder.exists():
         return inputs
-    making = folder.with_suffix(".making")
+    making = folder.with_name(f"{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     for name in ("big", "small", "few"):
         (making / name).mkdir(parents=True)
