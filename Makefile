@@ -47,5 +47,5 @@ clean: ## Remove what was set up
 	rm -rf .venv .tools .streamjob
 
 .venv/ready: pyproject.toml requirements/dev.txt
-	@$(PYTHON) scripts/venv.py
+	@$(PYTHON) scripts/environment.py
 	@touch $@
