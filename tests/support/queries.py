@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from streamjob_api.models import StreamJobSpec
+from streamjob_runtime.formats.wire import wire_schema
 from streamjob_runtime.query.api import BatchInput, BatchOutput
 from streamjob_runtime.query.engine import EmbeddedQuery
 from streamjob_runtime.query.open import open_query
@@ -79,7 +80,7 @@ class Runner:
 
     def table(self, name: str, given: Sequence[Row]) -> None:
         """Fill a static table."""
-        schema = self.query.table_schemas[name]
+        schema = wire_schema("csv", self.query.table_schemas[name])
         self.tables[name] = pa.Table.from_pylist([{c: row.get(c) for c in schema.names} for row in given], schema)
         self.query.set_table(name, self.tables[name])
 

@@ -244,10 +244,10 @@ def _modifier(split: Splitter, items: list[Node], modifier: Node) -> Node:
     shown = {str(i["alias"]).lower() for i in items}
 
     def over_result(expression: Node) -> Node:
-        # In ORDER BY the name of a shown column goes before the columns of FROM.
+        # In ORDER BY the name of a shown column goes before the columns of FROM; a number and ALL mean shown columns.
         if expression["type"] == "COLUMN_REF" and expression["column_names"][-1].lower() in shown:
             return column(str(expression["column_names"][-1]))
-        return expression if expression.get("class") == "CONSTANT" else split.over_state(expression)
+        return expression if expression.get("class") in ("CONSTANT", "STAR") else split.over_state(expression)
 
     if modifier["type"] == "ORDER_MODIFIER":
         return {

@@ -123,8 +123,8 @@ def _set_operation(
         return _projection(catalog, flat, flat.node, inputs, Known(flat.name, shape, ()))
     if shapes != {"stream"}:
         raise Refusal("unites a stream with a table", "Unite streams with streams only.")
-    if flat.node.get("setop_type") != "UNION" or not flat.node.get("setop_all"):
-        kind = str(flat.node.get("setop_type", "")).replace("_", " ")
+    if flat.node["setop_type"] not in ("UNION", "UNION_BY_NAME") or not flat.node.get("setop_all", True):
+        kind = str(flat.node["setop_type"]).replace("_", " ")
         raise Refusal(
             f"has {kind} over streams, which would have to remember every row", "UNION ALL is kept up to date."
         )

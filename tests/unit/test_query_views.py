@@ -1,0 +1,115 @@
+"""Steps over steps: what SQL means stays what DuckDB says it means."""
+
+import pytest
+
+from support.queries import Row, Runner
+
+GIVEN: list[Row] = [
+    {"k": "a", "n": 1},
+    {"k": "a", "n": 2},
+    {"k": "b", "n": 5},
+    {"k": "c", "n": 7},
+]
+NAMES: list[Row] = [{"k": "a", "name": "Ann", "since": "2020-01-31"}, {"k": "b", "name": "Bob", "since": "2021-02-28"}]
+
+TABLES = [
+    ("SELECT k AS x, sum(n)::BIGINT AS s FROM events GROUP BY x ORDER BY s DESC, x LIMIT 2", [("c", 7), ("b", 5)]),
+    ("SELECT k, count(*) FROM events GROUP BY 1 HAVING count(*) > 1", [("a", 2)]),
+    ("SELECT k, count(*) AS c FROM events GROUP BY ALL HAVING c > 1", [("a", 2)]),
+    ("SELECT upper(k) AS u, n % 2 AS odd, count(*) AS c FROM events GROUP BY ALL ORDER BY ALL",
+     [("A", 0, 1), ("A", 1, 1), ("B", 1, 1), ("C", 1, 1)]),
+    ("SELECT sum(n) / count(*) AS mean, avg(n) AS a FROM events", [(3.75, 3.75)]),
+    ("SELECT k, rank() OVER (ORDER BY sum(n) DESC) AS r FROM events GROUP BY k ORDER BY r",
+     [("c", 1), ("b", 2), ("a", 3)]),
+    ("SELECT k, sum(n)::INT AS s FROM events GROUP BY k QUALIFY row_number() OVER (ORDER BY s) = 1", [("a", 3)]),
+    ("SELECT DISTINCT count(*) AS c FROM events GROUP BY k ORDER BY c", [(1,), (2,)]),
+    ("SELECT max(s)::INT AS m FROM (SELECT k, sum(n) AS s FROM events GROUP BY k)", [(7,)]),
+    ("WITH g(x, y) AS (SELECT k, sum(n)::INT FROM events GROUP BY k) SELECT x, y FROM g WHERE y > 4 ORDER BY y",
+     [("b", 5), ("c", 7)]),
+    ("SELECT name, count(*) AS c FROM events LEFT JOIN names USING (k) GROUP BY name ORDER BY name NULLS LAST",
+     [("Ann", 2), ("Bob", 1), (None, 1)]),
+    ("SELECT events.k, count(*) AS c FROM events JOIN names ON events.k = names.k GROUP BY events.k ORDER BY k",
+     [("a", 2), ("b", 1)]),
+    ("SELECT k, (SELECT count(*) FROM names) AS all_names, count(*) AS c FROM events GROUP BY k ORDER BY k LIMIT 1",
+     [("a", 2, 2)]),
+    ("SELECT w, count(*) AS c FROM (SELECT unnest(range(n)) AS w FROM events) GROUP BY w ORDER BY w LIMIT 2",
+     [(0, 4), (1, 3)]),
+    ("SELECT u.x, count(*) AS c FROM events, unnest(range(n)) AS u(x) GROUP BY u.x ORDER BY x LIMIT 2",
+     [(0, 4), (1, 3)]),
+    ("SELECT e.k, max(n) AS m, m + 1 AS more FROM events AS e GROUP BY e.k HAVING m > 1 AND k < 'c' ORDER BY more",
+     [("a", 2, 3), ("b", 5, 6)]),
+    ("WITH g AS (SELECT k, sum(n)::INT AS s FROM events GROUP BY k) "
+     "SELECT a.k, b.k AS j FROM g a, g b WHERE a.s + 2 = b.s",
+     [("a", "b"), ("b", "c")]),
+    ("SELECT count(*) FILTER (WHERE n > 1 AND k <> 'b') AS f, geomean(n) AS g FROM events WHERE n = 2 OR n = 5",
+     [(1, pytest.approx(10**0.5))]),
+    ("SELECT k FROM events GROUP BY k ORDER BY k LIMIT 1", [("a",)]),
+    ("SELECT k, list_transform(list_sort(list(n)), lambda n: n * 2) AS l FROM events GROUP BY k ORDER BY k LIMIT 1",
+     [("a", [2, 4])]),
+    ("SELECT count(*) AS c FROM (SELECT k FROM events UNION ALL SELECT k FROM other)", [(4,)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "expected"), TABLES, ids=lambda v: str(v)[:50])
+def test_a_table_after_two_batches(sql: str, expected: list[tuple[object, ...]]) -> None:
+    run = Runner({"v": sql}, [("v", "complete")])
+    run.table("names", NAMES)
+    run.batch(events=GIVEN[:2])
+    assert [tuple(row.values()) for row in run.batch(events=GIVEN[2:])[0]] == expected
+
+
+def test_changed_rows_go_on_through_projections_and_joins_with_static_tables() -> None:
+    steps = {
+        "sums": "SELECT k, sum(n)::BIGINT AS s FROM events GROUP BY k HAVING s > 2",
+        "named": "SELECT name, s * 10 AS s FROM sums LEFT JOIN names USING (k) WHERE k <> 'c'",
+    }
+    run = Runner(steps, [("named", "update"), ("sums", "update")])
+    run.table("names", NAMES)
+    assert run.batch(events=GIVEN[:1]) == [[], []]  # a's sum is not above 2 yet
+    named, sums = run.batch(events=GIVEN[1:])
+    assert sorted(named, key=str) == [{"name": "Ann", "s": 30}, {"name": "Bob", "s": 50}]
+    assert sorted(sums, key=str) == [{"k": "a", "s": 3}, {"k": "b", "s": 5}, {"k": "c", "s": 7}]
+
+
+def test_a_static_table_that_is_replaced_counts_from_the_next_batch_on() -> None:
+    run = Runner({"v": "SELECT name FROM events JOIN names USING (k)", "n": "SELECT count(*) AS c FROM names"},
+                 [("v", "append"), ("n", "complete")])  # fmt: skip
+    run.table("names", NAMES)
+    assert run.batch(events=GIVEN[:1]) == [[{"name": "Ann"}], [{"c": 2}]]
+    run.table("names", [{"k": "a", "name": "Anna", "since": None}])
+    assert run.batch(events=GIVEN[:1]) == [[{"name": "Anna"}], [{"c": 1}]]
+
+
+def test_two_results_may_be_joined_as_a_view() -> None:
+    steps = {
+        "sums": "SELECT k, sum(n)::BIGINT AS s FROM events GROUP BY k",
+        "means": "SELECT k, avg(m) AS m FROM other GROUP BY k",
+        "both": "SELECT k, s, m FROM sums FULL JOIN means USING (k) ORDER BY k",
+    }
+    run = Runner(steps, [("both", "complete")])
+    run.batch(events=GIVEN[:2])
+    assert run.batch(other=[{"k": "b", "m": 1.5}]) == [[{"k": "a", "s": 3, "m": None}, {"k": "b", "s": None, "m": 1.5}]]
+
+
+def test_the_rows_of_an_empty_batch_have_the_columns_of_the_full_ones() -> None:
+    steps = {"s": "SELECT k, n FROM events", "g": "SELECT k, avg(n) AS a FROM events GROUP BY k"}
+    run = Runner(steps, [("s", "append"), ("g", "update"), ("g", "complete")])
+    run.batch()
+    assert run.last is not None
+    empty = [sink.schema for sink in run.last.sinks]
+    run.batch(events=GIVEN)
+    assert [sink.schema for sink in run.last.sinks] == empty
+
+
+def test_the_word_count_of_the_readme() -> None:
+    sql = """
+    SELECT word, count(*) AS times
+    FROM (SELECT unnest(string_split(lower(value), ' ')) AS word FROM lines)
+    WHERE word <> '' AND batch_time > now() - INTERVAL '10 minutes'
+    GROUP BY word ORDER BY times DESC, word LIMIT 10
+    """
+    run = Runner({"top": sql}, [("top", "complete")])
+    run.batch(at_s=0, lines=[{"value": "To be or not to be"}])
+    top = run.batch(at_s=300, lines=[{"value": "be  it"}])[0]
+    assert [(r["word"], r["times"]) for r in top] == [("be", 3), ("to", 2), ("it", 1), ("not", 1), ("or", 1)]
+    assert run.batch(at_s=600)[0] == [{"word": "be", "times": 1}, {"word": "it", "times": 1}]
