@@ -8,7 +8,8 @@ BIN := .venv/bin
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
-run: .venv/ready ## Run the word-count example on the embedded engine
+run: .venv/ready ## Run the word-count example on the embedded engine, from the beginning
+	@rm -rf .streamjob/word-count
 	$(BIN)/streamjob run examples/word-count/streamjob.yaml
 
 test: lint tools ## Lint, then every test that this machine can run

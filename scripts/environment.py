@@ -12,7 +12,7 @@ PYTHON = ROOT / ".venv" / "bin" / "python"
 def main() -> None:
     """Make what is missing; end with a message that says what to do where that fails."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this script is what finds out
         sys.exit(f"StreamJob needs Python 3.11 or newer; this is {version}. Name another one: make PYTHON=python3.12 …")
     if not all(importlib.util.find_spec(module) for module in ("venv", "ensurepip")):
         sys.exit(f"This Python lacks the module venv. Install it: apt-get install python{version}-venv")

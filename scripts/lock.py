@@ -10,6 +10,7 @@ FILES = {"runtime": ["runtime"], "dev": ["runtime", "dev"], "bench": ["runtime",
 
 
 def main() -> None:
+    """Write every file anew."""
     for name, extras in FILES.items():
         command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--universal"]
         command += ["--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"]
