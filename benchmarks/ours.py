@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import IDLE_S, LONGEST_RUN_S, Batch, Run, Usage, watched
-from benchmarks.workloads import FILES_PER_BATCH, Inputs, Workload
+from benchmarks.workloads import Batches, Inputs, Workload
 
 NAME = "StreamJob"
 _INTERVAL_MS = 10  # of small batches: the least there is
@@ -59,19 +59,16 @@ spec:
 
 def run_big(workload: Workload, inputs: Inputs, folder: Path) -> Run:
     """All big batches, one after the other, to the end. The result is in `folder/out`."""
-    with _Process(
-        _manifest(workload, inputs.big, inputs.ads, folder, FILES_PER_BATCH, "availableNow", "1s")
-    ) as process:
+    with _Process(_manifest(workload, inputs.big, inputs.ads, folder, "availableNow", "1s")) as process:
         process.wait_for_end()
         return Run(process.started, process.batches, process.usage)
 
 
 def run_small(workload: Workload, inputs: Inputs, folder: Path) -> Run:
     """A batch a file, and then nothing to do for a while."""
-    files = len(list(inputs.small.iterdir()))
     interval = f"{_INTERVAL_MS}ms"
-    with _Process(_manifest(workload, inputs.small, inputs.ads, folder, 1, "processingTime", interval)) as process:
-        process.wait_for_batches(files)
+    with _Process(_manifest(workload, inputs.small, inputs.ads, folder, "processingTime", interval)) as process:
+        process.wait_for_batches(len(inputs.small.rows))
         start = time.time()
         time.sleep(IDLE_S)
         end = time.time()
@@ -80,20 +77,18 @@ def run_small(workload: Workload, inputs: Inputs, folder: Path) -> Run:
         return Run(process.started, process.batches, process.usage, (start, end, round(IDLE_S * 1000 / _INTERVAL_MS)))
 
 
-def _manifest(
-    workload: Workload, source: Path, ads: Path, folder: Path, files: int, trigger: str, interval: str
-) -> Path:
+def _manifest(workload: Workload, batches: Batches, ads: Path, folder: Path, trigger: str, interval: str) -> Path:
     folder.mkdir(parents=True)
     text = _JOB + {"word-count": _WORD_COUNT, "ad-views": _AD_VIEWS}[workload.name].lstrip("\n")
     path = folder / "streamjob.yaml"
     path.write_text(
         text.format(
             name=workload.name,
-            input=source,
+            input=batches.folder,
             ads=ads,
             output=folder / "out",
             checkpoint=folder / "checkpoint",
-            files=files,
+            files=batches.files_per_batch,
             trigger=trigger,
             interval=interval,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import IDLE_S, LONGEST_RUN_S, Batch, Run, watched
-from benchmarks.workloads import FILES_PER_BATCH, Inputs, Workload
+from benchmarks.workloads import Batches, Inputs, Workload
 
 NAME = "Spark"
 ROOT = Path(__file__).parent.parent
@@ -27,31 +27,29 @@ def check_installed() -> None:
 
 def run_big(workload: Workload, inputs: Inputs, folder: Path) -> Run:
     """All big batches, one after the other, to the end. The result is in `folder/out`."""
-    return _run(workload, inputs.big, inputs.ads, folder, FILES_PER_BATCH, 0.0, 2)
+    return _run(workload, inputs.big, inputs.ads, folder, 0.0, 2)
 
 
 def run_small(workload: Workload, inputs: Inputs, folder: Path) -> Run:
     """A batch a file, and then nothing to do for a while."""
-    return _run(workload, inputs.small, inputs.ads, folder, 1, IDLE_S, 2)
+    return _run(workload, inputs.small, inputs.ads, folder, IDLE_S, 2)
 
 
 def run_untuned(workload: Workload, inputs: Inputs, folder: Path) -> Run:
     """A few small batches with as many shuffle partitions as Spark has by default: many, for two cores."""
-    return _run(workload, inputs.few, inputs.ads, folder, 1, 0.0, None)
+    return _run(workload, inputs.few, inputs.ads, folder, 0.0, None)
 
 
-def _run(
-    workload: Workload, source: Path, ads: Path, folder: Path, files: int, idle_s: float, partitions: int | None
-) -> Run:
+def _run(workload: Workload, batches: Batches, ads: Path, folder: Path, idle_s: float, partitions: int | None) -> Run:
     folder.mkdir(parents=True)
     args = {
         "workload": workload.name,
-        "input": str(source),
+        "input": str(batches.folder),
         "ads": str(ads),
         "output": str(folder / "out"),
         "checkpoint": str(folder / "checkpoint"),
         "progress": str(folder / "progress.json"),
-        "files": files,
+        "files": batches.files_per_batch,
         "idle": idle_s,
         "partitions": partitions,
     }
@@ -70,23 +68,27 @@ def _run(
     if code:
         raise SystemExit(f"{NAME} ended with {code}:\n{log.read_text()[-4000:]}")
     said = json.loads((folder / "progress.json").read_text())
-    batches, idle = _batches(said["progress"], folder / "checkpoint" / "commits"), said["idle"]
+    done, idle = _batches(said["progress"], folder / "checkpoint" / "commits", batches.rows), said["idle"]
     if idle is None:
-        return Run(started, batches, usage)
+        return Run(started, done, usage)
     triggers = sum(idle[0] <= _seconds(p["timestamp"]) <= idle[1] for p in said["progress"])
-    return Run(started, batches, usage, (idle[0], idle[1], triggers))
+    return Run(started, done, usage, (idle[0], idle[1], triggers))
 
 
-def _batches(progress: list[dict[str, Any]], commits: Path) -> list[Batch]:
-    """The batches that were committed, each once: a trigger without one repeats the next batch's id."""
-    found = {}
+def _batches(progress: list[dict[str, Any]], commits: Path, rows: tuple[int, ...]) -> list[Batch]:
+    """The batches that were committed.
+
+    Their rows are those of the files that they read: Spark's own count leaves out what a pushed-down filter dropped.
+    """
+    left = iter(rows)
+    found = []
     for said in progress:
         if "addBatch" in said["durationMs"]:
-            found[said["batchId"]] = said
-    return [
-        Batch((commits / str(n)).stat().st_mtime, said["numInputRows"], said["durationMs"]["triggerExecution"])
-        for n, said in sorted(found.items())
-    ]
+            (source,) = said["sources"]
+            count = next(left) if source["startOffset"] != source["endOffset"] else 0
+            committed = (commits / str(said["batchId"])).stat().st_mtime
+            found.append(Batch(committed, count, said["durationMs"]["triggerExecution"]))
+    return found
 
 
 def _seconds(timestamp: str) -> float:

@@ -38,12 +38,21 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Batches:
+    """A folder of files, all read in the order of their times, so many a batch."""
+
+    folder: Path
+    files_per_batch: int
+    rows: tuple[int, ...]  # of each batch
+
+
+@dataclass(frozen=True)
 class Inputs:
     """A workload's files."""
 
-    big: Path  # FILES_PER_BATCH files a batch, BIG_BATCHES times
-    small: Path  # a file a batch: TEN_ROW_BATCHES files with ten rows, then EMPTY_BATCHES without one
-    few: Path  # FEW_BATCHES files with ten rows
+    big: Batches
+    small: Batches  # ten rows a batch, then none
+    few: Batches  # ten rows a batch
     ads: Path  # the static table: ad_id, campaign_id
 
 
@@ -51,7 +60,12 @@ def make(workload: Workload, root: Path, scale: float) -> Inputs:
     """The workload's inputs below `root`, made unless they are there."""
     folder = root / f"{workload.name}-{scale:g}-v{_CONTENT}"
     rows = max(1, round(workload.big_rows * scale))
-    inputs = Inputs(folder / "big", folder / "small", folder / "few", folder / "ads.parquet")
+    inputs = Inputs(
+        Batches(folder / "big", FILES_PER_BATCH, (rows * FILES_PER_BATCH,) * BIG_BATCHES),
+        Batches(folder / "small", 1, (10,) * TEN_ROW_BATCHES + (0,) * EMPTY_BATCHES),
+        Batches(folder / "few", 1, (10,) * FEW_BATCHES),
+        folder / "ads.parquet",
+    )
     if folder.exists():
         return inputs
     making = folder.with_name(f"{folder.name}.making")
