@@ -71,6 +71,7 @@ def _run(options: RunOptions, hook: StepHook, clock: Clock, progress: Progress, 
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="streamjob-", ignore_cleanup_errors=True))
         executor = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoint"))
+        stack.callback(give_up.set)  # after an error, let no upload wait for its store for ever
         printer, say, restore = stack.enter_context(_outputs(progress, clock, log))
         stack.enter_context(stop_on_signals(stop, give_up, say, restore))
         if options.http_port is not None:
