@@ -29,7 +29,7 @@ def test_the_block_is_planned_or_refused_as_marked(mark: str, sql: str) -> None:
         with pytest.raises(PlanError, match=r"spec.pipeline\[0\].sql"):
             plan(job(sql, "append"))
     else:
-        plan(job(sql, mode or "append"))
+        plan(job(sql, mark or "append"))
 
 
 def test_the_page_has_examples_of_each_kind() -> None:
