@@ -1,8 +1,8 @@
 """New files in a folder, or below an S3 prefix."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -24,6 +24,8 @@ __all__ = ["FilesSource", "list_files", "matches_glob", "split_glob"]
 SETTLE_MS = 1000
 _PARTITION = "files"
 _THREADS = 8
+
+_T = TypeVar("_T")
 
 
 class FilesSource:
@@ -130,7 +132,7 @@ class FilesSource:
     def _load(self, files: list[Entry], now_ms: int) -> list[tuple[Entry, pa.Table]]:
         """Those of the files that are still as they were listed, with their rows."""
         missing = [file for file in files if file not in self._loaded]
-        for file, rows in zip(missing, self._pool.map(self._try_to_read, missing), strict=True):
+        for file, rows in zip(missing, self._map(self._try_to_read, missing), strict=True):
             if rows is None:
                 self._new.put_back(file, now_ms)
             else:
@@ -158,18 +160,18 @@ class FilesSource:
     def read(self, offsets: OffsetRange) -> pa.Table:
         """See `Source`."""
         parts = [FilePart.from_json(part) for part in offsets.detail]
+        missing = [part.file for part in parts if part.file not in self._loaded]
+        self._loaded.update(zip(missing, self._map(self._reader.read, missing), strict=True))
         tables = [self._schema.empty_table()]
-        for part, rows in zip(parts, self._pool.map(self._whole, parts), strict=True):
-            tables.append(rows.slice(part.first, part.rows))
+        for part in parts:
+            tables.append(self._loaded[part.file].slice(part.first, part.rows))
             if part.is_last:
-                self._loaded.pop(part.file, None)
-            else:
-                self._loaded[part.file] = rows
+                del self._loaded[part.file]
         return pa.concat_tables(tables)
 
-    def _whole(self, part: FilePart) -> pa.Table:
-        rows = self._loaded.get(part.file)
-        return self._reader.read(part.file) if rows is None else rows
+    def _map(self, function: Callable[[Entry], _T], files: list[Entry]) -> list[_T]:
+        # One file is read sooner than a thread is woken.
+        return list((map if len(files) == 1 else self._pool.map)(function, files))
 
     def snapshot(self) -> Any:
         """See `Source`."""
