@@ -33,17 +33,15 @@ few = settings(max_examples=8, deadline=None, phases=(Phase.explicit, Phase.reus
 
 
 # A row has its batch's time or its window's start where the test gives them.
-COLUMNS = pa.schema(
-    list[pa.Field[Any]](
-        [
-            pa.field("k", pa.string()),
-            pa.field("n", pa.int64()),
-            pa.field("t", pa.timestamp("us")),
-            pa.field("batch_time", pa.timestamp("us", "UTC")),
-            pa.field("window_start", pa.timestamp("us")),
-        ]
-    )
-)
+COLUMNS = pa.table(
+    {
+        "k": pa.array([], pa.string()),
+        "n": pa.array([], pa.int64()),
+        "t": pa.array([], pa.timestamp("us")),
+        "batch_time": pa.array([], pa.timestamp("us", "UTC")),
+        "window_start": pa.array([], pa.timestamp("us")),
+    }
+).schema
 
 
 def one_shot(sql: str, rows: list[Row]) -> list[Row]:

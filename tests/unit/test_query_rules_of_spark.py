@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from streamjob_runtime.query.api import BatchInput
-from support.queries import START, Row, Runner, rows
+from support.queries import START, Row, Runner
 
 T0 = datetime(2026, 1, 1)
 T0_MS = 1_767_225_600_000
@@ -162,9 +162,3 @@ def test_a_quiet_job_asks_for_a_batch_when_a_window_is_final_and_then_no_more() 
     assert run.query.wants_batch(START, T0_MS + 10_000)
     run.query.run(BatchInput(1, START, T0_MS + 10_000, None, {}))
     assert not run.query.wants_batch(START, T0_MS + 10_000)
-
-
-def test_a_wrong_value_is_named_with_source_column_and_type() -> None:
-    run = Runner({"v": "SELECT CAST(value AS INTEGER) AS n FROM lines"}, [("v", "append")])
-    with pytest.raises(Exception, match="Could not convert string 'x'"):
-        run.query.run(BatchInput(0, START, None, None, {"lines": rows(run.query, "lines", [{"value": "x"}])}))

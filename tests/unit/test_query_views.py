@@ -1,5 +1,7 @@
 """Steps over steps: what SQL means stays what DuckDB says it means."""
 
+from datetime import datetime
+
 import pytest
 
 from support.queries import Row, Runner
@@ -78,6 +80,40 @@ def test_a_static_table_that_is_replaced_counts_from_the_next_batch_on() -> None
     assert run.batch(events=GIVEN[:1]) == [[{"name": "Ann"}], [{"c": 2}]]
     run.table("names", [{"k": "a", "name": "Anna", "since": None}])
     assert run.batch(events=GIVEN[:1]) == [[{"name": "Anna"}], [{"c": 1}]]
+
+
+def test_steps_over_static_tables_are_static_tables() -> None:
+    steps = {
+        "adults": "SELECT k, name, rank() OVER (ORDER BY since) AS r FROM names",
+        "many": "SELECT count(*) AS c FROM adults",
+        "v": "SELECT k, name, (SELECT c FROM many) AS all_of_them, count(*) AS n FROM events JOIN adults USING (k) "
+        "GROUP BY ALL ORDER BY k",
+        "stateless": "SELECT name, r FROM events JOIN adults USING (k) WHERE n < (SELECT c FROM many)",
+    }
+    run = Runner(steps, [("v", "complete"), ("stateless", "append"), ("many", "complete")])
+    run.table("names", NAMES)
+    assert run.batch(events=GIVEN) == [
+        [{"k": "a", "name": "Ann", "all_of_them": 2, "n": 2}, {"k": "b", "name": "Bob", "all_of_them": 2, "n": 1}],
+        [{"name": "Ann", "r": 1}],
+        [{"c": 2}],
+    ]
+
+
+def test_the_yahoo_streaming_benchmark() -> None:
+    sql = """
+    SELECT name, window_start, count(*) AS views, approx_count_distinct(n) AS different
+    FROM events JOIN names USING (k)
+    WHERE n > 1
+    GROUP BY name, tumble(t, INTERVAL '10 seconds')
+    """
+    run = Runner({"views": sql}, [("views", "append"), ("views", "update")], delay_ms=0)
+    run.table("names", NAMES)
+    given = [
+        {"k": k, "n": n, "t": datetime(2026, 1, 1, 0, 0, s)} for k, n, s in [("a", 2, 1), ("a", 2, 9), ("a", 1, 3)]
+    ]
+    row = {"name": "Ann", "window_start": datetime(2026, 1, 1), "views": 2, "different": 1}
+    assert run.batch(events=[*given, {"k": "z", "n": 9, "t": datetime(2026, 1, 1, 0, 1)}]) == [[], [row]]
+    assert run.batch() == [[row], []]
 
 
 def test_two_results_may_be_joined_as_a_view() -> None:

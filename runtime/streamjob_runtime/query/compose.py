@@ -24,9 +24,13 @@ class Composer:
         self._sql: dict[str, str] = dict(source_sql)
         self._inputs: dict[str, tuple[str, ...]] = dict.fromkeys(source_sql, ())
         for step in plan.steps:
-            aggregation = isinstance(step, Aggregation)
-            self._sql[step.name] = step.result if isinstance(step, Aggregation) else step.sql
-            self._inputs[step.name] = () if aggregation else step.inputs
+            if isinstance(step, Aggregation):
+                # From its state; of what its rows came from, only tables can stand in its result (in subqueries).
+                self._sql[step.name] = step.result
+                self._inputs[step.name] = tuple(i for i in step.inputs if plan.relations[i].kind == "table")
+            else:
+                self._sql[step.name] = step.sql
+                self._inputs[step.name] = step.inputs
 
     def statement(self, sql: str, inputs: tuple[str, ...], ready: frozenset[str] = frozenset()) -> str:
         """The statement, able to stand alone. Relations in `ready` are read from their `rows_table`."""

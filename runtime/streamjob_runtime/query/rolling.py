@@ -105,7 +105,7 @@ class Rolling(Operator):
         if not self.step.keys:
             kept.append(self._zero)
         keys = f"({self._union(touched)}) AS d"
-        self._db.do(f"DELETE FROM {self._state} AS s USING {keys} WHERE {self._on('s', 'd')}")
+        deleted = self._db.do(f"DELETE FROM {self._state} AS s USING {keys} WHERE {self._on('s', 'd')}")
         if kept:
             again = f"SELECT n.* FROM ({self._union(kept)}) AS n SEMI JOIN {keys} ON {self._on('n', 'd')}"
             self._updated = self._db.do(
@@ -114,6 +114,7 @@ class Rolling(Operator):
         if self._wanted.update:
             shown = f"SELECT {self._returned()} FROM {self._state} AS s SEMI JOIN {keys} ON {self._on('s', 'd')}"
             self.changed = self._shown(self._db.rows(shown))
+        self._sweep(deleted)
         for pane in gone:
             self._panes.popleft()
             self._drop(pane.number)
@@ -167,17 +168,23 @@ class Rolling(Operator):
 
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
+        typed = quoted(f"restored:{self.step.name}")  # the states as such again, no longer as plain values
         self._db.register("restored", rows)
-        found = self._db.rows("SELECT pane, batch_time, count(*) AS rows FROM restored GROUP BY ALL ORDER BY pane")
+        self._db.do(
+            f"CREATE TABLE {typed} AS SELECT CAST(0 AS BIGINT) AS pane, CAST(0 AS BIGINT) AS batch_time, * "
+            f"FROM {self._state} LIMIT 0"
+        )
+        self._db.do(f"INSERT INTO {typed} SELECT * FROM restored")
+        found = self._db.rows(f"SELECT pane, batch_time, count(*) AS rows FROM {typed} GROUP BY ALL ORDER BY pane")
         for pane in found.to_pylist():
-            self._next = pane["pane"]
-            table = self._table(0, self._next)
-            self._db.do(f"CREATE TABLE {table} AS SELECT * FROM {self._state} LIMIT 0")
-            self._db.do(f"INSERT INTO {table} SELECT {self._columns} FROM restored WHERE pane = {self._next}")
-            self._panes.append(_Pane(self._next, pane["batch_time"], pane["rows"]))
-            self._nodes.add((0, self._next))
-            self._next += 1
+            number = pane["pane"]
+            table = self._table(0, number)
+            self._db.do(f"CREATE TABLE {table} AS SELECT {self._columns} FROM {typed} WHERE pane = {number}")
+            self._panes.append(_Pane(number, pane["batch_time"], pane["rows"]))
+            self._nodes.add((0, number))
+            self._next = number + 1
             self._grow()
+        self._db.do(f"DROP TABLE {typed}")
         self._db.register("restored", rows.schema.empty_table())
         kept = self._cover(self._panes[0].number, self._next) if self._panes else []
         if not self.step.keys:

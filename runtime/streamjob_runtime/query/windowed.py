@@ -127,3 +127,4 @@ class Windowed(Kept):
             self.final = self._shown(rows)
         else:
             self._removed = self._db.do(delete)
+        self._sweep(self._removed)

@@ -1,0 +1,74 @@
+"""What the data makes impossible is said in the job's own words, and memory does not grow with the batches."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.query.api import BatchInput
+from streamjob_runtime.query.connect import connect
+from streamjob_runtime.query.database import Database
+from streamjob_runtime.query.engine import EmbeddedQuery
+from streamjob_runtime.query.open import open_query
+from streamjob_runtime.query.planner import plan
+from support.queries import START, Runner, rows, spec
+
+JSON_EVENTS = {
+    "name": "events",
+    "files": {"path": "in/"},
+    "format": "json",
+    "schema": {"k": "VARCHAR", "t": "TIMESTAMP"},
+    "watermark": {"column": "t", "delay": "1s"},
+}
+
+
+def test_a_value_that_is_not_of_its_type_is_named_with_source_and_column() -> None:
+    query = open_query(spec({"v": "SELECT k, t FROM events"}, sources=[JSON_EVENTS]), threads=1)
+    given = rows(query, "events", [{"k": "a", "t": "2026-01-01 00:00:00"}, {"k": "b", "t": "soon " * 20}])
+    with pytest.raises(JobError) as caught:
+        query.run(BatchInput(0, START, None, None, {"events": given}))
+    assert str(caught.value) == (
+        f"The source events has the value '{('soon ' * 20)[:60]}…' in the column t, which is not a TIMESTAMP. "
+        "Declare the column as VARCHAR and use TRY_CAST, or mend the data."
+    )
+
+
+def test_a_cast_in_sql_that_fails_says_what_it_could_not_do() -> None:
+    run = Runner({"v": "SELECT CAST(value AS INTEGER) AS n FROM lines"}, [("v", "append")])
+    with pytest.raises(JobError, match=r"^The batch failed: .* Could not convert string 'x' to INT32"):
+        run.batch(lines=[{"value": "x"}])
+
+
+def test_a_value_of_a_static_table_that_is_not_of_its_type_names_the_table() -> None:
+    run = Runner({"v": "SELECT * FROM names"}, [("v", "complete")])
+    with pytest.raises(JobError, match=r"^Reading the static table names failed: .*never.* column since"):
+        run.table("names", [{"k": "a", "since": "never"}])
+
+
+def test_a_state_that_does_not_fit_into_memory_says_so() -> None:
+    job = spec({"v": "SELECT n, list(l) AS l FROM events GROUP BY n"}, [("v", "complete")])
+    query = open_query(job, threads=1, memory_limit="10MB")
+    given = rows(query, "events", [{"n": n, "l": [n] * 200} for n in range(10_000)])
+    with pytest.raises(JobError, match=r"^The batch needs more memory than the job has"):
+        query.run(BatchInput(0, START, None, None, {"events": given}))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT window_start, approx_count_distinct(n) AS c FROM events GROUP BY k, tumble(t, INTERVAL '1 second')",
+        "SELECT approx_count_distinct(n) AS c FROM events WHERE batch_time > now() - INTERVAL '2 seconds' GROUP BY k",
+    ],
+)
+def test_what_left_the_state_leaves_memory(sql: str) -> None:
+    con = connect(threads=1)
+    query = EmbeddedQuery(plan(spec({"v": sql}, [("v", "update")])), Database(con))
+    used = []
+    for i in range(150):
+        now = START + i * 1000
+        time = datetime(2023, 11, 14, 22, 13, 20) + timedelta(seconds=i)
+        given = rows(query, "events", [{"k": f"{i}-{n}", "n": n, "t": time} for n in range(200)])
+        query.run(BatchInput(i, now, now - 2000, now - 3000, {"events": given}))
+        used.append(con.execute("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchall()[0][0])
+    query.close()
+    assert max(used[100:]) < 1.2 * max(used[50:100])
