@@ -1,6 +1,8 @@
 """Whatever the batches, what is kept up to date equals one query over all rows."""
 
 import math
+import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -133,6 +135,28 @@ def test_rolling_window(keys: str, script: list[list[Row]], restart_at: int, ste
             same(list(mirror.values()), expected)
         if not rows and not wanted:
             assert mirror == before
+    run.close()
+
+
+@pytest.mark.parametrize("length", [3, 9, 70])
+def test_a_rolling_window_of_many_batches(length: int) -> None:
+    sql = f"SELECT k, sum(n) AS s FROM events WHERE batch_time > now() - INTERVAL '{length} seconds' GROUP BY k"
+    run = Runner({"g": sql}, [("g", "complete")])
+    rng = random.Random(length)
+    seen: list[tuple[int, str, int]] = []
+    at = 0
+    for i in range(150):
+        at += rng.choice([0, 1, 1, 1, 2]) if i % 60 else length + 1
+        if i in (75, 100):
+            run.restart()
+        rows = [(at, rng.choice("abcdefgh"), rng.randint(0, 9)) for _ in range(rng.choice([0, 1, 3]))]
+        seen += rows
+        expected: Counter[str] = Counter()
+        for time, k, n in seen:
+            expected[k] += n if time > at - length else 0
+        live = {k for time, k, _ in seen if time > at - length}
+        complete = run.batch(at_s=at, events=[{"k": k, "n": n} for _, k, n in rows])[0]
+        assert {row["k"]: row["s"] for row in complete} == {k: expected[k] for k in live}
     run.close()
 
 

@@ -1,6 +1,6 @@
 """From a manifest to a plan, or to everything that is wrong with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from streamjob_runtime.query.scope import Known
 from streamjob_runtime.query.sinks import plan_sink
 from streamjob_runtime.query.sources import TIMES, declared_columns, implied_columns, watermark_problem
 from streamjob_runtime.query.steps import plan_step
+from streamjob_runtime.query.tree import Node, walk
 
 
 def plan(spec: Any, table_schemas: Mapping[str, pa.Schema] | None = None) -> Plan:
@@ -38,8 +39,29 @@ def plan(spec: Any, table_schemas: Mapping[str, pa.Schema] | None = None) -> Pla
         planner.catalog.close()
 
 
+def problems_of_draft(draft: Any) -> list[PlanProblem]:
+    """What is wrong with the SQL of a manifest that has other mistakes. `draft`: a `Draft` of the resource's package.
+
+    What reads something that is broken itself is not blamed for it.
+    """
+    planner = _Planner(draft, None, draft.broken, draft.complete)
+    try:
+        planner.plan()
+    except PlanError as error:
+        return error.problems
+    finally:
+        planner.catalog.close()
+    return []
+
+
 class _Planner:
-    def __init__(self, spec: Any, table_schemas: Mapping[str, pa.Schema] | None) -> None:
+    def __init__(
+        self,
+        spec: Any,
+        table_schemas: Mapping[str, pa.Schema] | None,
+        broken: Iterable[str] = (),
+        complete: bool = True,
+    ) -> None:
         self.catalog = Catalog()
         self._spec = spec
         self._table_schemas = table_schemas
@@ -47,18 +69,19 @@ class _Planner:
         self._known: dict[str, Known] = {}
         self._relations: dict[str, Relation] = {}
         self._visible: dict[str, Target] = {}
-        self._broken: set[str] = set()  # names in lower case whose mistake is said already
+        self._broken = set(broken)  # names in lower case whose mistake is said already
+        self._complete = complete  # whether every relation's name is known
         self._sources: list[SourcePlan] = []
         self._steps: dict[str, Projection | Aggregation] = {}
 
     def plan(self) -> Plan:
         """See the module's `plan`."""
-        for i, source in enumerate(self._spec.sources):
+        for i, source in _there(self._spec.sources):
             self._source(f"spec.sources[{i}]", source)
-        tables = [self._table(f"spec.tables[{i}]", t) for i, t in enumerate(self._spec.tables)]
-        for i, step in enumerate(self._spec.pipeline):
-            self._pipeline_step(f"spec.pipeline[{i}].sql", str(step.name), str(step.sql))
-        sinks = [s for i, sink in enumerate(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink)]
+        tables = [self._table(f"spec.tables[{i}]", t) for i, t in _there(self._spec.tables)]
+        for i, step in _there(self._spec.pipeline):
+            self._pipeline_step(i, str(step.name), str(step.sql))
+        sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink)]
         if self._problems:
             raise PlanError(self._problems)
         return Plan(
@@ -112,16 +135,18 @@ class _Planner:
         self._relations[known.name] = Relation(known.name, kind, columns)  # type: ignore[arg-type]
         self.catalog.define(known.name, columns)
 
-    def _pipeline_step(self, path: str, name: str, sql: str) -> None:
+    def _pipeline_step(self, i: int, name: str, sql: str) -> None:
+        # A step whose name is wrong is looked at under one that no other step can name.
+        unseen = name.lower() in self._broken
         try:
-            for flat in self._flatten(name, sql):
+            for flat in self._flatten(f"broken step.{i}" if unseen else name, sql):
                 step, known, columns = plan_step(self.catalog, self._known, flat)
                 self._steps[flat.name] = step
                 self._add(known, columns)
         except Refusal as refusal:
             self._broken.add(name.lower())
             if refusal.message:
-                self._problems.append(_problem(path, name, sql, refusal))
+                self._problems.append(_problem(f"spec.pipeline[{i}].sql", name or "without a name", sql, refusal))
 
     def _flatten(self, name: str, sql: str) -> list[Flat]:
         if MARK in sql:
@@ -134,6 +159,8 @@ class _Planner:
         check_calls(self.catalog, statements[0])
         query = expand_calls(self.catalog, statements[0])
         check_calls(self.catalog, query)
+        if not self._complete:
+            visible = {**dict.fromkeys(_named(query), Target("")), **visible}
         flats = flatten(name, query, visible)
         if any(_reads_broken(flat.node) for flat in flats):
             raise Refusal("")  # what it reads is wrong itself, and that is said already
@@ -148,6 +175,17 @@ class _Planner:
             self._problems.append(planned)
         else:
             yield planned
+
+
+def _there(parts: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    return ((i, part) for i, part in enumerate(parts) if part is not None)
+
+
+def _named(query: Node) -> Iterator[str]:
+    """The names in lower case of all that a query reads."""
+    for node in walk(query):
+        if node["type"] == "BASE_TABLE":
+            yield str(node["qualified_name"]["path"][-1]).lower()
 
 
 def _reads_broken(tree: object) -> bool:

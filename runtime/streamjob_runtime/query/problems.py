@@ -16,11 +16,17 @@ class PlanProblem:
     clause: str = ""  # the piece of SQL it is about
     line: int | None = None  # within the SQL text, from 1
 
+    @property
+    def text(self) -> str:
+        """What is wrong and what would be right, in full sentences."""
+        said = not self.clause or self.clause in self.message
+        clause = "" if said else f" (`{self.clause}`)"
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"{self.message}{clause}.{remedy}"
+
     def __str__(self) -> str:
         place = self.path if self.line is None else f"{self.path}, line {self.line}"
-        clause = f" (`{self.clause}`)" if self.clause else ""
-        remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{place}: {self.message}{clause}.{remedy}"
+        return f"{place}: {self.text}"
 
 
 class PlanError(JobError):
