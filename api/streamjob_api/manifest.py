@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from streamjob_api import rules
+from streamjob_api.draft import Draft, draft_of
 from streamjob_api.messages import explain, is_echo
 from streamjob_api.models import API_VERSION, FIELDS_ONLY, KIND, StreamJob
 from streamjob_api.trees import Broken
@@ -42,6 +43,7 @@ class LoadedManifest:
     file: str
     job: StreamJob | None
     problems: list[Problem]
+    draft: Draft | None = None  # where there is no job: what can be understood of it
     _places: Mapping[str, Place] = field(default_factory=dict, repr=False)
     _lines: tuple[str, ...] = field(default=(), repr=False)
 
@@ -95,10 +97,16 @@ def parse_manifest(text: str, file: str) -> LoadedManifest:
         problems.append(Problem(file, place.line, place.column, "", message, "give each its own file"))
     document = jobs[0]
     places = {dotted(path): place for path, place in document.places.items()}
-    job, found = _check(document, file)
-    problems += [_from_fault(file, fault) for fault in document.faults] + found
+    job, broken = _check(document)
+    problems += [_from_fault(file, fault) for fault in document.faults]
+    problems += [_problem(file, document, each) for each in broken]
     problems.sort(key=lambda p: (p.line, p.column))
-    return LoadedManifest(file, None if problems else job, problems, places, tuple(text.splitlines()))
+    lines = tuple(text.splitlines())
+    if job is not None and not problems:
+        return LoadedManifest(file, job, [], None, places, lines)
+    wrong = [fault.path for fault in document.faults] + [each.path for each in broken]
+    draft = draft_of(document.value, wrong)
+    return LoadedManifest(file, None, problems, draft, places, lines)
 
 
 def _is_ours(value: Any) -> bool:
@@ -112,14 +120,14 @@ def _is_ours(value: Any) -> bool:
     return group == _GROUP or str(kind).lower() == KIND.lower()
 
 
-def _check(document: Document, file: str) -> tuple[StreamJob | None, list[Problem]]:
+def _check(document: Document) -> tuple[StreamJob | None, list[Broken]]:
     job, broken = None, []
     try:
         job = StreamJob.model_validate(document.value, by_alias=True, by_name=False, context=FIELDS_ONLY)
     except ValidationError as error:
         broken = [explain(details) for details in error.errors(include_url=False) if not is_echo(details)]
     broken += rules.job(document.value)
-    return job, [_problem(file, document, each) for each in broken]
+    return job, broken
 
 
 def _problem(file: str, document: Document, broken: Broken) -> Problem:

@@ -24,7 +24,7 @@ from streamjob_runtime.checkpoint.records import (
 from streamjob_runtime.checkpoint.recovery import checkpoints, recover
 from streamjob_runtime.checkpoint.snapshots import read_whole
 from streamjob_runtime.cli.exit import exit_code
-from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.cli.load import InvalidManifest, load_job, location_of
 from streamjob_runtime.errors import Damaged, NotFound, StreamJobError
 from streamjob_runtime.sources.base import OffsetRange
 from streamjob_runtime.sources.tcp import pieces
@@ -47,7 +47,8 @@ def on_job_store(
         store = open_store(location, Connections(job.spec.s3, Secrets(secrets, os.environ)))
         return command(job, store, console)
     except StreamJobError as error:
-        print(f"streamjob: {error}", file=sys.stderr)  # noqa: T201 - the command's output
+        prefix = "" if isinstance(error, InvalidManifest) else "streamjob: "
+        print(f"{prefix}{error}", file=sys.stderr)  # noqa: T201 - the command's output
         return exit_code(error)
 
 

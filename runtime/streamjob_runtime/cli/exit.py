@@ -12,6 +12,9 @@ UNAVAILABLE = 75  # EX_TEMPFAIL: trouble outside that a retry may mend
 INVALID_JOB = 78  # EX_CONFIG: the job itself is wrong, a retry is useless
 
 
+_KEPT_BYTES = 4096
+
+
 def exit_code(error: BaseException) -> int:
     """The exit code that tells a supervisor whether to try again."""
     if isinstance(error, JobError):
@@ -21,12 +24,20 @@ def exit_code(error: BaseException) -> int:
     return CRASH
 
 
-def write_termination(path: Path | None, code: int, reason: str, message: str) -> None:
-    """One JSON line `{reason, exitCode, message}`, where Kubernetes shows it as the container's termination message."""
-    if path is not None:
-        # Kubernetes keeps 4096 bytes of it.
-        line = json.dumps({"reason": reason, "exitCode": code, "message": message[:3000]}, ensure_ascii=False)
-        path.write_text(line + "\n", encoding="utf-8")
+def write_termination(path: Path, code: int, reason: str, message: str) -> None:
+    """One JSON line `{reason, exitCode, message}`, where Kubernetes shows it as the container's termination message.
+
+    Raises `OSError`.
+    """
+    cut = message
+    # Kubernetes keeps 4096 bytes of it.
+    while len((line := _line(reason, code, cut)).encode()) > _KEPT_BYTES:
+        cut = cut[: len(cut) * 3 // 4]
+    path.write_text(line, encoding="utf-8")
+
+
+def _line(reason: str, code: int, message: str) -> str:
+    return json.dumps({"reason": reason, "exitCode": code, "message": message}, ensure_ascii=False) + "\n"
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,17 +1,28 @@
 """From a manifest's file to its job, or to all that is wrong with it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from streamjob_api.manifest import LoadedManifest, load_manifest
+from streamjob_api.manifest import LoadedManifest, Problem, load_manifest
 from streamjob_api.models import StreamJob
 from streamjob_runtime.errors import JobError
 
 
+class InvalidManifest(JobError):
+    """The manifest has mistakes. The text has a line for each, with its place in the file."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+
+
 def load_job(file: Path) -> tuple[StreamJob, LoadedManifest]:
-    """The job in the file. Raises `JobError` with every mistake, a line each."""
+    """The job in the file. Raises `InvalidManifest` with every mistake."""
     loaded = load_manifest(file)
     if loaded.job is None:
-        raise JobError("\n".join(str(problem) for problem in loaded.problems))
+        # The planner is slow to import, and a manifest in order has no need of it here.
+        from streamjob_runtime.cli.problems import all_problems
+
+        raise InvalidManifest(all_problems(loaded))
     return loaded.job, loaded
 
 

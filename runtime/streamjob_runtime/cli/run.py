@@ -17,14 +17,16 @@ from typing import Any, cast
 
 from streamjob_runtime.cli.exit import DONE, exit_code, reason_of, write_termination
 from streamjob_runtime.cli.live import LiveView
-from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.cli.load import InvalidManifest, load_job, location_of
 from streamjob_runtime.cli.log import Level, Logger, Style
-from streamjob_runtime.cli.signals import stop_on_signals
+from streamjob_runtime.cli.problems import located
+from streamjob_runtime.cli.signals import GRACE_S, stop_on_signals
 from streamjob_runtime.clock import Clock, SystemClock
 from streamjob_runtime.engine.build import Surroundings, build
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.steps import StepHook, no_hook
 from streamjob_runtime.errors import StreamJobError
+from streamjob_runtime.query.problems import PlanError
 from streamjob_runtime.server.http import serve
 from streamjob_runtime.sinks.console import Printer, TextPrinter
 from streamjob_runtime.stores.connections import Connections, Secrets
@@ -44,28 +46,31 @@ class RunOptions:
     termination_log: Path | None = None
 
 
-def run_job(options: RunOptions, hook: StepHook = no_hook) -> int:
-    """Run the job until it is done or told to stop; give the exit code. Errors are printed, never raised."""
+def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRACE_S) -> int:
+    """Run the job until it is done or told to stop; give the exit code. Errors are printed, never raised.
+
+    `grace_s`: how long a stop waits for a system outside, seconds.
+    """
     clock = SystemClock()
     progress = Progress()
     log = Logger(sys.stderr, cast(Style, options.log_format), clock)
+    code, reason, message = DONE, "Done", "The job is done, or was asked to stop."
     try:
-        _run(options, hook, clock, progress, log)
+        _run(options, hook, grace_s, clock, progress, log)
     except Exception as error:
-        code = exit_code(error)
+        code, reason, message = exit_code(error), reason_of(error), str(error) or type(error).__name__
         progress.update(phase="Failed")
-        if not isinstance(error, StreamJobError):
-            traceback.print_exc()
-        message = str(error) or type(error).__name__
-        _print_error(message, options, log, reason_of(error), code)
-        write_termination(options.termination_log, code, reason_of(error), message)
-        return code
-    write_termination(options.termination_log, DONE, "Done", "The job is done, or was asked to stop.")
-    return DONE
+        _print_error(error, message, options, log)
+    if options.termination_log is not None:
+        try:
+            write_termination(options.termination_log, code, reason, message)
+        except OSError as error:
+            log.log_event("error", f"{options.termination_log} cannot be written: {error.strerror}")
+    return code
 
 
-def _run(options: RunOptions, hook: StepHook, clock: Clock, progress: Progress, log: Logger) -> None:
-    job, _ = load_job(options.file)
+def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, progress: Progress, log: Logger) -> None:
+    job, loaded = load_job(options.file)
     location = location_of(job, options.file, options.checkpoint)
     stop, give_up = threading.Event(), threading.Event()
     with ExitStack() as stack:
@@ -73,7 +78,7 @@ def _run(options: RunOptions, hook: StepHook, clock: Clock, progress: Progress, 
         executor = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoint"))
         stack.callback(give_up.set)  # after an error, let no upload wait for its store for ever
         printer, say, restore = stack.enter_context(_outputs(progress, clock, log))
-        stack.enter_context(stop_on_signals(stop, give_up, say, restore))
+        stack.enter_context(stop_on_signals(stop, give_up, say, restore, grace_s))
         if options.http_port is not None:
             server = serve(progress, clock, options.http_host, options.http_port)
             stack.callback(server.close)
@@ -94,7 +99,11 @@ def _run(options: RunOptions, hook: StepHook, clock: Clock, progress: Progress, 
             hook=hook,
         )
         say("info", f"starting {job.metadata.name}", checkpoint=location)
-        build(job, open_store(location, connections), around).run()
+        try:
+            loop = build(job, open_store(location, connections), around)
+        except PlanError as error:
+            raise InvalidManifest(located(loaded, error.problems)) from error
+        loop.run()
         say("info", f"stopped {job.metadata.name}: the next start goes on from here")
 
 
@@ -124,8 +133,11 @@ def _outputs(
             log.log_event(level, message, **fields)
 
 
-def _print_error(message: str, options: RunOptions, log: Logger, reason: str, code: int) -> None:
+def _print_error(error: Exception, message: str, options: RunOptions, log: Logger) -> None:
+    details = None if isinstance(error, StreamJobError) else "".join(traceback.format_exception(error))
     if options.log_format == "json":
-        log.log_event("error", message, reason=reason, exitCode=code)
-    else:
-        print(f"streamjob: {message}", file=sys.stderr)  # noqa: T201 - the command's output
+        log.log_event("error", message, reason=reason_of(error), exitCode=exit_code(error), traceback=details)
+        return
+    # The lines of a manifest's mistakes begin with their places, as editors want to find them.
+    prefix = "" if isinstance(error, InvalidManifest) else "streamjob: "
+    print(f"{details or ''}{prefix}{message}", file=sys.stderr)  # noqa: T201 - the command's output

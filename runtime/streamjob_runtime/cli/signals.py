@@ -13,9 +13,13 @@ GRACE_S = 20.0
 
 @contextmanager
 def stop_on_signals(
-    stop: threading.Event, give_up: threading.Event, say: Callable[[str, str], None], restore: Callable[[], None]
+    stop: threading.Event,
+    give_up: threading.Event,
+    say: Callable[[str, str], None],
+    restore: Callable[[], None],
+    grace_s: float,
 ) -> Iterator[None]:
-    """While inside: a signal sets `stop`, and later `give_up`, should outside systems stay silent.
+    """While inside: a signal sets `stop`, and `grace_s` later `give_up`, should outside systems stay silent.
 
     A second signal ends the process as a kill would, after `restore` (of the terminal): whatever was under way is made
     good at the next start.
@@ -26,7 +30,7 @@ def stop_on_signals(
     writer.setblocking(False)
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     wakeup_before = signal.set_wakeup_fd(writer.fileno())
-    timer = threading.Timer(GRACE_S, give_up.set)
+    timer = threading.Timer(grace_s, give_up.set)
     timer.daemon = True
 
     def wait() -> None:
