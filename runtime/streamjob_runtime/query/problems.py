@@ -1,5 +1,6 @@
 """What is wrong with a pipeline, said all at once."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ class PlanProblem:
     @property
     def text(self) -> str:
         """What is wrong and what would be right, in full sentences."""
-        said = not self.clause or self.clause in self.message
+        said = not self.clause or re.search(rf"(?<!\w){re.escape(self.clause)}(?!\w)", self.message)
         clause = "" if said else f" (`{self.clause}`)"
         remedy = f" {self.remedy}" if self.remedy else ""
         return f"{self.message}{clause}.{remedy}"
