@@ -68,8 +68,14 @@ def rows(query: EmbeddedQuery, source: str, given: Sequence[Row]) -> pa.Table:
 class Runner:
     """A query and its loop: batch after batch, with watermarks by the loop's rule."""
 
-    def __init__(self, steps: Mapping[str, str], sinks: Sequence[tuple[str, str]], delay_ms: int = 10_000) -> None:
-        self._spec = spec(steps, sinks)
+    def __init__(
+        self,
+        steps: Mapping[str, str],
+        sinks: Sequence[tuple[str, str]],
+        delay_ms: int = 10_000,
+        tables: Sequence[Mapping[str, Any]] = TABLES,
+    ) -> None:
+        self._spec = spec(steps, sinks, tables=tables)
         self._delay_ms = delay_ms
         self.query = open_query(self._spec, threads=1)
         self.tables: dict[str, pa.Table] = {}

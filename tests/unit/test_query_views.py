@@ -99,6 +99,23 @@ def test_steps_over_static_tables_are_static_tables() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["incoming", "restored", "s", "d", "n", "g", "r", "p", "c", "k0", "range", "value"])
+def test_a_relation_may_have_any_name(name: str) -> None:
+    table = {"name": name, "files": {"path": "x.csv"}, "format": "csv", "schema": {"k": "VARCHAR", "w": "BIGINT"}}
+    steps = {
+        "v": f"SELECT {name}.w AS u, count(*) AS c FROM events JOIN {name} USING (k) "
+        f"WHERE batch_time > now() - INTERVAL '2 seconds' GROUP BY {name}.w",
+        f"{name}_2": f"SELECT u, c FROM v JOIN {name} ON u = {name}.w",
+        "top": f"SELECT (SELECT max({name}.w) FROM {name}) AS top, count(*) AS c FROM events GROUP BY ALL",
+    }
+    run = Runner(steps, [("top", "complete"), (f"{name}_2", "update")], tables=[table])
+    run.table(name, [{"k": "a", "w": 7}])
+    run.batch(events=[{"k": "a"}])
+    run.restart()
+    assert run.batch(events=[{"k": "a"}, {"k": "b"}]) == [[{"top": 7, "c": 3}], [{"u": 7, "c": 2}]]
+    assert run.batch() == [[{"top": 7, "c": 3}], [{"u": 7, "c": 1}]]
+
+
 def test_the_yahoo_streaming_benchmark() -> None:
     sql = """
     SELECT name, window_start, count(*) AS views, approx_count_distinct(n) AS different

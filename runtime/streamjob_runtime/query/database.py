@@ -12,6 +12,7 @@ from streamjob_runtime.query.tree import quoted
 
 # Rows that are registered keep their memory until the next batch, so only small ones are left there.
 _KEPT_BYTES = 1 << 20
+INCOMING = "incoming:"  # no relation's name has a colon
 
 
 class Database:
@@ -66,12 +67,12 @@ class Database:
         return self.rows(f"SELECT * FROM ({sql}) LIMIT 0").schema
 
     def replace_table(self, name: str, rows: pa.Table, select: str) -> None:
-        """Keep rows as a table; `select` reads them from the name `incoming`."""
-        self._con.register("incoming", rows)
+        """Keep rows as a table; `select` reads them from the name `INCOMING`."""
+        self._con.register(INCOMING, rows)
         try:
             self._con.execute(f"CREATE OR REPLACE TABLE {quoted(name)} AS {select}")
         finally:
-            self._con.unregister("incoming")
+            self._con.unregister(INCOMING)
 
     def close(self) -> None:
         """Free everything."""

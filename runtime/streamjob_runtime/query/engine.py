@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from streamjob_runtime.query.api import BatchInput, BatchOutput
 from streamjob_runtime.query.compose import Composer, at_time, rows_table
-from streamjob_runtime.query.database import Database, translated
+from streamjob_runtime.query.database import INCOMING, Database, translated
 from streamjob_runtime.query.inputs import SourceRows
 from streamjob_runtime.query.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.query.plan import MARK, Aggregation, Plan, SinkPlan
@@ -104,7 +104,7 @@ class EmbeddedQuery:
         table = next(t for t in self._plan.tables if t.name == name)
         casts = ", ".join(f"CAST({quoted(c.name)} AS {c.type}) AS {quoted(c.name)}" for c in table.columns)
         with translated(f"Reading the static table {name}"):
-            self._db.replace_table(name, rows, f"SELECT {casts} FROM incoming")
+            self._db.replace_table(name, rows, f"SELECT {casts} FROM {quoted(INCOMING)}")
         self._complete.clear()
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
@@ -181,8 +181,9 @@ class EmbeddedQuery:
 
     def restore(self, state: Mapping[str, pa.Table]) -> None:
         """See `api.Query`."""
-        for name, rows in state.items():
-            self._operators[name].restore(rows)
+        with translated("Taking up the state"):
+            for name, rows in state.items():
+                self._operators[name].restore(rows)
         self._complete.clear()
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from streamjob_runtime.query.plan import MARK, Aggregation
 from streamjob_runtime.query.tree import quoted
 
 _FEW_ROWS = 1000
+RESTORED = "restored:"  # the name of a snapshot's rows while they are taken up; no relation's name has a colon
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,10 @@ class Kept(Operator):
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
         self._rows_total = None
-        self._db.register("restored", rows)
+        self._db.register(RESTORED, rows)
         self._db.do(f"DELETE FROM {self._state}")
-        self._db.do(f"INSERT INTO {self._state} SELECT * FROM restored")
-        self._db.register("restored", rows.schema.empty_table())
+        self._db.do(f"INSERT INTO {self._state} SELECT * FROM {quoted(RESTORED)}")
+        self._db.register(RESTORED, rows.schema.empty_table())
 
 
 class Grouped(Kept):

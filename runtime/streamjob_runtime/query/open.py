@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from streamjob_runtime.query.connect import connect
-from streamjob_runtime.query.database import Database
+from streamjob_runtime.query.database import Database, translated
 from streamjob_runtime.query.engine import EmbeddedQuery
 from streamjob_runtime.query.planner import plan
 
@@ -26,4 +26,5 @@ def open_query(
     goes to files in `scratch`. `table_schemas`: the columns of static tables whose manifest entry has no `schema`.
     """
     planned = plan(spec, table_schemas or {})
-    return EmbeddedQuery(planned, Database(connect(threads, memory_limit, scratch)))
+    with translated("Opening the query"):
+        return EmbeddedQuery(planned, Database(connect(threads, memory_limit, scratch)))

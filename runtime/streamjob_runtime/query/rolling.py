@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from streamjob_runtime.query.compose import Composer, at_time
 from streamjob_runtime.query.database import Database
-from streamjob_runtime.query.kept import Moment, Operator, Wanted
+from streamjob_runtime.query.kept import RESTORED, Moment, Operator, Wanted
 from streamjob_runtime.query.plan import Aggregation, RollingWindow
 from streamjob_runtime.query.tree import quoted
 
@@ -181,12 +181,12 @@ class Rolling(Operator):
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
         typed = quoted(f"restored:{self.step.name}")  # the states as such again, no longer as plain values
-        self._db.register("restored", rows)
+        self._db.register(RESTORED, rows)
         self._db.do(
             f"CREATE TABLE {typed} AS SELECT CAST(0 AS BIGINT) AS pane, CAST(0 AS BIGINT) AS batch_time, * "
             f"FROM {self._state} LIMIT 0"
         )
-        self._db.do(f"INSERT INTO {typed} SELECT * FROM restored")
+        self._db.do(f"INSERT INTO {typed} SELECT * FROM {quoted(RESTORED)}")
         found = self._db.rows(f"SELECT pane, batch_time, count(*) AS rows FROM {typed} GROUP BY ALL ORDER BY pane")
         for pane in found.to_pylist():
             number = pane["pane"]
@@ -197,7 +197,7 @@ class Rolling(Operator):
             self._next = number + 1
             self._grow()
         self._db.do(f"DROP TABLE {typed}")
-        self._db.register("restored", rows.schema.empty_table())
+        self._db.register(RESTORED, rows.schema.empty_table())
         kept = self._cover(self._panes[0].number, self._next) if self._panes else []
         if not self.step.keys:
             self._db.do(f"DELETE FROM {self._state}")
