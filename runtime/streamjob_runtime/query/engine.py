@@ -25,7 +25,7 @@ class EmbeddedQuery:
     The state lies in an in-memory DuckDB that spills to scratch files, not in a database file: snapshots make it
     durable, so a file would only cost. Measured on two cores: ten lines into a count with a top-ten view 3.6 ms (of
     these 0.4 ms to register the rows, 1.8 ms to merge, 1.1 ms for the view), the same over a rolling window of 300
-    batches under 9 ms, a batch without rows 0.03 ms; 100,000 rows into a million keys 83 ms, with the changed rows. With a
+    batches under 9 ms, a batch without rows 0.03 ms; 100,000 rows into a million keys 83 ms. With a
     memory limit of 150 MB a state of 4 million lists was kept, spilling, at 2.5 s for 200,000 new keys. Over thousands
     of batches of updates and evictions memory stays level, because a table is written anew when more of its rows are
     deleted than there.
