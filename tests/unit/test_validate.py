@@ -46,7 +46,7 @@ def test_mistakes_of_form_and_of_sql_are_said_together_in_the_order_of_their_lin
         "12:9: spec.pipeline[0].sql: The step v names the column nn, which is not there. Did you mean n?",
         "14:20: spec.pipeline[1].sql: The step w has ORDER BY on a stream, which never ends (`n`). "
         "Group the rows first; a table can be ordered.",
-        "16:29: spec.sinks[0].console.rows: 0 is too small; take 1 to 10000",
+        "16:31: spec.sinks[0].console.rows: 0 is too small; take 1 to 10000",
         '17:3: spec.trigge: unknown field; did you mean "trigger"?',
     ]
 

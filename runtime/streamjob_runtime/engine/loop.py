@@ -16,6 +16,7 @@ from streamjob_runtime.engine.progress import CheckpointProgress, Progress
 from streamjob_runtime.engine.steps import Step, StepHook
 from streamjob_runtime.engine.tables import StaticTables
 from streamjob_runtime.engine.trigger import next_due_ms
+from streamjob_runtime.engine.trouble import SourceNews
 from streamjob_runtime.engine.watermark import advance, watermark
 from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.query.api import Query
@@ -79,6 +80,7 @@ class Loop:
         self._fingerprints = {**settings.fingerprints, **parts.query.fingerprints}
         self._log = Log(parts.store, settings.job_name, nonce)
         self._sources: Mapping[str, Source] = {}
+        self._news = SourceNews(progress, say)
         self._next_batch = 0
         self._last_time_ms = 0
         self._last_watermark_ms: int | None = None
@@ -247,10 +249,8 @@ class Loop:
             self._next_batch = intent.batch + 1
         self._ticks += 1
         self._begin_checkpoint()
-        self._progress.update(
-            moved=self._clock.monotonic(),
-            sources_message={n: m for n, s in self._sources.items() if (m := s.status().message)},
-        )
+        self._progress.update(moved=self._clock.monotonic())
+        self._news.tell(self._sources)
         return ran
 
     def _poll(self, now_ms: int) -> dict[str, OffsetRange]:

@@ -1,10 +1,12 @@
-"""What the job waits for just now: every store that fails, as long as it fails."""
+"""What the job waits for just now: every store that fails, as long as it fails, and what sources have to say."""
 
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.engine.progress import Progress, Trouble
+from streamjob_runtime.sources.base import Source
 from streamjob_runtime.stores.retrying import StoreTrouble
 
 
@@ -16,6 +18,7 @@ class TroubleBoard:
         self._clock = clock
         self._say = say
         self._now: dict[str, StoreTrouble] = {}
+        self._said: dict[str, int] = {}  # the attempts that the log has heard of
         self._lock = threading.Lock()
 
     def listener(self, what: str) -> Callable[[StoreTrouble | None], None]:
@@ -33,12 +36,17 @@ class TroubleBoard:
         with self._lock:
             self._now[what] = trouble
             self._show()
-        if trouble.attempts & (trouble.attempts - 1) == 0:  # 1st, 2nd, 4th …: a long trouble does not flood the log
+            # Neither a long trouble nor one that many threads have floods the log: it hears of the 1st, 2nd, 4th …
+            news = trouble.attempts >= max(1, 2 * self._said.get(what, 0))
+            if news:
+                self._said[what] = trouble.attempts
+        if news:
             self._say("warning", "waiting for a system outside", what=what, error=trouble.error, n=trouble.attempts)
 
     def _ended(self, what: str) -> None:
         with self._lock:
             trouble = self._now.pop(what, None)
+            self._said.pop(what, None)
             self._show()
         if trouble:
             waited_s = (self._clock.now_ms() - trouble.since_ms) / 1000
@@ -51,3 +59,32 @@ class TroubleBoard:
             trouble=Trouble(oldest.what, oldest.error, oldest.since_ms, oldest.attempts) if oldest else None,
             moved=self._clock.monotonic(),
         )
+
+
+class SourceNews:
+    """Tells what sources have to say: to the progress whenever it changes, to the log where it is news."""
+
+    def __init__(self, progress: Progress, say: Callable[..., None]) -> None:
+        self._progress = progress
+        self._say = say
+        self._last: dict[str, str] = {}
+        self._waits: dict[str, bool] = {}
+        self._said: set[tuple[str, str]] = set()
+
+    def tell(self, sources: Mapping[str, Source]) -> None:
+        """To be called after every tick."""
+        statuses = {name: source.status() for name, source in sources.items()}
+        for name, status in statuses.items():
+            about = re.sub(r"\d+", "", status.message)  # a number that changes is no news
+            if about == self._last.get(name, ""):
+                continue
+            waited = self._waits.get(name, False)
+            self._last[name], self._waits[name] = about, not status.connected
+            if waited and status.connected:
+                self._say("info", "the source goes on", source=name)
+            elif not status.connected:
+                self._say("warning", "the source waits", source=name, why=status.message)
+            elif about and (name, about) not in self._said:
+                self._said.add((name, about))
+                self._say("info", "the source says", source=name, what=status.message)
+        self._progress.update(sources_message={n: s.message for n, s in statuses.items() if s.message})

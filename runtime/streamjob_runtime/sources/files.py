@@ -187,7 +187,9 @@ class FilesSource:
 
     def _tell(self) -> None:
         latest = self._count + self._new.known + (self._current is not None)
-        self._status = SourceStatus({_PARTITION: latest}, message=self._new.message)
+        place = f"{self._store.url}/{self._pattern or ''}"
+        message = self._new.message if latest else f"there is no file to read at {place} yet"
+        self._status = SourceStatus({_PARTITION: latest}, message=message)
 
     def close(self) -> None:
         """See `Source`."""
