@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,7 +40,8 @@ def on_job_store(
     file: Path, checkpoint: str | None, secrets: Path | None, command: Callable[[StreamJob, Store, Console], int]
 ) -> int:
     """Run a command on the store of the job in the file; give the exit code."""
-    console = Console(highlight=False)
+    # What reads a pipe wants a record a line.
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 500)
     try:
         job, _ = load_job(file)
         location = location_of(job, file, checkpoint)
@@ -92,7 +93,7 @@ def verify_all(job: StreamJob, store: Store, console: Console) -> int:
     except Damaged as error:
         console.print(f"damaged: {error}", soft_wrap=True)
         return 1
-    damage = [d for c in checkpoints(records) if (d := _damage(store, c))]
+    damage = [d for c in checkpoints(records) for d in _damage(store, c)]
     damage += _missing_copies(store, records)
     damage += _damaged_wal(job, store, records)
     if records:
@@ -104,8 +105,8 @@ def verify_all(job: StreamJob, store: Store, console: Console) -> int:
         console.print(f"damaged: {text}", soft_wrap=True)
     files = sum(len(c.files) for c in checkpoints(records))
     console.print(
-        f"{len(records)} log records and {files} snapshot files read at {store.url}: "
-        + (f"{len(damage)} damaged" if damage else "all whole"),
+        f"{_count(len(records), 'log record', 'log records')} and {_count(files, 'snapshot file', 'snapshot files')} "
+        f"read at {store.url}: " + (f"{len(damage)} damaged" if damage else "all whole"),
         soft_wrap=True,
     )
     return 1 if damage else 0
@@ -128,9 +129,9 @@ def describe(body: Body) -> str:
             parts += [f"table {name} version {version}" for name, version in body.tables.items()]
             return "; ".join(parts)
         case Commit():
-            return f"batch {body.batch}: {body.input_rows:,} rows in, {body.output_rows:,} out"
+            return f"batch {body.batch}: {_count(body.input_rows, 'row', 'rows')} in, {body.output_rows:,} out"
         case Checkpoint():
-            return f"after batch {body.batch}: {len(body.files)} files, {_size(body.size)}"
+            return f"after batch {body.batch}: {_count(len(body.files), 'file', 'files')}, {_size(body.size)}"
         case Boundary():
             return f"nothing before record {body.first_seq} is needed any more"
 
@@ -144,17 +145,17 @@ def _restart(records: Sequence[Record]) -> str:
     begin = f"from the checkpoint of batch {newest.batch}" if newest else "from the beginning"
     again = f", write batch {found.unfinished.batch} again" if found.unfinished else ""
     return (
-        f"A restart would go on {begin}, replay {len(found.replay)} batches{again}, then run batch {found.next_batch}."
+        f"A restart would go on {begin}, replay {_count(len(found.replay), 'batch', 'batches')}{again}, "
+        f"then run batch {found.next_batch}."
     )
 
 
-def _damage(store: Store, checkpoint: Checkpoint) -> str | None:
-    try:
-        for file in checkpoint.files:
+def _damage(store: Store, checkpoint: Checkpoint) -> Iterator[str]:
+    for file in checkpoint.files:
+        try:
             read_whole(store, file)
-    except Damaged as error:
-        return f"checkpoint of batch {checkpoint.batch}: {error}"
-    return None
+        except Damaged as error:
+            yield f"checkpoint of batch {checkpoint.batch}: {error}"
 
 
 def _to_replay(records: Sequence[Record]) -> list[Intent]:
@@ -194,6 +195,10 @@ def _there(store: Store, key: str) -> bool:
     except NotFound:
         return False
     return True
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n:,} {one if n == 1 else many}"
 
 
 def _time(ms: int) -> str:

@@ -13,6 +13,16 @@ Manifest = click.Path(exists=True, dir_okay=False, path_type=Path)
 Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
+class Location(click.ParamType[str]):
+    """A folder or a URL. An empty one, as a script's unset variable gives it, would mean the current folder."""
+
+    name = "location"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See `click.ParamType`."""
+        return value or self.fail("it is empty; give a folder or a URL such as s3://bucket/prefix", param, ctx)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="streamjob")
 def main() -> None:
@@ -21,7 +31,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("file", type=Manifest)
-@click.option("--checkpoint", metavar="DIR|URL", help="Keep the job's log and snapshots there instead.")
+@click.option("--checkpoint", type=Location(), metavar="DIR|URL", help="Keep the log and snapshots there instead.")
 @click.option("--secrets", type=Folder, help="A folder with a folder for each Secret, a file for each of its keys.")
 @click.option("--http-port", type=click.IntRange(0, 65535), help="Serve /metrics, /healthz, /readyz and /progress.")
 @click.option("--http-host", default="127.0.0.1", show_default=True, help="The address to serve them on.")
@@ -66,7 +76,7 @@ def checkpoints() -> None:
 def _checkpoint_options(command: click.decorators.FC) -> click.decorators.FC:
     for option in (
         click.option("--secrets", type=Folder, help="As for `run`."),
-        click.option("--checkpoint", metavar="DIR|URL", help="Look there instead."),
+        click.option("--checkpoint", type=Location(), metavar="DIR|URL", help="Look there instead."),
         click.argument("file", type=Manifest),
     ):
         command = option(command)

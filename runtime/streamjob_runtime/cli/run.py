@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,7 @@ from streamjob_runtime.clock import Clock, SystemClock
 from streamjob_runtime.engine.build import Surroundings, build
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.steps import StepHook, no_hook
-from streamjob_runtime.errors import StreamJobError
+from streamjob_runtime.errors import StreamJobError, Unavailable
 from streamjob_runtime.query.problems import PlanError
 from streamjob_runtime.server.http import serve
 from streamjob_runtime.sinks.console import Printer, TextPrinter
@@ -61,12 +62,29 @@ def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRAC
         code, reason, message = exit_code(error), reason_of(error), str(error) or type(error).__name__
         progress.update(phase="Failed")
         _print_error(error, message, options, log)
+    _write_termination(options, log, code, reason, message)
+    return code
+
+
+def _write_termination(options: RunOptions, log: Logger, code: int, reason: str, message: str) -> None:
     if options.termination_log is not None:
         try:
             write_termination(options.termination_log, code, reason, message)
         except OSError as error:
             log.log_event("error", f"{options.termination_log} cannot be written: {error.strerror}")
-    return code
+
+
+def _abandon(options: RunOptions, progress: Progress, log: Logger) -> int:
+    """Say that the job ends in the middle of a call to a system outside; give the exit code."""
+    trouble = progress.status.trouble
+    what = f"{trouble.what} does not ({trouble.error})" if trouble else "one of its systems does not"
+    error = Unavailable(
+        f"The job was asked to stop and waited for systems outside to answer, but {what}. "
+        "Nothing is lost: the next start goes on from the last record of the log."
+    )
+    _print_error(error, str(error), options, log)
+    _write_termination(options, log, exit_code(error), reason_of(error), str(error))
+    return exit_code(error)
 
 
 def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, progress: Progress, log: Logger) -> None:
@@ -78,7 +96,8 @@ def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, prog
         executor = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoint"))
         stack.callback(give_up.set)  # after an error, let no upload wait for its store for ever
         printer, say, restore = stack.enter_context(_outputs(progress, clock, log))
-        stack.enter_context(stop_on_signals(stop, give_up, say, restore, grace_s))
+        abandon = partial(_abandon, options, progress, log)
+        stack.enter_context(stop_on_signals(stop, give_up, say, restore, abandon, grace_s))
         if options.http_port is not None:
             server = serve(progress, clock, options.http_host, options.http_port)
             stack.callback(server.close)

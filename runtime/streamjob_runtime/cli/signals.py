@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 # How long a stop waits for a system outside that does not answer, seconds.
 GRACE_S = 20.0
+# And then for a call that is under way in a client library, which nothing can interrupt.
+LAST_CALL_S = 3.0
 
 
 @contextmanager
@@ -17,12 +19,13 @@ def stop_on_signals(
     give_up: threading.Event,
     say: Callable[[str, str], None],
     restore: Callable[[], None],
+    abandon: Callable[[], int],
     grace_s: float,
 ) -> Iterator[None]:
     """While inside: a signal sets `stop`, and `grace_s` later `give_up`, should outside systems stay silent.
 
     A second signal ends the process as a kill would, after `restore` (of the terminal): whatever was under way is made
-    good at the next start.
+    good at the next start. So does a call that hangs on after `give_up`: `abandon` says why, and gives the exit code.
     """
     # The handler does nothing: it would run inside whatever the main thread does, locks held. Python writes each
     # signal's number to the socket, whichever thread the kernel gave it to, and a thread of ours waits for it there.
@@ -30,8 +33,17 @@ def stop_on_signals(
     writer.setblocking(False)
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     wakeup_before = signal.set_wakeup_fd(writer.fileno())
-    timer = threading.Timer(grace_s, give_up.set)
-    timer.daemon = True
+    ended = threading.Event()
+
+    def end_in_time() -> None:
+        if ended.wait(grace_s):
+            return
+        give_up.set()
+        if not ended.wait(LAST_CALL_S):
+            restore()
+            os._exit(abandon())
+
+    timer = threading.Thread(target=end_in_time, name="grace", daemon=True)
 
     def wait() -> None:
         if reader.recv(1):
@@ -50,7 +62,7 @@ def stop_on_signals(
         signal.set_wakeup_fd(wakeup_before)
         for number, handler in before.items():
             signal.signal(number, handler)
-        timer.cancel()
+        ended.set()
         # The thread sees the end of the socket. One that lived on would disturb Python's own end.
         writer.close()
         waiter.join()
