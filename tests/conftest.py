@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
+from hypothesis import settings
 
 from streamjob_runtime.stores.base import Store
 from support import stores
 from support.minio import BINARY, INSTALL, MinioServer
+
+# CI judges a change: there the same examples each time. Elsewhere new ones, which find new faults.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,7 @@ def build(job: StreamJob, store: Store, around: Surroundings) -> Loop:
         Parts(
             store,
             query,
-            StaticTables(tables, store, query.set_table),
+            StaticTables(tables, store, query.set_table, around.say),
             lambda epoch: _sources(job, query, store, epoch, around, patient),
             _sinks(job, around, patient),
         ),

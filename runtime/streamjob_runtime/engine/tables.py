@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,7 +27,7 @@ class StaticTable:
     refresh_ms: int | None
     decoder: Decoder | None = None  # set once the columns are known
     version: str = ""  # of what the query joins with now
-    checked_ms: int = field(default=0)  # when the files were last looked at
+    checked_ms: int | None = None  # when the files were last looked at
 
     def files(self) -> list[Entry]:
         """The files as they are now. Raises `JobError` if there is none."""
@@ -68,10 +68,17 @@ def version_of(files: Iterable[Entry]) -> str:
 class StaticTables:
     """All static tables of a job. Used by the loop's thread."""
 
-    def __init__(self, tables: Iterable[StaticTable], copies: Store, use: Callable[[str, pa.Table], None]) -> None:
+    def __init__(
+        self,
+        tables: Iterable[StaticTable],
+        copies: Store,
+        use: Callable[[str, pa.Table], None],
+        say: Callable[..., None],
+    ) -> None:
         self._tables = {t.name: t for t in tables}
         self._copies = copies  # the job's checkpoint store
         self._use = use
+        self._say = say
 
     @property
     def versions(self) -> dict[str, str]:
@@ -79,13 +86,16 @@ class StaticTables:
         return {name: t.version for name, t in self._tables.items()}
 
     def refresh(self, now_ms: int) -> dict[str, str]:
-        """Read what is due to be read (again); give the versions that a batch of this time joins with."""
+        """Read what is due to be read (again); give the versions that a batch of this time joins with.
+
+        Raises `JobError` if a table cannot be read at all. One that was read before, and cannot be now, stays as it is.
+        """
         for table in self._tables.values():
-            due = not table.checked_ms or (
+            due = table.checked_ms is None or (
                 table.refresh_ms is not None and now_ms >= table.checked_ms + table.refresh_ms
             )
             if due:
-                self._load_newest(table)
+                self._load(table)
                 table.checked_ms = now_ms
         return self.versions
 
@@ -103,6 +113,14 @@ class StaticTables:
                     ) from error
                 self._use(name, pq.read_table(io.BytesIO(data)))
                 table.version = version
+
+    def _load(self, table: StaticTable) -> None:
+        try:
+            self._load_newest(table)
+        except JobError as error:
+            if not table.version:
+                raise
+            self._say("warning", "static table not refreshed, the old rows stay", table=table.name, error=str(error))
 
     def _load_newest(self, table: StaticTable) -> None:
         files = table.files()

@@ -1,0 +1,108 @@
+"""Static tables: which version a batch joins with, and that a replay joins with the same."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from streamjob_runtime.checkpoint.cleanup import table_key
+from streamjob_runtime.engine.tables import StaticTable, StaticTables
+from streamjob_runtime.errors import Damaged, JobError
+from streamjob_runtime.formats.open import make_decoder
+from support.memory import MemoryStore
+
+SCHEMA = pa.schema([pa.field("id", pa.int64()), pa.field("name", pa.string())])
+
+
+class World:
+    """A table's files, the job's store, and what the query was given."""
+
+    def __init__(self, refresh_ms: int | None = None) -> None:
+        self.files = MemoryStore()
+        self.copies = MemoryStore()
+        self.used: dict[str, list[dict[str, Any]]] = {}
+        self.warnings: list[str] = []
+        self.refresh_ms = refresh_ms
+        self.put("a.csv", "1,one")
+        self.tables = self.start()
+
+    def start(self) -> StaticTables:
+        """The tables of a runtime that has just started."""
+        decoder = make_decoder("csv", SCHEMA, header=False)
+        table = StaticTable("names", self.files, None, self.refresh_ms, decoder)
+        return StaticTables([table], self.copies, self._use, lambda _, text, **__: self.warnings.append(text))
+
+    def put(self, key: str, text: str) -> None:
+        self.files.delete(key)
+        self.files.create(key, text.encode())
+
+    def _use(self, name: str, rows: pa.Table) -> None:
+        self.used[name] = rows.to_pylist()
+
+
+ONE = {"id": 1, "name": "one"}
+TWO = {"id": 2, "name": "two"}
+
+
+def test_without_refresh_a_table_is_read_once() -> None:
+    world = World()
+    first = world.tables.refresh(0)
+    world.put("b.csv", "2,two")
+    assert world.tables.refresh(10**9) == first
+    assert world.used["names"] == [ONE]
+
+
+def test_a_refresh_reads_again_when_it_is_due_and_something_changed() -> None:
+    world = World(refresh_ms=60_000)
+    first = world.tables.refresh(1_000)
+    world.put("b.csv", "2,two")
+    assert world.tables.refresh(60_999) == first
+    second = world.tables.refresh(61_000)
+    assert second != first
+    assert world.used["names"] == [ONE, TWO]
+    assert world.tables.refresh(121_000) == second
+
+
+def test_a_replay_joins_with_the_version_that_the_log_names() -> None:
+    world = World(refresh_ms=60_000)
+    old = world.tables.refresh(0)
+    world.put("a.csv", "2,two")
+    restarted = world.start()
+    restarted.use(old)
+    assert world.used["names"] == [ONE]
+    assert restarted.refresh(0) != old
+    assert world.used["names"] == [TWO]
+
+
+def test_a_missing_copy_is_damage_and_is_named() -> None:
+    world = World()
+    versions = world.tables.refresh(0)
+    world.copies.delete(table_key("names", versions["names"]))
+    with pytest.raises(Damaged, match=f"tables/names/{versions['names']}"):
+        world.start().use(versions)
+
+
+def test_no_file_at_the_start_is_refused() -> None:
+    world = World()
+    world.files.delete("a.csv")
+    with pytest.raises(JobError, match="The static table 'names' has no file at memory"):
+        world.tables.refresh(0)
+
+
+def test_a_file_that_cannot_be_decoded_is_named_with_its_record() -> None:
+    world = World()
+    world.put("a.csv", "1,one\nx,two")
+    with pytest.raises(JobError, match=r"record 1 of the file a.csv at memory cannot be decoded"):
+        world.tables.refresh(0)
+
+
+def test_a_table_that_cannot_be_read_again_stays_as_it_is_with_a_warning() -> None:
+    world = World(refresh_ms=60_000)
+    first = world.tables.refresh(0)
+    world.put("a.csv", "x,broken")
+    assert world.tables.refresh(60_000) == first
+    assert world.used["names"] == [ONE]
+    assert world.warnings == ["static table not refreshed, the old rows stay"]
+    world.put("a.csv", "2,two")
+    world.tables.refresh(120_000)
+    assert world.used["names"] == [TWO]
