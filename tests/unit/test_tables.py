@@ -11,7 +11,7 @@ from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.formats.open import make_decoder
 from support.memory import MemoryStore
 
-SCHEMA = pa.schema([pa.field("id", pa.int64()), pa.field("name", pa.string())])
+SCHEMA = pa.schema({"id": pa.int64(), "name": pa.string()})
 
 
 class World:
