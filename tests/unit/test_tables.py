@@ -11,7 +11,8 @@ from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.formats.open import make_decoder
 from support.memory import MemoryStore
 
-SCHEMA = pa.schema({"id": pa.int64(), "name": pa.string()})
+COLUMNS: dict[str, pa.DataType] = {"id": pa.int64(), "name": pa.string()}
+SCHEMA = pa.schema(COLUMNS)
 
 
 class World:
