@@ -85,7 +85,8 @@ def _step(item: Any, mistakes: list[Path]) -> Step | None:
     """A step whose name is wrong has SQL all the same."""
     tree = trees.mapping(item)
     sql = tree.get("sql")
-    if not isinstance(sql, str) or any(path[:1] in ((), ("sql",)) for path in mistakes):
+    cut = any(len(path) == 1 and " " in str(path[0]) for path in mistakes)  # by a comma, where it stands without quotes
+    if not isinstance(sql, str) or cut or any(path[:1] in ((), ("sql",)) for path in mistakes):
         return None
     return Step.model_construct(name=trees.text(tree.get("name")), sql=sql)
 

@@ -44,8 +44,10 @@ def _needed(path: Path) -> str:
     return f"give {lower}" if field.is_required() else f"leave it out, or give {lower}"
 
 
-def _unknown(path: Path, _: Any, __: Any) -> tuple[str, str]:
+def _unknown(path: Path, value: Any, _: Any) -> tuple[str, str]:
     model, name = find_model(path[:-1]), str(path[-1])
+    if value is None and " " in name:
+        return "is no field but the end of a text: within { } a comma ends it", "put the whole text in quotes"
     if model is None:
         return "unknown field", ""
     below = [f"{field}.{name}" for field, inner in _inner_models(model) if name in fields_of(inner)]

@@ -134,6 +134,14 @@ def test_a_step_whose_name_is_wrong_has_its_sql_checked_and_is_no_ones_mistake()
     ) == ["spec.pipeline[1].name", "spec.pipeline[1].sql", "spec.pipeline[2].name", "spec.pipeline[2].sql"]
 
 
+def test_sql_that_a_comma_has_cut_is_not_read_but_said_to_be_cut() -> None:
+    step = "  pipeline: [{name: v, sql: SELECT k, n FROM events}]\n"
+    assert said("  sources:\n" + EVENTS + step + SINK) == [
+        '7:39: spec.pipeline[0]["n FROM events"]: is no field but the end of a text: within { } a comma ends it; '
+        "put the whole text in quotes"
+    ]
+
+
 def test_a_sink_is_planned_too_and_each_field_blamed_once() -> None:
     assert (
         paths(
