@@ -1,0 +1,134 @@
+"""`streamjob checkpoints` on the log of a job that was killed: what it shows, and the damage it finds."""
+
+import re
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from streamjob_runtime.engine.steps import Step
+from support.command import streamjob
+from support.runtime import Runtime
+
+MANIFEST = """
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {{name: job}}
+spec:
+  batchInterval: 10ms
+  sources: [{{name: lines, tcp: {{host: 127.0.0.1, port: {port}}}, format: text}}]
+  tables: [{{name: kinds, files: {{path: kinds.csv}}, format: csv, schema: {{value: VARCHAR, label: VARCHAR}}}}]
+  pipeline: [{{name: v, sql: "SELECT label, count(*) AS n FROM lines JOIN kinds USING (value) GROUP BY label"}}]
+  sinks: [{{from: v, mode: complete, files: {{path: out/}}, format: csv}}]
+  checkpoint: {{location: ck}}
+"""
+
+
+@contextmanager
+def sender() -> Iterator[int]:
+    """A TCP server that sends a line every few milliseconds; its port."""
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+
+        def send() -> None:
+            while not done.is_set():
+                try:
+                    connection, _ = server.accept()
+                    with connection:
+                        while not done.wait(0.005):
+                            connection.sendall(b"a\n")
+                except OSError:
+                    continue
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            done.set()
+            thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a job that was killed after a commit, with checkpoints and batches since the last."""
+    folder = tmp_path_factory.mktemp("killed") / "job"
+    folder.mkdir()
+    (folder / "kinds.csv").write_text("value,label\na,first\n")
+    with sender() as port:
+        (folder / "job.yaml").write_text(MANIFEST.format(port=port))
+        runtime = Runtime(folder / "job.yaml", {}, at=(Step.COMMITTED, 23))
+        assert runtime.wait() < 0, runtime.err
+    return folder
+
+
+@pytest.fixture
+def job(killed: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(killed, tmp_path / "job"))
+
+
+def test_list_says_which_there_are_and_what_a_restart_would_do(job: Path) -> None:
+    listed = streamjob("checkpoints", "list", "job.yaml", cwd=job)
+    assert listed.returncode == 0
+    head, *rows, last = listed.stdout.splitlines()
+    assert head.split() == ["BATCH", "BATCH", "TIME", "STATE", "ROWS", "SIZE", "FILES"]
+    batches = [int(row.split()[0]) for row in rows]
+    assert batches and batches == sorted(batches, reverse=True)
+    replayed = 23 - batches[0]
+    count = f"{replayed} batch{'' if replayed == 1 else 'es'}"
+    said = f"A restart would go on from the checkpoint of batch {batches[0]}, replay {count}, then run batch 24."
+    assert last == said
+
+
+def test_show_says_each_record_in_a_line(job: Path) -> None:
+    shown = streamjob("checkpoints", "show", "job.yaml", cwd=job)
+    assert shown.returncode == 0
+    commits = re.findall(r"^\d+ +1 +COMMIT +batch (\d+): \d+ rows? in, 1 out *$", shown.stdout, re.M)
+    assert commits[-1] == "23"
+    assert re.search(r"INTENT +batch 23 at \S+Z; lines: \S+\[\d+, \d+\); table kinds version \w+", shown.stdout)
+
+
+def test_a_whole_log_is_whole(job: Path) -> None:
+    verified = streamjob("checkpoints", "verify", "job.yaml", cwd=job)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    assert re.fullmatch(r"\d+ log records and \d+ snapshot files read at \S+/ck: all whole\n", verified.stdout)
+
+
+def removed(file: Path) -> None:
+    file.unlink()
+
+
+def changed(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+DAMAGE = {
+    "a record changed": ("log/*", -2, changed),
+    "the newest record changed": ("log/*", -1, changed),
+    "a record removed": ("log/*", -2, removed),
+    "a snapshot changed": ("state/v/*", -1, changed),
+    "a snapshot removed": ("state/v/*", -1, removed),
+    "the sources' snapshot changed": ("state/@sources/*", -1, changed),
+    "the sources' snapshot removed": ("state/@sources/*", -1, removed),
+    "a table's copy removed": ("tables/kinds/*", -1, removed),
+    "received lines changed": ("wal/lines/*", -1, changed),
+    "received lines removed": ("wal/lines/*", -1, removed),
+}
+
+
+@pytest.mark.parametrize(("pattern", "which", "damage"), DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_found_and_named(job: Path, pattern: str, which: int, damage: object) -> None:
+    file = sorted(f for f in (job / "ck").glob(pattern) if f.is_file())[which]
+    assert callable(damage)
+    damage(file)
+    verified = streamjob("checkpoints", "verify", "job.yaml", cwd=job)
+    assert verified.returncode == 1, verified.stdout
+    lines = [line for line in verified.stdout.splitlines() if line.startswith("damaged: ")]
+    assert any(str(file.relative_to(job / "ck")) in line for line in lines), verified.stdout
