@@ -215,6 +215,20 @@ def test_a_store_that_is_not_there_is_waited_for_until_an_interrupt(job: Path, t
     assert "a-secret" not in process.err + process.out
 
 
+def test_a_call_that_hangs_does_not_hold_up_the_end_for_ever(job: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never answers
+        change(job, "location: ck}", S3.replace("127.0.0.1:1'", f"127.0.0.1:{silent.getsockname()[1]}'"))
+        with script(job, environ={"AWS_ACCESS_KEY_ID": "a-key", "AWS_SECRET_ACCESS_KEY": "a-secret"}) as process:
+            process.until("starting job")
+            silent.accept()[0].close()  # asked, so it is waiting for an answer
+            process.send(signal.SIGINT)
+            assert process.wait(20) == 75
+    end = json.loads((job / "end").read_text())
+    assert end["reason"] == "Unavailable"
+    assert "was asked to stop and waited for systems outside" in end["message"]
+    assert json.loads(process.err.splitlines()[-1])["message"] == end["message"]
+
+
 def test_a_folder_that_is_not_there_yet_is_waited_for_and_said_once(job: Path) -> None:
     change(job, "  trigger: availableNow\n", "")
     (job / "in").rename(job / "later")

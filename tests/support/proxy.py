@@ -37,6 +37,7 @@ class Proxy:
     put: deque[Lost] = field(default_factory=deque)
     every: Lost | None = None
     url: str = ""
+    hang_s: float = _UPSTREAM_S  # how long a hanging request hangs at most
     closing: threading.Event = field(default_factory=threading.Event)
 
     def next_fault(self, method: str) -> Lost | None:
@@ -80,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.forward:
             self._forward(body)
         if fault.hang:
-            self.proxy.closing.wait(_UPSTREAM_S)
+            self.proxy.closing.wait(self.proxy.hang_s)
         if fault.status is None or fault.hang:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
