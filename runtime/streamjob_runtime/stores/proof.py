@@ -2,8 +2,9 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
-from streamjob_runtime.errors import AlreadyExists, JobError
+from streamjob_runtime.errors import AlreadyExists, JobError, StreamJobError
 from streamjob_runtime.stores.base import Store
 
 PREFIX = "proof/"
@@ -13,7 +14,8 @@ _RIVALS = 16
 def prove_atomic_create(store: Store, random: random.Random) -> None:
     """Create one fresh key below `proof/` many times at once, and raise `JobError` unless exactly one create wins.
 
-    The object is deleted afterwards. `Unavailable` and the store's own `JobError` (credentials …) come through.
+    The object is deleted afterwards. `Unavailable` comes through, and the store's own `JobError` (credentials …) too,
+    with the checkpoint location named.
     """
     key = f"{PREFIX}{random.getrandbits(64):016x}"
     contents = [f"{number} {random.getrandbits(64):016x}".encode() for number in range(_RIVALS)]
@@ -23,6 +25,8 @@ def prove_atomic_create(store: Store, random: random.Random) -> None:
             store.create(key, content)
         except AlreadyExists:
             return False
+        except JobError as error:
+            raise JobError(f"The checkpoint location {store.url} cannot hold a log: {error}") from error
         return True
 
     try:
@@ -34,8 +38,11 @@ def prove_atomic_create(store: Store, random: random.Random) -> None:
             raise _broken(store, "a create of an object that was there succeeded")
         if store.read(key) != won[0]:
             raise _broken(store, "an object was replaced by a create that failed")
-    finally:
-        store.delete(key)
+    except JobError:
+        with suppress(StreamJobError):  # what is wrong is said by the error at hand
+            store.delete(key)
+        raise
+    store.delete(key)
 
 
 def _broken(store: Store, what: str) -> JobError:

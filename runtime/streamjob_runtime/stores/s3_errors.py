@@ -11,7 +11,10 @@ from urllib3.exceptions import HTTPError, SSLError
 
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, StreamJobError, Unavailable
 
-_KEYS = "the Secret's AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_KEYS = (
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the Secret that s3.credentialsSecretRef names, "
+    "or in the environment where it names none"
+)
 _REGION = "set s3.region to the region of the bucket"
 _FRESH = "put fresh temporary credentials into the Secret and start again"
 _CLOCK = "this machine's clock or the server's is wrong: set them, by NTP"
