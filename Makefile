@@ -45,7 +45,7 @@ lock: .venv/ready ## Pin the newest allowed versions of all dependencies
 	$(BIN)/python scripts/lock.py
 
 clean: ## Remove what was set up
-	rm -rf .venv .tools .streamjob
+	rm -rf .venv .tools .streamjob build
 
 .venv/ready: pyproject.toml requirements/dev.txt
 	@$(PYTHON) scripts/environment.py

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 from streamjob_api.manifest import parse_manifest
 from streamjob_api.models import StreamJob
 from streamjob_runtime.clock import ManualClock
-from streamjob_runtime.engine.build import Surroundings, build
+from streamjob_runtime.engine.build import build
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.steps import Step
+from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.sinks.queue import OutputQueue
 from streamjob_runtime.sources.queue import InputQueue
 from streamjob_runtime.stores.base import Store

@@ -74,7 +74,7 @@ class Log:
 
     def __init__(self, store: Store, job_name: str, nonce: Callable[[], str]) -> None:
         self._store = store
-        self._job_name = job_name
+        self.job_name = job_name
         self._nonce = nonce
         self._last: Record | None = None
         self.epoch = 0
@@ -90,7 +90,7 @@ class Log:
         self.epoch = max((r.epoch for r in records), default=0) + 1
         while True:
             self.job_id = self._identify(records)
-            fence = Fence(self.job_id, self._job_name, time_ms, version, fingerprints)
+            fence = Fence(self.job_id, self.job_name, time_ms, version, fingerprints)
             self._last = records[-1] if records else None
             try:
                 fenced = self.append(fence)
@@ -108,7 +108,7 @@ class Log:
         if any(fence.seq < b.first_seq and fence.seq not in b.fences for b in boundaries):
             self._store.delete(log_key(fence.seq))
         raise Fenced(
-            f"While this process started, another one has taken over the job {self._job_name!r} at {self._store.url}. "
+            f"While this process started, another one has taken over the job {self.job_name!r} at {self._store.url}. "
             "This one stops."
         )
 
@@ -144,7 +144,7 @@ class Log:
     def _raise_if_fenced(self, there: Record, cause: Exception | None) -> None:
         if there.epoch >= self.epoch:
             raise Fenced(
-                f"Another process runs the job {self._job_name!r} at {self._store.url} now (its epoch is "
+                f"Another process runs the job {self.job_name!r} at {self._store.url} now (its epoch is "
                 f"{there.epoch}, ours {self.epoch}). This one stops."
             ) from cause
 
@@ -152,10 +152,10 @@ class Log:
         """The job's id: the log's own, or a new one for a new log."""
         for record in records:
             if isinstance(record.body, Fence | Boundary):
-                if record.body.job_name != self._job_name:
+                if record.body.job_name != self.job_name:
                     raise JobError(
                         f"The checkpoint location {self._store.url} belongs to the job {record.body.job_name!r}, and "
-                        f"this is {self._job_name!r}. Give this job a checkpoint.location of its own."
+                        f"this is {self.job_name!r}. Give this job a checkpoint.location of its own."
                     )
                 return record.body.job_id
         if records:

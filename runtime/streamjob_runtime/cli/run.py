@@ -23,9 +23,10 @@ from streamjob_runtime.cli.log import Level, Logger, Style
 from streamjob_runtime.cli.problems import located
 from streamjob_runtime.cli.signals import GRACE_S, stop_on_signals
 from streamjob_runtime.clock import Clock, SystemClock
-from streamjob_runtime.engine.build import Surroundings, build
+from streamjob_runtime.engine.build import build
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.steps import StepHook, no_hook
+from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.errors import StreamJobError, Unavailable
 from streamjob_runtime.query.problems import PlanError
 from streamjob_runtime.server.http import serve

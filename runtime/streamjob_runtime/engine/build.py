@@ -1,66 +1,28 @@
 """From a manifest to the loop that runs it."""
 
-import random
-import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import version
-from pathlib import Path
 
 from streamjob_api.models import StaticTable as TableModel
 from streamjob_api.models import StreamJob
-from streamjob_runtime.clock import Clock
 from streamjob_runtime.engine.batch import NamedSink
 from streamjob_runtime.engine.loop import Loop, LoopSettings, Parts
-from streamjob_runtime.engine.progress import Progress
-from streamjob_runtime.engine.steps import StepHook, no_hook
+from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.engine.tables import StaticTable, StaticTables
 from streamjob_runtime.engine.trouble import TroubleBoard
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.formats.wire import wire_schema
 from streamjob_runtime.query.api import Query
 from streamjob_runtime.query.open import open_query
-from streamjob_runtime.sinks.console import Printer
 from streamjob_runtime.sinks.open import SinkContext, open_sink
-from streamjob_runtime.sinks.queue import OutputQueue
 from streamjob_runtime.sources.base import Source
 from streamjob_runtime.sources.open import SourceContext, open_source
 from streamjob_runtime.sources.paths import split_glob
-from streamjob_runtime.sources.queue import InputQueue
 from streamjob_runtime.stores.base import Store
-from streamjob_runtime.stores.open import Connections, open_store
+from streamjob_runtime.stores.open import open_store
 from streamjob_runtime.stores.proof import prove_atomic_create
 from streamjob_runtime.stores.retrying import RetryingStore
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """All that a job's run depends on besides its manifest."""
-
-    connections: Connections
-    base_dir: Path  # where relative paths of the manifest begin
-    clock: Clock
-    rng: random.Random
-    executor: Executor  # for uploads; one thread
-    stop: threading.Event  # finish the batch, take a checkpoint, return
-    give_up: threading.Event  # wait for no system outside any longer
-    progress: Progress
-    print_rows: Printer
-    say: Callable[..., None]  # the runtime's log: (level, message, **fields)
-    scratch: Path  # for what does not fit into memory
-    inputs: Mapping[str, InputQueue] = field(default_factory=dict)
-    outputs: Mapping[str, OutputQueue] = field(default_factory=dict)
-    hook: StepHook = no_hook
-
-    def nonce(self) -> str:
-        """A text that no other record or file has."""
-        return f"{self.rng.getrandbits(64):016x}"
-
-    def resolve(self, path: str) -> str:
-        """The path or URL, absolute; a slash at its end stays."""
-        return path if "://" in path or path.startswith("/") else f"{self.base_dir}/{path}"
 
 
 def build(job: StreamJob, store: Store, around: Surroundings) -> Loop:
@@ -96,13 +58,7 @@ def build(job: StreamJob, store: Store, around: Surroundings) -> Loop:
             lambda epoch: _sources(job, query, store, epoch, around, patient),
             _sinks(job, around, patient),
         ),
-        progress,
-        around.clock,
-        around.nonce,
-        around.executor,
-        around.stop,
-        around.hook,
-        around.say,
+        around,
     )
 
 

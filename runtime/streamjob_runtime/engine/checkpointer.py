@@ -1,7 +1,7 @@
 """Checkpoints behind the loop's back: snapshots are uploaded, and old ones deleted, by another thread."""
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 
 from streamjob_runtime.checkpoint.cleanup import (
@@ -16,7 +16,8 @@ from streamjob_runtime.checkpoint.cleanup import (
 from streamjob_runtime.checkpoint.log import Log
 from streamjob_runtime.checkpoint.records import Boundary, Checkpoint, Record
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download_sources, upload
-from streamjob_runtime.engine.steps import Step, StepHook
+from streamjob_runtime.engine.steps import Step
+from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.errors import Damaged
 from streamjob_runtime.sources.base import Source
 from streamjob_runtime.stores.base import Store
@@ -25,7 +26,7 @@ from streamjob_runtime.stores.base import Store
 class Checkpointer:
     """Takes snapshots to the store, makes them count, and cleans up behind them.
 
-    The loop's thread calls every method; only the upload and the deletions run on `executor`, one at a time.
+    The loop's thread calls every method; only the upload and the deletions run on the executor, one at a time.
     `records` is the log from its boundary on, which the loop appends to.
     """
 
@@ -36,20 +37,16 @@ class Checkpointer:
         records: list[Record],
         fingerprints: Mapping[str, str],
         retained: int,
-        executor: Executor,
-        nonce: Callable[[], str],
-        hook: StepHook,
-        job_name: str,
+        around: Surroundings,
     ) -> None:
         self._store = store
         self._log = log
         self._records = records
         self._fingerprints = fingerprints
         self._retained = retained
-        self._executor = executor
-        self._nonce = nonce
-        self._hook = hook
-        self._job_name = job_name
+        self._executor = around.executor
+        self._nonce = around.nonce
+        self._hook = around.hook
         self._upload: Future[Checkpoint] | None = None
         self._sweep: Future[None] | None = None
         self.damaged: set[int] = set()  # batches whose checkpoints are of no use: they do not count as retained
@@ -100,7 +97,9 @@ class Checkpointer:
         keep = retain(self._records, self._retained, self.damaged)
         if keep is None or keep.first_seq <= self._records[0].seq:
             return
-        self._records.append(self._log.append(Boundary(self._log.job_id, self._job_name, keep.first_seq, keep.fences)))
+        self._records.append(
+            self._log.append(Boundary(self._log.job_id, self._log.job_name, keep.first_seq, keep.fences))
+        )
         self._hook(Step.BOUNDED, newest.batch)
         gone = superfluous(named(self._records), keep, self._log.epoch, newest.batch)
         self._records[:] = [r for r in self._records if r.seq >= keep.first_seq]

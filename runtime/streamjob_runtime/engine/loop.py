@@ -1,19 +1,17 @@
 """The micro-batch loop: take over, recover, then batch after batch until told to stop (docs/protocol.md)."""
 
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from streamjob_runtime.checkpoint.log import Log
 from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Fence, Intent, Record
 from streamjob_runtime.checkpoint.recovery import Recovery, checkpoints, recover
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download
-from streamjob_runtime.clock import Clock
 from streamjob_runtime.engine.batch import BatchRunner, NamedSink, Stopwatch
 from streamjob_runtime.engine.checkpointer import Checkpointer
-from streamjob_runtime.engine.progress import CheckpointProgress, Progress
-from streamjob_runtime.engine.steps import Step, StepHook
+from streamjob_runtime.engine.progress import CheckpointProgress
+from streamjob_runtime.engine.steps import Step
+from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.engine.tables import StaticTables
 from streamjob_runtime.engine.trigger import next_due_ms
 from streamjob_runtime.engine.trouble import SourceNews
@@ -53,34 +51,21 @@ class Parts:
 class Loop:
     """One run of a job. `run` returns when the job is done or `stop` is set; errors leave it as they are.
 
-    Everything happens in the caller's thread, but for uploads and deletions, which run on `executor`.
+    Everything happens in the caller's thread, but for uploads and deletions, which run on the executor.
     """
 
-    def __init__(
-        self,
-        settings: LoopSettings,
-        parts: Parts,
-        progress: Progress,
-        clock: Clock,
-        nonce: Callable[[], str],
-        executor: Executor,
-        stop: threading.Event,
-        hook: StepHook,
-        say: Callable[..., None],
-    ) -> None:
+    def __init__(self, settings: LoopSettings, parts: Parts, around: Surroundings) -> None:
         self._settings = settings
         self._parts = parts
-        self._progress = progress
-        self._clock = clock
-        self._nonce = nonce
-        self._executor = executor
-        self._stop = stop
-        self._hook = hook
-        self._say = say  # (level, message, **fields): for the runtime's log
+        self._around = around
+        self._progress = around.progress
+        self._clock = around.clock
+        self._stop = around.stop
+        self._hook = around.hook
         self._fingerprints = {**settings.fingerprints, **parts.query.fingerprints}
-        self._log = Log(parts.store, settings.job_name, nonce)
+        self._log = Log(parts.store, settings.job_name, around.nonce)
         self._sources: Mapping[str, Source] = {}
-        self._news = SourceNews(progress, say)
+        self._news = SourceNews(around.progress, around.say)
         self._next_batch = 0
         self._last_time_ms = 0
         self._last_watermark_ms: int | None = None
@@ -115,15 +100,7 @@ class Loop:
         records = [*before, self._log.last]
         self._check_fingerprints(before)
         self._checkpointer = Checkpointer(
-            store,
-            self._log,
-            records,
-            self._fingerprints,
-            self._settings.retained,
-            self._executor,
-            self._nonce,
-            self._hook,
-            self._settings.job_name,
+            store, self._log, records, self._fingerprints, self._settings.retained, self._around
         )
         self._records = records
         self._sources = self._parts.sources(self._log.epoch)
@@ -176,7 +153,7 @@ class Loop:
             self._run_batch(recovery.unfinished, silent=False)
         self._next_batch = recovery.next_batch
         if before:
-            self._say(
+            self._around.say(
                 "info",
                 "recovered",
                 checkpoint=recovery.checkpoint.batch if recovery.checkpoint else "none",
@@ -199,7 +176,7 @@ class Loop:
                 damage = damage or error
                 if checkpoint:
                     self._checkpointer.damaged.add(checkpoint.batch)
-                    self._say("warning", "checkpoint unusable", batch=checkpoint.batch, error=str(error))
+                    self._around.say("warning", "checkpoint unusable", batch=checkpoint.batch, error=str(error))
         assert damage is not None
         raise damage
 
