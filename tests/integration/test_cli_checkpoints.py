@@ -117,6 +117,7 @@ DAMAGE = {
     "a snapshot removed": ("state/v/*", -1, removed),
     "the sources' snapshot changed": ("state/@sources/*", -1, changed),
     "the sources' snapshot removed": ("state/@sources/*", -1, removed),
+    "a table's copy changed": ("tables/kinds/*", -1, changed),
     "a table's copy removed": ("tables/kinds/*", -1, removed),
     "received lines changed": ("wal/lines/*", -1, changed),
     "received lines removed": ("wal/lines/*", -1, removed),

@@ -83,6 +83,15 @@ def test_a_missing_copy_is_damage_and_is_named() -> None:
         world.start().use(versions)
 
 
+def test_a_changed_copy_is_damage_and_is_named() -> None:
+    world = World()
+    versions = world.tables.refresh(0)
+    key = table_key("names", versions["names"])
+    world.copies.replace(key, world.copies.read(key)[:-1] + b"x", world.copies.stat(key).version)
+    with pytest.raises(Damaged, match=f"{key} .* is not what was written"):
+        world.start().use(versions)
+
+
 def test_no_file_at_the_start_is_refused() -> None:
     world = World()
     world.files.delete("a.csv")

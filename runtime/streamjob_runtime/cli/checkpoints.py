@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streamjob_api.models import StreamJob
-from streamjob_runtime.checkpoint.cleanup import table_key
+from streamjob_runtime.checkpoint.copies import read_copy
 from streamjob_runtime.checkpoint.log import read_log
 from streamjob_runtime.checkpoint.records import (
     Body,
@@ -25,7 +25,7 @@ from streamjob_runtime.checkpoint.recovery import checkpoints, recover
 from streamjob_runtime.checkpoint.snapshots import read_whole
 from streamjob_runtime.cli.exit import exit_code
 from streamjob_runtime.cli.load import InvalidManifest, load_job, location_of
-from streamjob_runtime.errors import Damaged, NotFound, StreamJobError
+from streamjob_runtime.errors import Damaged, StreamJobError
 from streamjob_runtime.sources.base import OffsetRange
 from streamjob_runtime.sources.tcp import pieces
 from streamjob_runtime.sources.wal import Wal
@@ -94,7 +94,7 @@ def verify_all(job: StreamJob, store: Store, console: Console) -> int:
         console.print(f"damaged: {error}", soft_wrap=True)
         return 1
     damage = [d for c in checkpoints(records) for d in _damage(store, c)]
-    damage += _missing_copies(store, records)
+    damage += _damaged_copies(store, records)
     damage += _damaged_wal(job, store, records)
     if records:
         try:
@@ -179,22 +179,16 @@ def _damaged_wal(job: StreamJob, store: Store, records: Sequence[Record]) -> lis
     return found
 
 
-def _missing_copies(store: Store, records: Sequence[Record]) -> list[str]:
+def _damaged_copies(store: Store, records: Sequence[Record]) -> list[str]:
     """Copies of static tables that a replay would join with."""
     needed = {(name, version): i.batch for i in _to_replay(records) for name, version in i.tables.items()}
-    return [
-        f"batch {batch}: the copy {table_key(name, version)} of the static table {name!r} is missing"
-        for (name, version), batch in needed.items()
-        if not _there(store, table_key(name, version))
-    ]
-
-
-def _there(store: Store, key: str) -> bool:
-    try:
-        store.stat(key)
-    except NotFound:
-        return False
-    return True
+    found = []
+    for (name, version), batch in needed.items():
+        try:
+            read_copy(store, name, version)
+        except Damaged as error:
+            found.append(f"batch {batch}: {error}")
+    return found
 
 
 def _count(n: int, one: str, many: str) -> str:

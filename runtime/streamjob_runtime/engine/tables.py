@@ -1,6 +1,5 @@
 """Static tables: read at the start and by `refresh`, and kept as copies, so that a replay joins with what was there."""
 
-import contextlib
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping
@@ -9,12 +8,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamjob_runtime.checkpoint.cleanup import table_key
-from streamjob_runtime.errors import AlreadyExists, Damaged, JobError, NotFound
+from streamjob_runtime.checkpoint.copies import is_of_files, read_copy, write_copy
+from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.base import BadRecord, Decoder
 from streamjob_runtime.formats.compression import decompress
 from streamjob_runtime.sources.paths import list_files
 from streamjob_runtime.stores.base import Entry, Store
+
+_TRIES = 10  # to read files that nobody changes meanwhile
 
 
 @dataclass
@@ -104,14 +105,7 @@ class StaticTables:
         for name, version in versions.items():
             table = self._tables.get(name)
             if table is not None and table.version != version:
-                try:
-                    data = self._copies.read(table_key(name, version))
-                except NotFound as error:
-                    raise Damaged(
-                        f"A batch must be computed again with version {version} of the static table {name!r}, but its "
-                        f"copy {table_key(name, version)} is missing at {self._copies.url}."
-                    ) from error
-                self._use(name, pq.read_table(io.BytesIO(data)))
+                self._use(name, read_copy(self._copies, name, version))
                 table.version = version
 
     def _load(self, table: StaticTable) -> None:
@@ -124,16 +118,17 @@ class StaticTables:
 
     def _load_newest(self, table: StaticTable) -> None:
         files = table.files()
-        version = version_of(files)
-        if version == table.version:
-            return
-        rows = table.read(files)
-        if version_of(table.files()) != version:
-            # A file was replaced while we read: what we have may be of two versions.
-            rows, version = table.read(files := table.files()), version_of(files)
-        out = io.BytesIO()
-        pq.write_table(rows, out, compression="zstd")
-        with contextlib.suppress(AlreadyExists):  # the same version, copied by an earlier run
-            self._copies.create(table_key(table.name, version), out.getvalue())
-        self._use(table.name, rows)
-        table.version = version
+        for _ in range(_TRIES):
+            if is_of_files(table.version, version_of(files)):
+                return
+            rows = table.read(files)
+            # A file that was replaced while we read it may have given half of each: then look again.
+            before, files = version_of(files), table.files()
+            if version_of(files) == before:
+                table.version = write_copy(self._copies, table.name, before, rows)
+                self._use(table.name, rows)
+                return
+        raise JobError(
+            f"The files of the static table {table.name!r} at {table.store.url} changed each time they were read. "
+            "Write each file under another name and rename it when it is whole."
+        )
