@@ -168,8 +168,12 @@ def test_a_changed_query_is_refused_with_the_way_out() -> None:
     run = simulation(EXAMPLE)
     assert run.run()
     run.job = job_of(JOB.replace("sum(n) AS total, count(*)", "sum(n + 1) AS total, count(*)"))
+    before = [e.key for e in run.store.list()]
     with pytest.raises(JobError, match=r"does not fit this job: .*sums.* changed.*new checkpoint location"):
         run.run()
+    assert [e.key for e in run.store.list()] == before, "and it leaves no trace"
+    run.job = job_of(JOB)
+    assert run.run()
 
 
 faults = st.lists(st.sampled_from([Fault.NONE, Fault.NONE, Fault.BEFORE, Fault.AFTER]), max_size=200)

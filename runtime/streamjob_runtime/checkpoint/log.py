@@ -80,13 +80,21 @@ class Log:
         self.epoch = 0
         self.job_id = ""
 
-    def take_over(self, time_ms: int, version: str, fingerprints: dict[str, str]) -> tuple[Record, ...]:
+    def take_over(
+        self,
+        time_ms: int,
+        version: str,
+        fingerprints: dict[str, str],
+        accept: Callable[[Sequence[Record]], None] = lambda records: None,
+    ) -> tuple[Record, ...]:
         """Read the log and put a FENCE behind it: from now on this process is the only writer.
 
         Gives the records before the fence. Raises `Fenced` if another start was quicker, `JobError` if the log is
-        another job's.
+        another job's. `accept` may raise as well: a job that does not fit its log leaves no trace there, and does not
+        disturb one that runs.
         """
         records = list(read_log(self._store))
+        accept(records)
         self.epoch = max((r.epoch for r in records), default=0) + 1
         while True:
             self.job_id = self._identify(records)

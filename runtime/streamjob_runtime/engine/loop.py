@@ -1,6 +1,6 @@
 """The micro-batch loop: take over, recover, then batch after batch until told to stop (docs/protocol.md)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamjob_runtime.checkpoint.log import Log
@@ -92,13 +92,14 @@ class Loop:
 
     def _start(self) -> None:
         progress, store = self._progress, self._parts.store
-        before = self._log.take_over(self._clock.now_ms(), self._settings.version, dict(self._fingerprints))
+        before = self._log.take_over(
+            self._clock.now_ms(), self._settings.version, dict(self._fingerprints), self._check_fingerprints
+        )
         self._hook(Step.FENCED, -1)
         progress.update(
             phase="Recovering", job_id=self._log.job_id, epoch=self._log.epoch, moved=self._clock.monotonic()
         )
         records = [*before, self._log.last]
-        self._check_fingerprints(before)
         self._checkpointer = Checkpointer(
             store, self._log, records, self._fingerprints, self._settings.retained, self._around
         )
@@ -122,7 +123,7 @@ class Loop:
                 source.limit_to_available()
         progress.update(phase="Running", moved=self._clock.monotonic())
 
-    def _check_fingerprints(self, records: tuple[Record, ...]) -> None:
+    def _check_fingerprints(self, records: Sequence[Record]) -> None:
         """Refuse a job whose state would be read with another meaning than it was written with."""
         fences = [r.body for r in records if isinstance(r.body, Fence)]
         newest = next(iter(checkpoints(records)), None)
