@@ -9,7 +9,8 @@ import pytest
 
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Unavailable
-from streamjob_runtime.stores.open import Connections, Secrets, open_store
+from streamjob_runtime.stores.connections import Connections, Secrets
+from streamjob_runtime.stores.open import open_store
 from streamjob_runtime.stores.retrying import RetryingStore, StoreTrouble
 from streamjob_runtime.stores.s3 import S3Access, S3Store
 from support.minio import MinioServer, free_port

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from streamjob_runtime.errors import JobError, NotFound, Unavailable
+from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.local import LocalStore
-from streamjob_runtime.stores.open import Connections, Secrets, open_store
+from streamjob_runtime.stores.open import open_store
 from streamjob_runtime.stores.os_errors import translate
 
 

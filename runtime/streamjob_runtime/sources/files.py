@@ -12,14 +12,12 @@ from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.sources.base import OffsetRange, SourceStatus
 from streamjob_runtime.sources.file_parts import FilePart, FileReader, FileUnusable
 from streamjob_runtime.sources.new_files import NewFiles
-from streamjob_runtime.sources.paths import list_files, matches_glob, split_glob
+from streamjob_runtime.sources.paths import split_glob
 from streamjob_runtime.sources.seen import SeenFiles
 from streamjob_runtime.stores.base import Entry, Store
 
 if TYPE_CHECKING:
     from streamjob_runtime.sources.open import SourceContext, SourceSpec
-
-__all__ = ["FilesSource", "list_files", "matches_glob", "split_glob"]
 
 SETTLE_MS = 1000
 _PARTITION = "files"

@@ -6,9 +6,7 @@ from typing import Protocol, cast
 
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.stores.base import Store
-from streamjob_runtime.stores.connections import Connections, Secrets
-
-__all__ = ["Connections", "Secrets", "open_store"]
+from streamjob_runtime.stores.connections import Connections
 
 GROUP = "streamjob.stores"  # the entry points' names are the schemes
 
