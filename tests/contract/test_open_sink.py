@@ -12,8 +12,9 @@ from streamjob_api.models import Sink as SinkModel
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.sinks.base import SinkBatch
 from streamjob_runtime.sinks.console import TextPrinter
-from streamjob_runtime.sinks.open import SinkContext, open_sink
-from streamjob_runtime.sinks.queue import OutputQueue
+from streamjob_runtime.sinks.context import SinkContext
+from streamjob_runtime.sinks.open import open_sink
+from streamjob_runtime.sinks.output_queue import OutputQueue
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 

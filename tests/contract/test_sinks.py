@@ -18,7 +18,8 @@ from streamjob_runtime.errors import Fenced, JobError, Unavailable
 from streamjob_runtime.formats.open import make_encoder
 from streamjob_runtime.sinks.base import Delivery, Sink, SinkBatch
 from streamjob_runtime.sinks.files import FilesSink
-from streamjob_runtime.sinks.queue import OutputQueue, QueueSink
+from streamjob_runtime.sinks.output_queue import OutputQueue
+from streamjob_runtime.sinks.queue import QueueSink
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.local import LocalStore
 from support.flaky import Fault, FlakyStore

@@ -20,8 +20,8 @@ from streamjob_runtime.engine.build import build
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.engine.surroundings import Surroundings
-from streamjob_runtime.sinks.queue import OutputQueue
-from streamjob_runtime.sources.queue import InputQueue
+from streamjob_runtime.sinks.output_queue import OutputQueue
+from streamjob_runtime.sources.input_queue import InputQueue
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.memory import MemoryStore

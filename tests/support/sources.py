@@ -12,7 +12,8 @@ from streamjob_runtime.clock import ManualClock, SystemClock
 from streamjob_runtime.formats.text import TextDecoder
 from streamjob_runtime.sources.base import Source
 from streamjob_runtime.sources.files import FilesSource
-from streamjob_runtime.sources.queue import InputQueue, QueueSource
+from streamjob_runtime.sources.input_queue import InputQueue
+from streamjob_runtime.sources.queue import QueueSource
 from streamjob_runtime.sources.rate import RateSource
 from streamjob_runtime.sources.tcp import TcpSource
 from streamjob_runtime.stores.base import Store

@@ -14,8 +14,9 @@ from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.json_lines import JsonDecoder
 from streamjob_runtime.formats.text import TextDecoder
 from streamjob_runtime.sources import new_files
+from streamjob_runtime.sources.context import SourceContext
 from streamjob_runtime.sources.files import FilesSource
-from streamjob_runtime.sources.open import SourceContext, open_source
+from streamjob_runtime.sources.open import open_source
 from streamjob_runtime.sources.paths import list_files, matches_glob, split_glob
 from streamjob_runtime.sources.seen import SeenFiles
 from streamjob_runtime.stores.base import Entry

@@ -10,8 +10,10 @@ import pytest
 from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.sources.base import OffsetRange
-from streamjob_runtime.sources.open import SourceContext, open_source
-from streamjob_runtime.sources.queue import InputQueue, QueueSource, Rows
+from streamjob_runtime.sources.context import SourceContext
+from streamjob_runtime.sources.input_queue import InputQueue, Rows
+from streamjob_runtime.sources.open import open_source
+from streamjob_runtime.sources.queue import QueueSource
 from streamjob_runtime.sources.rate import RateSource
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.memory import MemoryStore

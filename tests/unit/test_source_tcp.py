@@ -14,7 +14,8 @@ from streamjob_runtime.errors import Damaged, JobError, Unavailable
 from streamjob_runtime.formats.json_lines import JsonDecoder
 from streamjob_runtime.formats.text import TextDecoder
 from streamjob_runtime.sources.base import OffsetRange, Source
-from streamjob_runtime.sources.open import SourceContext, open_source
+from streamjob_runtime.sources.context import SourceContext
+from streamjob_runtime.sources.open import open_source
 from streamjob_runtime.sources.tcp import TcpSource
 from streamjob_runtime.sources.wal import Segment, Wal
 from streamjob_runtime.stores.base import Store

@@ -30,7 +30,8 @@ from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.errors import StreamJobError, Unavailable
 from streamjob_runtime.query.problems import PlanError
 from streamjob_runtime.server.http import serve
-from streamjob_runtime.sinks.console import Printer, TextPrinter
+from streamjob_runtime.sinks.console import TextPrinter
+from streamjob_runtime.sinks.context import Printer
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
 

@@ -15,9 +15,11 @@ from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.formats.wire import wire_schema
 from streamjob_runtime.query.api import Query
 from streamjob_runtime.query.open import open_query
-from streamjob_runtime.sinks.open import SinkContext, open_sink
+from streamjob_runtime.sinks.context import SinkContext
+from streamjob_runtime.sinks.open import open_sink
 from streamjob_runtime.sources.base import Source
-from streamjob_runtime.sources.open import SourceContext, open_source
+from streamjob_runtime.sources.context import SourceContext
+from streamjob_runtime.sources.open import open_source
 from streamjob_runtime.sources.paths import split_glob
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.open import open_store

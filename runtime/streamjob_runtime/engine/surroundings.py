@@ -10,9 +10,9 @@ from pathlib import Path
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.steps import StepHook, no_hook
-from streamjob_runtime.sinks.console import Printer
-from streamjob_runtime.sinks.queue import OutputQueue
-from streamjob_runtime.sources.queue import InputQueue
+from streamjob_runtime.sinks.context import Printer
+from streamjob_runtime.sinks.output_queue import OutputQueue
+from streamjob_runtime.sources.input_queue import InputQueue
 from streamjob_runtime.stores.connections import Connections
 
 

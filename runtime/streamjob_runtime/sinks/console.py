@@ -1,25 +1,19 @@
 """The console sink: the newest rows, for somebody who looks on."""
 
 import math
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.cells import cell_len, set_cell_size
 
 from streamjob_runtime.sinks.base import Delivery, SinkBatch
-
-if TYPE_CHECKING:
-    from streamjob_runtime.sinks.open import SinkContext, SinkSpec
+from streamjob_runtime.sinks.context import Printer, SinkContext, SinkSpec
 
 DEFAULT_ROWS = 20
 MAX_CELL = 40  # columns of a terminal
-
-# Shows one batch of one sink: the batch, the sink's name, and those of the batch's rows that are to be shown.
-Printer = Callable[[SinkBatch, str, pa.Table], None]
 
 
 class ConsoleSink:
@@ -33,9 +27,7 @@ class ConsoleSink:
         self._limit = limit
 
     @classmethod
-    def from_manifest(
-        cls, sink: "SinkSpec", name: str, schema: pa.Schema | None, context: "SinkContext"
-    ) -> "ConsoleSink":
+    def from_manifest(cls, sink: SinkSpec, name: str, schema: pa.Schema | None, context: SinkContext) -> "ConsoleSink":
         """The sink that a manifest describes."""
         return cls(name, context.print_rows, sink.config.rows)
 

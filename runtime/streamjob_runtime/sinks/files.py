@@ -1,7 +1,6 @@
 """The files sink: a batch's file below a directory or an S3 prefix, each row once for any reader's plain glob."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -10,11 +9,9 @@ from streamjob_runtime.formats.base import Encoder
 from streamjob_runtime.formats.open import make_encoder
 from streamjob_runtime.sinks import partitions
 from streamjob_runtime.sinks.base import Delivery, SinkBatch
+from streamjob_runtime.sinks.context import SinkContext, SinkSpec
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.open import open_store
-
-if TYPE_CHECKING:
-    from streamjob_runtime.sinks.open import SinkContext, SinkSpec
 
 MAX_ROWS_PER_FILE = 1_000_000
 
@@ -64,9 +61,7 @@ class FilesSink:
         self._overruled = False  # complete: a late write of a predecessor was replaced
 
     @classmethod
-    def from_manifest(
-        cls, sink: "SinkSpec", name: str, schema: pa.Schema | None, context: "SinkContext"
-    ) -> "FilesSink":
+    def from_manifest(cls, sink: SinkSpec, name: str, schema: pa.Schema | None, context: SinkContext) -> "FilesSink":
         """The sink that a manifest describes; a relative path begins at the manifest's folder."""
         if sink.format is None:
             raise JobError(f'sink "{name}": files need a format: json, csv or parquet')

@@ -1,53 +1,11 @@
 """The queue sink: results for the code that runs the job in its own process, such as a test."""
 
-import threading
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.sinks.base import Delivery, SinkBatch
-
-if TYPE_CHECKING:
-    from streamjob_runtime.sinks.open import SinkContext, SinkSpec
-
-
-class OutputQueue:
-    """The batches that a queue sink was given, each batch id once. It keeps them all: memory grows with the job.
-
-    It may outlive the runtime that fills it: a batch that is written again takes the place of its first writing.
-    Thread-safe.
-    """
-
-    def __init__(self) -> None:
-        self._batches: dict[int, pa.Table] = {}
-        self._taken: set[int] = set()
-        self._changed = threading.Condition()
-
-    def put(self, batch_id: int, rows: pa.Table) -> None:
-        """Keep the rows of a batch, in place of those that an earlier put of this batch id gave."""
-        with self._changed:
-            self._batches[batch_id] = rows
-            self._changed.notify_all()
-
-    def get(self, timeout: float) -> tuple[int, pa.Table] | None:
-        """The earliest batch that no `get` has given yet; None when `timeout` seconds brought none."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: len(self._taken) < len(self._batches), timeout):
-                return None
-            batch_id = min(self._batches.keys() - self._taken)
-            self._taken.add(batch_id)
-            return batch_id, self._batches[batch_id]
-
-    def batches(self) -> tuple[tuple[int, pa.Table], ...]:
-        """Every batch id with its rows, ascending. What `get` gave stays in here."""
-        with self._changed:
-            return tuple(sorted(self._batches.items()))
-
-    def rows(self) -> pa.Table:
-        """The rows of all batches, in the order of their ids; a table without columns before the first batch."""
-        tables = [rows for _, rows in self.batches()]
-        return pa.concat_tables(tables) if tables else pa.table({})
+from streamjob_runtime.sinks.context import SinkContext, SinkSpec
+from streamjob_runtime.sinks.output_queue import OutputQueue
 
 
 class QueueSink:
@@ -62,9 +20,7 @@ class QueueSink:
         self._queue = queue
 
     @classmethod
-    def from_manifest(
-        cls, sink: "SinkSpec", name: str, schema: pa.Schema | None, context: "SinkContext"
-    ) -> "QueueSink":
+    def from_manifest(cls, sink: SinkSpec, name: str, schema: pa.Schema | None, context: SinkContext) -> "QueueSink":
         """The sink that a manifest describes: the queue is the one that the caller has put under the sink's name."""
         if name not in context.queues:
             raise JobError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -10,14 +10,12 @@ from streamjob_runtime.clock import Clock
 from streamjob_runtime.formats.base import Decoder
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.sources.base import OffsetRange, SourceStatus
+from streamjob_runtime.sources.context import SourceContext, SourceSpec
 from streamjob_runtime.sources.file_parts import FilePart, FileReader, FileUnusable
 from streamjob_runtime.sources.new_files import NewFiles
 from streamjob_runtime.sources.paths import split_glob
 from streamjob_runtime.sources.seen import SeenFiles
 from streamjob_runtime.stores.base import Entry, Store
-
-if TYPE_CHECKING:
-    from streamjob_runtime.sources.open import SourceContext, SourceSpec
 
 SETTLE_MS = 1000
 _PARTITION = "files"
@@ -65,7 +63,7 @@ class FilesSource:
         self._status = SourceStatus({_PARTITION: 0})
 
     @classmethod
-    def from_manifest(cls, source: "SourceSpec", schema: pa.Schema, context: "SourceContext") -> "FilesSource":
+    def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> "FilesSource":
         """See `open_source`."""
         root, pattern = split_glob(context.resolve(source.config.path))
         # An object in S3 appears as a whole; a local file grows under its reader's eyes.

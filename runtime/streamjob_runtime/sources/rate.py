@@ -1,14 +1,12 @@
 """Rows made up at a steady rate."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from streamjob_runtime.sources.base import OffsetRange, SourceStatus
-
-if TYPE_CHECKING:
-    from streamjob_runtime.sources.open import SourceContext, SourceSpec
+from streamjob_runtime.sources.context import SourceContext, SourceSpec
 
 SCHEMA = pa.schema([pa.field("value", pa.int64()), pa.field("timestamp", pa.timestamp("us"))])
 _PARTITION = "rate"
@@ -30,7 +28,7 @@ class RateSource:
         self._until: int | None = None
 
     @classmethod
-    def from_manifest(cls, source: "SourceSpec", schema: pa.Schema, context: "SourceContext") -> "RateSource":
+    def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> "RateSource":
         """See `open_source`."""
         return cls(source.name, source.config.rows_per_second)
 

@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,13 +13,11 @@ from streamjob_runtime.errors import JobError, StreamJobError
 from streamjob_runtime.formats.base import BadRecord, Decoder
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.sources.base import OffsetRange, SourceStatus
+from streamjob_runtime.sources.context import SourceContext, SourceSpec
 from streamjob_runtime.sources.line_buffer import LineBuffer, end_of_lines
 from streamjob_runtime.sources.receiver import Receiver
 from streamjob_runtime.sources.wal import Segment, Wal
 from streamjob_runtime.stores.base import Store
-
-if TYPE_CHECKING:
-    from streamjob_runtime.sources.open import SourceContext, SourceSpec
 
 MAX_BUFFER = 64 << 20  # bytes
 _PARTITION = "lines"
@@ -69,7 +67,7 @@ class TcpSource:
         self._moved: dict[Segment, int] = {}
 
     @classmethod
-    def from_manifest(cls, source: "SourceSpec", schema: pa.Schema, context: "SourceContext") -> "TcpSource":
+    def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> "TcpSource":
         """See `open_source`."""
         decoder = make_decoder(str(source.format), schema, header=source.csv_header)
         config = source.config
