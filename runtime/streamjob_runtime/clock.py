@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -60,3 +61,8 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Move on by `seconds`."""
         self._ms += max(0.0, seconds) * 1000
+
+
+def iso(ms: int) -> str:
+    """Milliseconds since the epoch as everything that is read or parsed shows them: `2026-11-21T09:00:00.000Z`."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -16,11 +16,6 @@ class Recovery:
     unfinished: Intent | None  # the batch that was under way: its sinks may lack it
     next_batch: int
 
-    @property
-    def last_intent(self) -> Intent | None:
-        """The newest batch that the log names behind the checkpoint."""
-        return self.unfinished or (self.replay[-1] if self.replay else None)
-
 
 def checkpoints(records: Sequence[Record]) -> tuple[Checkpoint, ...]:
     """The checkpoints that the log knows, newest first."""

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +24,8 @@ from streamjob_runtime.checkpoint.recovery import checkpoints, recover
 from streamjob_runtime.checkpoint.snapshots import read_whole
 from streamjob_runtime.cli.exit import exit_code
 from streamjob_runtime.cli.load import InvalidManifest, load_job, location_of
+from streamjob_runtime.cli.units import size
+from streamjob_runtime.clock import iso
 from streamjob_runtime.errors import Damaged, StreamJobError
 from streamjob_runtime.sources.base import OffsetRange
 from streamjob_runtime.sources.tcp import pieces
@@ -64,7 +65,7 @@ def list_checkpoints(job: StreamJob, store: Store, console: Console) -> int:
     table = Table("BATCH", "BATCH TIME", "STATE ROWS", "SIZE", "FILES", box=None, pad_edge=False)
     for found in checkpoints(records):
         rows = sum(f.rows for f in found.state.values())
-        table.add_row(str(found.batch), _time(found.time_ms), f"{rows:,}", _size(found.size), str(len(found.files)))
+        table.add_row(str(found.batch), iso(found.time_ms), f"{rows:,}", size(found.size), str(len(found.files)))
     if table.row_count:
         console.print(table)
     else:
@@ -116,22 +117,20 @@ def describe(body: Body) -> str:
     """One line about a record."""
     match body:
         case Fence():
-            return (
-                f"streamjob {body.version} took over the job {body.job_name} ({body.job_id}) at {_time(body.time_ms)}"
-            )
+            return f"streamjob {body.version} took over the job {body.job_name} ({body.job_id}) at {iso(body.time_ms)}"
         case Intent():
-            parts = [f"batch {body.batch} at {_time(body.time_ms)}"]
+            parts = [f"batch {body.batch} at {iso(body.time_ms)}"]
             for source, offsets in body.ranges.items():
                 spans = ", ".join(f"{p}[{start}, {end})" for p, (start, end) in offsets["partitions"].items())
                 parts.append(f"{source}: {spans}")
             if body.watermark_ms is not None:
-                parts.append(f"watermark {_time(body.watermark_ms)}")
+                parts.append(f"watermark {iso(body.watermark_ms)}")
             parts += [f"table {name} version {version}" for name, version in body.tables.items()]
             return "; ".join(parts)
         case Commit():
             return f"batch {body.batch}: {_count(body.input_rows, 'row', 'rows')} in, {body.output_rows:,} out"
         case Checkpoint():
-            return f"after batch {body.batch}: {_count(len(body.files), 'file', 'files')}, {_size(body.size)}"
+            return f"after batch {body.batch}: {_count(len(body.files), 'file', 'files')}, {size(body.size)}"
         case Boundary():
             return f"nothing before record {body.first_seq} is needed any more"
 
@@ -193,13 +192,3 @@ def _damaged_copies(store: Store, records: Sequence[Record]) -> list[str]:
 
 def _count(n: int, one: str, many: str) -> str:
     return f"{n:,} {one if n == 1 else many}"
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _size(size: int) -> str:
-    if size < 1024:
-        return f"{size} B"
-    return f"{size / 1024:,.1f} KiB" if size < 1 << 20 else f"{size / (1 << 20):,.1f} MiB"

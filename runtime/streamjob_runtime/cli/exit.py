@@ -7,7 +7,7 @@ from streamjob_runtime.errors import Fenced, JobError, StreamJobError, Unavailab
 
 DONE = 0
 CRASH = 1  # a fault of ours
-USAGE = 2
+# 2 is wrong usage: click ends so by itself
 UNAVAILABLE = 75  # EX_TEMPFAIL: trouble outside that a retry may mend
 INVALID_JOB = 78  # EX_CONFIG: the job itself is wrong, a retry is useless
 

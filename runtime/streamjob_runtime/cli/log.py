@@ -2,11 +2,10 @@
 
 import json
 import threading
-from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 from streamjob_runtime.cli.units import span
-from streamjob_runtime.clock import Clock
+from streamjob_runtime.clock import Clock, iso
 from streamjob_runtime.engine.progress import BatchProgress
 
 Style = Literal["text", "json"]
@@ -43,8 +42,8 @@ def format_event(time_ms: int, level: Level, message: str, fields: dict[str, Any
     """The line of an event, without its end."""
     given = {k: v for k, v in fields.items() if v is not None}
     if style == "json":
-        return _json({"time": _time(time_ms), "level": level, "message": message, **given})
-    return " ".join([_time(time_ms), _LEVELS[level], _plain(message), *(f"{k}={_value(v)}" for k, v in given.items())])
+        return _json({"time": iso(time_ms), "level": level, "message": message, **given})
+    return " ".join([iso(time_ms), _LEVELS[level], _plain(message), *(f"{k}={_value(v)}" for k, v in given.items())])
 
 
 def format_batch(batch: BatchProgress, style: Style) -> str:
@@ -57,11 +56,11 @@ def format_batch(batch: BatchProgress, style: Style) -> str:
     late = sum(o.num_rows_dropped_by_watermark for o in batch.operators)
     state = sum(o.num_rows_total for o in batch.operators)
     lag = sum(s.lag for s in batch.sources)
-    watermark = None if batch.watermark_ms is None else _time(batch.watermark_ms)
+    watermark = None if batch.watermark_ms is None else iso(batch.watermark_ms)
     if style == "json":
         return _json(
             {
-                "time": _time(batch.timestamp_ms),
+                "time": iso(batch.timestamp_ms),
                 "level": level,
                 "message": "batch",
                 "batch": batch.batch_id,
@@ -87,11 +86,7 @@ def format_batch(batch: BatchProgress, style: Style) -> str:
         f"watermark={watermark}" if watermark else "",
         "replayed" if batch.replayed else "",
     ]
-    return " ".join([_time(batch.timestamp_ms), _LEVELS[level], *filter(None, words)]).rstrip()
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return " ".join([iso(batch.timestamp_ms), _LEVELS[level], *filter(None, words)]).rstrip()
 
 
 def _value(value: Any) -> str:

@@ -63,11 +63,6 @@ class BatchProgress:
     operators: tuple[StateProgress, ...]
     sinks: tuple[SinkProgress, ...]
 
-    @property
-    def processed_rows_per_second(self) -> float:
-        """Input rows by the time that the batch took."""
-        return 1000 * self.num_input_rows / self.batch_duration_ms if self.batch_duration_ms else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class CheckpointProgress:

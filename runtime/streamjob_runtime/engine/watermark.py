@@ -21,6 +21,5 @@ def watermark(delays_ms: Mapping[str, int], event_times: Mapping[str, int], befo
 
 def advance(event_times: Mapping[str, int], seen: Mapping[str, int]) -> dict[str, int]:
     """The highest event times after a batch in which `seen` were the highest."""
-    return {
-        s: max(event_times.get(s, seen.get(s, 0)), seen.get(s, event_times.get(s, 0))) for s in {**event_times, **seen}
-    }
+    newer = {source: ms for source, ms in seen.items() if ms > event_times.get(source, ms - 1)}
+    return {**event_times, **newer}

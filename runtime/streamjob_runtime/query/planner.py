@@ -68,7 +68,6 @@ class _Planner:
         self._problems: list[PlanProblem] = []
         self._known: dict[str, Known] = {}
         self._relations: dict[str, Relation] = {}
-        self._visible: dict[str, Target] = {}
         self._broken = set(broken)  # names in lower case whose mistake is said already
         self._complete = complete  # whether every relation's name is known
         self._sources: list[SourcePlan] = []

@@ -1,9 +1,9 @@
 """`/progress`: the status and the last batches as JSON, with the field names of Spark's StreamingQueryProgress."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from streamjob_runtime.clock import iso
 from streamjob_runtime.engine.progress import BatchProgress, SourceProgress, StateProgress, Status
 from streamjob_runtime.server.rates import rates
 
@@ -79,11 +79,6 @@ def batch_json(status: Status, batch: BatchProgress) -> dict[str, Any]:
 def run_id(status: Status) -> str:
     """What tells this start of the runtime from the job's other ones."""
     return f"{status.job_id}-{status.epoch}"
-
-
-def iso(ms: int) -> str:
-    """Milliseconds since the epoch as Spark writes them: `2026-01-31T12:00:00.000Z`."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _operator_json(operator: StateProgress) -> dict[str, Any]:
