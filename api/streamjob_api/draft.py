@@ -8,8 +8,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from streamjob_api import trees
+from streamjob_api.base import FIELDS_ONLY
 from streamjob_api.fields import fields_of, inner_model
-from streamjob_api.models import FIELDS_ONLY, Sink, Source, StaticTable, Step
+from streamjob_api.models import Step
+from streamjob_api.sinks import Sink
+from streamjob_api.sources import Source, StaticTable
 from streamjob_api.trees import SINK_KINDS, SOURCE_KINDS, Tree
 from streamjob_api.words import Path
 

@@ -5,19 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import ValidationError
-
-from streamjob_api import rules
+from streamjob_api import resource
 from streamjob_api.draft import Draft, draft_of
-from streamjob_api.messages import explain, is_echo
-from streamjob_api.models import API_VERSION, FIELDS_ONLY, KIND, StreamJob
+from streamjob_api.models import StreamJob
+from streamjob_api.names import API_VERSION, GROUP, KIND
 from streamjob_api.trees import Broken
 from streamjob_api.words import Path, dotted, sentence
 from streamjob_api.yaml_tree import Document, Fault, Place, read_documents
 
 MAX_BYTES = 1 << 20
-
-_GROUP = API_VERSION.partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ def parse_manifest(text: str, file: str) -> LoadedManifest:
         problems.append(Problem(file, place.line, place.column, "", message, "give each its own file"))
     document = jobs[0]
     places = {dotted(path): place for path, place in document.places.items()}
-    job, broken = _check(document)
+    job, broken = resource.check(document.value)
     problems += [_from_fault(file, fault) for fault in document.faults]
     problems += [_problem(file, document, each) for each in broken]
     problems.sort(key=lambda p: (p.line, p.column))
@@ -117,17 +113,7 @@ def _is_ours(value: Any) -> bool:
     if kind is None and version is None:
         return "spec" in value or "metadata" in value
     group = version.partition("/")[0] if isinstance(version, str) else None
-    return group == _GROUP or str(kind).lower() == KIND.lower()
-
-
-def _check(document: Document) -> tuple[StreamJob | None, list[Broken]]:
-    job, broken = None, []
-    try:
-        job = StreamJob.model_validate(document.value, by_alias=True, by_name=False, context=FIELDS_ONLY)
-    except ValidationError as error:
-        broken = [explain(details) for details in error.errors(include_url=False) if not is_echo(details)]
-    broken += rules.job(document.value)
-    return job, broken
+    return group == GROUP or str(kind).lower() == KIND.lower()
 
 
 def _problem(file: str, document: Document, broken: Broken) -> Problem:

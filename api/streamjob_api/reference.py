@@ -40,6 +40,14 @@ spec:
 
 _TEXTS = "".join(f"- **{name}**: {meaning}\n" for name, meaning in KINDS.values())
 
+_SCALARS = {
+    "string": "text",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "true or false",
+    "date-time": "time",
+}
+
 _HEAD = f"""\
 # The manifest
 
@@ -121,16 +129,23 @@ def _type(field: FieldInfo, schema: dict[str, Any]) -> str:
     if "timedelta" in str(field.annotation):
         return "duration"
     if schema.get("type") == "array":
-        return f"list of {_scalar(schema['items'])}"
-    if "patternProperties" in schema:
-        return "object: column → SQL type"
-    return "object: name → text" if schema["type"] == "object" else _scalar(schema)
+        return "list of objects" if schema["items"]["type"] == "object" else f"list of {_scalar(schema['items'])}"
+    return _object(schema) if schema.get("type") == "object" else _scalar(schema)
+
+
+def _object(schema: dict[str, Any]) -> str:
+    for pattern, value in schema.get("patternProperties", {}).items():
+        return f"object: {KINDS[pattern][0]} → {_scalar(value)}"
+    inner = schema["additionalProperties"]
+    return "object" if inner is True else f"object: name → {_scalar(inner)}"
 
 
 def _scalar(schema: dict[str, Any]) -> str:
+    if "x-kubernetes-int-or-string" in schema:
+        return "quantity"
     if "pattern" in schema:
         return KINDS[schema["pattern"]][0]
-    return {"string": "text", "integer": "integer", "boolean": "true or false"}[schema["type"]]
+    return _SCALARS[schema.get("format", schema["type"])]
 
 
 def _anchor(model: Model) -> str:

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from streamjob_api import rules_across, trees
+from streamjob_api import rules_across, rules_pods, trees
 from streamjob_api.trees import SINK_KINDS, SOURCE_KINDS, Broken, Tree
 from streamjob_api.words import Path, shown, suggest
 
@@ -30,6 +30,7 @@ def job(tree: Any) -> Iterator[Broken]:
             if isinstance(item, Mapping):
                 yield from (broken.below("spec", field, i) for broken in rules(item))
     yield from (broken.below("spec") for broken in rules_across.across(spec))
+    yield from (broken.below("spec") for broken in rules_pods.pods(spec))
 
 
 def source(tree: Tree) -> Iterator[Broken]:

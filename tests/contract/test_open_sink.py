@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from streamjob_api.models import Sink as SinkModel
+from streamjob_api.sinks import Sink as SinkModel
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.sinks.base import SinkBatch
 from streamjob_runtime.sinks.console import TextPrinter

@@ -4,19 +4,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from streamjob_api.models import (
-    Checkpoint,
-    ConsoleSink,
-    FilesSink,
-    FilesSource,
-    QueueSink,
-    QueueSource,
-    Sink,
-    Source,
-    Step,
-    StreamJobSpec,
-    TcpSource,
-)
+from streamjob_api.models import Checkpoint, Step, StreamJobSpec
+from streamjob_api.sinks import ConsoleSink, FilesSink, QueueSink, Sink
+from streamjob_api.sources import FilesSource, QueueSource, Source, TcpSource
 
 
 def spec(**fields: Any) -> StreamJobSpec:

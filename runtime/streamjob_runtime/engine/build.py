@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import version
 
-from streamjob_api.models import StaticTable as TableModel
 from streamjob_api.models import StreamJob
+from streamjob_api.sources import StaticTable as TableModel
 from streamjob_runtime.engine.batch import NamedSink
 from streamjob_runtime.engine.loop import Loop, LoopSettings, Parts
 from streamjob_runtime.engine.surroundings import Surroundings

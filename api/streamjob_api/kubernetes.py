@@ -1,0 +1,129 @@
+"""What a job's spec says of its pods. On a laptop these fields are accepted and have no effect."""
+
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from streamjob_api import rules_pods
+from streamjob_api.base import Int, Part, Ruled
+from streamjob_api.durations import Duration
+from streamjob_api.quantities import Quantity
+from streamjob_api.texts import DnsName, EnvName, LabelKey, LabelValue
+from streamjob_api.trees import Rules
+
+# One of Kubernetes' own objects, as it is written in a pod: the API server looks at it when the pod is made.
+Foreign = dict[str, Any]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
+
+
+class Amounts(Part):
+    """How much of each resource."""
+
+    cpu: Quantity | None = Field(None, description="Processors: `250m` is a quarter of one, `2` are two.")
+    memory: Quantity | None = Field(None, description="Memory in bytes, such as `512Mi`.")
+    ephemeral_storage: Quantity | None = Field(
+        None, alias="ephemeral-storage", description="Local disk in bytes, such as `10Gi`: what the state spills to."
+    )
+
+
+class Resources(Ruled):
+    """What a job's pod gets of its node."""
+
+    _rules: ClassVar[Rules] = staticmethod(rules_pods.resources)
+
+    requests: Amounts | None = Field(None, description="What is kept free for the pod.")
+    limits: Amounts | None = Field(None, description="What the pod may use at most.")
+
+
+class Backoff(Ruled):
+    """How long the operator waits before it starts a failed job again: twice as long each time, with jitter."""
+
+    _rules: ClassVar[Rules] = staticmethod(rules_pods.backoff)
+
+    initial: Duration = Field(
+        timedelta(seconds=1), ge=timedelta(0), le=timedelta(hours=1), description="The wait after the first failure."
+    )
+    max: Duration = Field(
+        timedelta(seconds=60), ge=timedelta(0), le=timedelta(hours=24), description="The longest wait."
+    )
+
+
+class Restart(Part):
+    """When a job that fails is started again, and when it is given up."""
+
+    max_failures: Int = Field(
+        5,
+        ge=0,
+        le=1000,
+        description="After how many failures of its own, one after the other, a job is Failed. Lost nodes and "
+        "evictions do not count.",
+    )
+    reset_after: Duration = Field(
+        timedelta(minutes=10),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=365),
+        description="How long a job must run well until its failures are forgotten.",
+    )
+    backoff: Backoff = Field(Backoff(), description="How long to wait before each new start.")
+
+
+class NodeLoss(Part):
+    """What happens when the node of a job's pod answers no more."""
+
+    after: Duration = Field(
+        timedelta(seconds=60),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=1),
+        description="How long the pod may be out of reach until another takes its place. The old one, should it wake "
+        "up, can write no more.",
+    )
+
+
+class Deletion(Part):
+    """What stays when the StreamJob is deleted."""
+
+    checkpoints: Literal["Retain", "Delete"] = Field(
+        "Retain",
+        description="`Retain`: the job's log and snapshots stay, and a job of the same name goes on from them; "
+        "`Delete`: they are removed.",
+    )
+
+
+class EnvVar(Ruled):
+    """A variable of the runtime's environment."""
+
+    _rules: ClassVar[Rules] = staticmethod(rules_pods.env_var)
+
+    name: EnvName = Field(description="The variable's name.")
+    value: Annotated[str, Field(max_length=32768)] | None = Field(None, description="Its value.")
+    value_from: Foreign | None = Field(
+        None, description="Where its value is, as in a pod: `secretKeyRef`, `configMapKeyRef`, `fieldRef` …"
+    )
+
+
+class PodTemplate(Ruled):
+    """What the job's pods have besides what the operator gives them. Lists and objects are as in a Kubernetes pod."""
+
+    _rules: ClassVar[Rules] = staticmethod(rules_pods.pod_template)
+
+    labels: Labels | None = Field(None, description="Labels of the pods; those of the operator stay.")
+    annotations: Annotated[dict[LabelKey, str], Field(max_length=64)] | None = Field(
+        None, description="Annotations of the pods."
+    )
+    node_selector: Labels | None = Field(None, description="The labels that a node must have.")
+    tolerations: tuple[Foreign, ...] = Field((), max_length=32, description="The taints of nodes that do not matter.")
+    affinity: Foreign | None = Field(None, description="Which nodes, and which neighbours, are wanted.")
+    env: tuple[EnvVar, ...] = Field((), max_length=100, description="Variables of the runtime's environment.")
+    volumes: tuple[Foreign, ...] = Field((), max_length=32, description="More volumes.")
+    volume_mounts: tuple[Foreign, ...] = Field((), max_length=32, description="Where the runtime finds them.")
+    service_account_name: DnsName | None = Field(
+        None, description="The service account. Left out: `default`. Its credential is not mounted."
+    )
+    priority_class_name: DnsName | None = Field(None, description="The priority class.")
+
+
+DEFAULT_RESOURCES = Resources(
+    requests=Amounts(cpu="250m", memory="512Mi"),
+    limits=Amounts(memory="1Gi"),
+)

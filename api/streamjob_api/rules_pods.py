@@ -1,0 +1,74 @@
+"""The rules of what a spec says of its pods. Like those of `rules`, they look at plain trees."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from streamjob_api import trees
+from streamjob_api.durations import format_duration
+from streamjob_api.names import GROUP, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME
+from streamjob_api.quantities import parse_quantity
+from streamjob_api.trees import Broken, Tree
+from streamjob_api.words import shown
+
+_OWN_LABELS = (LABEL_NAME, LABEL_INSTANCE, LABEL_MANAGED_BY)
+_DEFAULT_BACKOFF = {"initial": "1s", "max": "60s"}
+
+
+def pods(spec: Tree) -> Iterator[Broken]:
+    """Every rule that the parts of a spec about its pods break."""
+    yield from (broken.below("resources") for broken in resources(trees.mapping(spec.get("resources"))))
+    wait = trees.mapping(trees.mapping(spec.get("restart")).get("backoff"))
+    yield from (broken.below("restart", "backoff") for broken in backoff(wait))
+    template = trees.mapping(spec.get("podTemplate"))
+    yield from (broken.below("podTemplate") for broken in pod_template(template))
+    for i, item in enumerate(trees.items(template.get("env"))):
+        yield from (broken.below("podTemplate", "env", i) for broken in env_var(trees.mapping(item)))
+
+
+def resources(tree: Tree) -> Iterator[Broken]:
+    """A pod whose requests are above its limits is refused by Kubernetes."""
+    limits = trees.mapping(tree.get("limits"))
+    for name, asked in trees.mapping(tree.get("requests")).items():
+        if _more(asked, limits.get(name)):
+            yield Broken(
+                ("requests", name),
+                f"{asked} is more than the limit of {limits[name]}",
+                "ask for less, or raise limits." + str(name),
+            )
+
+
+def backoff(tree: Tree) -> Iterator[Broken]:
+    """The first wait is not longer than the longest."""
+    initial, longest = (trees.duration(tree.get(k) or default) for k, default in _DEFAULT_BACKOFF.items())
+    if initial is not None and longest is not None and initial > longest:
+        yield Broken(
+            ("initial",),
+            f"{format_duration(initial)} is longer than max, {format_duration(longest)}",
+            "take less, or raise max",
+        )
+
+
+def env_var(tree: Tree) -> Iterator[Broken]:
+    """A variable has one value."""
+    if tree.get("value") is not None and tree.get("valueFrom") is not None:
+        yield Broken(("valueFrom",), "a variable has a value or a valueFrom, and this has both", "keep one of them")
+
+
+def pod_template(tree: Tree) -> Iterator[Broken]:
+    """The operator finds its pods by its labels; a variable has one value."""
+    for label in trees.mapping(tree.get("labels")):
+        if isinstance(label, str) and (label in _OWN_LABELS or label.startswith(f"{GROUP}/")):
+            yield Broken(("labels", label), "is a label that the operator sets itself", "leave it out")
+    seen: set[str] = set()
+    for i, item in enumerate(trees.items(tree.get("env"))):
+        name = trees.mapping(item).get("name")
+        if isinstance(name, str) and name in seen:
+            yield Broken(("env", i, "name"), f'"{shown(name)}" stands twice', "give each variable once")
+        seen.add(trees.text(name))
+
+
+def _more(asked: Any, limit: Any) -> bool:
+    try:
+        return parse_quantity(str(asked)) > parse_quantity(str(limit))
+    except ValueError:
+        return False

@@ -1,0 +1,55 @@
+"""Where a job's results go."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from streamjob_api import rules
+from streamjob_api.base import Int, Part, Ruled, only
+from streamjob_api.texts import ColumnName, Identifier, Location
+from streamjob_api.trees import SINK_KINDS, Rules
+
+
+class ConsoleSink(Part):
+    """Prints the rows of each batch."""
+
+    rows: Int = Field(20, ge=1, le=10_000, description="How many rows of a batch are printed at most.")
+
+
+class FilesSink(Part):
+    """Writes files that any reader's plain glob sees once each."""
+
+    path: Location = Field(description="The folder, or `s3://bucket/prefix`.")
+    partition_by: tuple[ColumnName, ...] = Field(
+        (), max_length=16, description="Columns that become folders, `column=value/`."
+    )
+
+
+class QueueSink(Part):
+    """Keeps the rows in the process, for tests and for programs that hold a job."""
+
+
+class Sink(Ruled):
+    """Where a result goes. Exactly one of `console`, `files` and `queue` says of what kind it is."""
+
+    _rules: ClassVar[Rules] = staticmethod(rules.sink)
+
+    from_: Identifier = Field(alias="from", description="The pipeline step, or the source, whose rows are written.")
+    mode: Literal["append", "update", "complete"] = Field(
+        "append",
+        description="`append`: rows that are new and final; `update`: rows that changed; `complete`: the whole result.",
+    )
+    console: ConsoleSink | None = Field(None, description="The terminal.")
+    files: FilesSink | None = Field(None, description="Files in a folder or below an S3 prefix.")
+    queue: QueueSink | None = Field(None, description="A queue in the process.")
+    format: Literal["json", "csv", "parquet"] | None = Field(None, description="How rows become the bytes of a file.")
+
+    @property
+    def kind(self) -> str:
+        """`console`, `files` or `queue`."""
+        return only(self, SINK_KINDS)
+
+    @property
+    def config(self) -> Any:
+        """The sub-model of that kind, such as `FilesSink`."""
+        return getattr(self, self.kind)

@@ -1,0 +1,128 @@
+"""Where a job's rows come from: streams, and the static tables that they can be joined with."""
+
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from streamjob_api import rules
+from streamjob_api.base import Bool, Int, Part, Ruled, only
+from streamjob_api.durations import Duration
+from streamjob_api.texts import ColumnName, Host, Identifier, Location, SqlType
+from streamjob_api.trees import SOURCE_KINDS, Rules
+
+Schema = Annotated[dict[ColumnName, SqlType], Field(min_length=1, max_length=1000)]
+
+
+class TcpSource(Part):
+    """Lines that a TCP server sends. The job is the client and connects again when the connection is lost."""
+
+    host: Host = Field(description="The server's host name or IP address.")
+    port: Int = Field(ge=1, le=65535, description="The server's port.")
+
+
+class FilesSource(Part):
+    """Files that appear in a folder or below an S3 prefix, each read once, by modification time and name."""
+
+    path: Location = Field(
+        description="The folder, or `s3://bucket/prefix`. The last part may be a pattern, such as `logs/*.json`."
+    )
+    max_files_per_batch: Int = Field(1000, ge=1, le=100_000, description="How many files a batch reads at most.")
+    header: Bool | None = Field(
+        None, description="Whether the first line of each CSV file names its columns. Left out: true."
+    )
+
+
+class RateSource(Part):
+    """Rows made up for tests and demonstrations: columns `value` BIGINT (0, 1, 2 …) and `timestamp` TIMESTAMP."""
+
+    rows_per_second: Int = Field(1, ge=1, le=100_000_000, description="How many rows become due in a second.")
+
+
+class QueueSource(Part):
+    """Rows that the process itself puts in, for tests and for programs that hold a job."""
+
+
+class Watermark(Part):
+    """How long the job waits for late rows: a window is final when a row is later than its end by the delay."""
+
+    column: ColumnName = Field(description="The event time: a column of type TIMESTAMP.")
+    delay: Duration = Field(
+        ge=timedelta(0), le=timedelta(days=365), description="How late a row may be, seen from the newest one."
+    )
+
+
+class Source(Ruled):
+    """Where rows come from: a stream. Exactly one of `tcp`, `files`, `rate` and `queue` says of what kind it is."""
+
+    _rules: ClassVar[Rules] = staticmethod(rules.source)
+
+    name: Identifier = Field(description="The stream's name in SQL.")
+    tcp: TcpSource | None = Field(None, description="Lines from a TCP server.")
+    files: FilesSource | None = Field(None, description="New files in a folder or below an S3 prefix.")
+    rate: RateSource | None = Field(None, description="Made-up rows at a steady rate.")
+    queue: QueueSource | None = Field(None, description="Rows from the process itself.")
+    format: Literal["text", "json", "csv", "parquet", "raw"] | None = Field(
+        None,
+        description="How bytes become rows. `text`: a row a line, in one column `value` VARCHAR; "
+        "`raw`: the same as BLOB; `json`: an object a line.",
+    )
+    schema_: Schema | None = Field(
+        None,
+        alias="schema",
+        description="The columns in order, each with its SQL type. A field that is missing in a record is NULL.",
+    )
+    watermark: Watermark | None = Field(None, description="The event time, and how late rows may be.")
+    max_records_per_batch: Int | None = Field(
+        None, ge=1, le=1_000_000_000, description="How many records a batch reads at most. Left out: all that is there."
+    )
+
+    @property
+    def kind(self) -> str:
+        """`tcp`, `files`, `rate` or `queue`."""
+        return only(self, SOURCE_KINDS)
+
+    @property
+    def config(self) -> Any:
+        """The sub-model of that kind, such as `TcpSource`."""
+        return getattr(self, self.kind)
+
+    @property
+    def csv_header(self) -> bool:
+        """Whether the first line of what is read as CSV names the columns. A TCP connection has no such line."""
+        return self.files is not None and self.files.header is not False
+
+
+class TableFiles(Part):
+    """The files that hold a static table."""
+
+    path: Location = Field(
+        description="A file, a folder, or the same in S3. The last part may be a pattern, such as `ads/*.parquet`."
+    )
+    header: Bool | None = Field(
+        None, description="Whether the first line of each CSV file names its columns. Left out: true."
+    )
+
+
+class StaticTable(Ruled):
+    """A dataset that streams can be joined with. It is read at the start, and again by `refresh`."""
+
+    _rules: ClassVar[Rules] = staticmethod(rules.table)
+
+    name: Identifier = Field(description="The table's name in SQL.")
+    files: TableFiles = Field(description="Where its rows are.")
+    format: Literal["json", "csv", "parquet"] = Field(description="How the files' bytes become rows.")
+    schema_: Schema | None = Field(
+        None, alias="schema", description="The columns, each with its SQL type. Parquet files name their own."
+    )
+    refresh: Duration | None = Field(
+        None,
+        ge=timedelta(seconds=1),
+        le=timedelta(days=365),
+        description="How often the files are read again. Left out: only at the start.",
+    )
+
+    @property
+    def csv_header(self) -> bool:
+        """Whether the first line of each CSV file names the columns."""
+        return self.files.header is not False
