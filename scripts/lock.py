@@ -6,7 +6,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # Which extras each file pins.
-FILES = {"runtime": ["runtime"], "dev": ["runtime", "dev"], "bench": ["runtime", "bench"]}
+FILES = {
+    "runtime": ["runtime"],
+    "operator": ["operator"],
+    "dev": ["runtime", "operator", "dev"],
+    "bench": ["runtime", "bench"],
+}
 
 
 def main() -> None:
