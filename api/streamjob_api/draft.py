@@ -77,11 +77,13 @@ def _source(item: Any, mistakes: list[Path]) -> Source | None:
     tree = trees.mapping(item)
     if len([kind for kind in SOURCE_KINDS if kind in tree]) != 1:
         return None
-    return _validated(Source, _without(Source, tree, mistakes, ("maxRecordsPerBatch", *SOURCE_KINDS)))
+    return _validated(Source, _without(Source, tree, mistakes, ("maxRecordsPerBatch", "columns", *SOURCE_KINDS)))
 
 
 def _table(item: Any, mistakes: list[Path]) -> StaticTable | None:
-    return _validated(StaticTable, _without(StaticTable, trees.mapping(item), mistakes, ("files", "refresh")))
+    return _validated(
+        StaticTable, _without(StaticTable, trees.mapping(item), mistakes, ("files", "columns", "refresh"))
+    )
 
 
 def _step(item: Any, mistakes: list[Path]) -> Step | None:

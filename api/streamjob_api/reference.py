@@ -72,6 +72,9 @@ manifest: what ends in `Ref` names one. The types are:
   `queue` have no `format`.
 - `json`, `csv`, `parquet` and `queue` need a `schema`; `text`, `raw` and `rate` have one of their own. The names of
   columns differ in more than case, and none is `batch_time`: that is a column that every source has.
+- `csv` without a header line (`tcp`, and `files` with `header: false`) needs `columns`: the order of a line's fields.
+  The fields of an object, such as `schema`, have no order. Elsewhere there is no `columns`, and the columns of a source
+  or a table are in alphabetical order.
 - A watermark's column is one of the source's, of type TIMESTAMP.
 - A static table in `json` or `csv` needs a `schema`; Parquet files bring theirs.
 - A files sink needs a `format` and takes the modes `append` and `complete`; other sinks have no `format`. `partitionBy`

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from streamjob_api import rules_across, rules_pods, trees
-from streamjob_api.trees import SINK_KINDS, SOURCE_KINDS, Broken, Tree
+from streamjob_api.trees import MAX_COLUMNS, SINK_KINDS, SOURCE_KINDS, Broken, Tree
 from streamjob_api.words import Path, shown, suggest
 
 BATCH_TIME = "batch_time"
 
-_NO_KINDS = ("name", "format", "schema", "watermark", "maxRecordsPerBatch", "from", "mode")
+_NO_KINDS = ("name", "format", "schema", "columns", "watermark", "maxRecordsPerBatch", "from", "mode")
 _SOURCE_FORMATS = {"tcp": ("text", "json", "csv", "raw"), "files": ("text", "json", "csv", "parquet", "raw")}
 _FIXED_COLUMNS = {
     "rate": {"value": "BIGINT", "timestamp": "TIMESTAMP"},
@@ -40,7 +40,8 @@ def source(tree: Tree) -> Iterator[Broken]:
     if kind is not None:
         yield from _source_format(tree, kind)
     yield from _source_schema(tree, kind)
-    yield from _columns(tree)
+    yield from _names(tree)
+    yield from _columns(tree, kind)
     yield from _watermark(tree, kind)
     yield from _header(tree)
 
@@ -49,7 +50,8 @@ def table(tree: Tree) -> Iterator[Broken]:
     """The rules of one static table."""
     if tree.get("format") in ("json", "csv") and tree.get("schema") is None:
         yield Broken(("schema",), f"{tree['format']} needs a schema", "list the columns: {id: BIGINT, name: VARCHAR}")
-    yield from _columns(tree)
+    yield from _names(tree)
+    yield from _columns(tree, "files")
     yield from _header(tree)
 
 
@@ -102,7 +104,7 @@ def _source_schema(tree: Tree, kind: str | None) -> Iterator[Broken]:
         yield Broken(("schema",), f"{who} has a schema of its own: {columns}", "leave it out")
 
 
-def _columns(tree: Tree) -> Iterator[Broken]:
+def _names(tree: Tree) -> Iterator[Broken]:
     seen: dict[str, str] = {}
     for column in trees.mapping(tree.get("schema")):
         if not isinstance(column, str):
@@ -118,6 +120,36 @@ def _columns(tree: Tree) -> Iterator[Broken]:
                 "rename one of them",
             )
         seen[column.lower()] = column
+
+
+def _columns(tree: Tree, kind: str | None) -> Iterator[Broken]:
+    """A line of CSV without a header has its order from `columns`: an object, as the schema is one, has none."""
+    schema, given = trees.mapping(tree.get("schema")), tree.get("columns")
+    header = kind == "files" and trees.mapping(tree.get("files")).get("header") is not False
+    if tree.get("format") == "csv" and kind in ("tcp", "files") and not header:
+        if given is None and schema:
+            order = ", ".join(shown(str(name)) for name in schema)
+            yield Broken(
+                ("columns",), "csv without a header line needs the order of its fields", f"write columns: [{order}]"
+            )
+    elif given is not None and kind is not None:
+        out = "leave it out, or write files.header: false" if tree.get("format") == "csv" else "leave it out"
+        yield Broken(("columns",), "is for csv without a header line", out)
+        return
+    seen: set[str] = set()
+    for i, name in enumerate(trees.items(given, MAX_COLUMNS)):
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            yield Broken(("columns", i), f'"{shown(name)}" stands twice', "name each column once")
+        elif schema and name not in schema:
+            known = suggest(name, (n for n in schema if isinstance(n, str)), "its columns are")
+            yield Broken(("columns", i), f'there is no column "{shown(name)}" in the schema', known)
+        seen.add(name)
+    left = [str(name) for name in schema if name not in seen]
+    if seen and left:
+        message = f'"{shown(left[0])}" of the schema is missing'
+        yield Broken(("columns",), message, "name every column once, in the order of a line's fields")
 
 
 def _watermark(tree: Tree, kind: str | None) -> Iterator[Broken]:

@@ -9,9 +9,27 @@ from streamjob_api import rules
 from streamjob_api.base import Bool, Int, Part, Ruled, only
 from streamjob_api.durations import Duration
 from streamjob_api.texts import ColumnName, Host, Identifier, Location, SqlType
-from streamjob_api.trees import SOURCE_KINDS, Rules
+from streamjob_api.trees import MAX_COLUMNS, SOURCE_KINDS, Rules
 
-Schema = Annotated[dict[ColumnName, SqlType], Field(min_length=1, max_length=1000)]
+Schema = Annotated[dict[ColumnName, SqlType], Field(min_length=1, max_length=MAX_COLUMNS)]
+Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
+
+
+class _Declared(Ruled):
+    """Rows whose columns a schema declares."""
+
+    schema_: Schema | None
+    columns: Columns | None
+
+    @property
+    def ordered_schema(self) -> dict[str, str] | None:
+        """The columns in their order, each with its SQL type: that of `columns`, or else of the alphabet.
+
+        An object has no order: the API server sorts its fields.
+        """
+        if self.schema_ is None:
+            return None
+        return {name: self.schema_[name] for name in self.columns or sorted(self.schema_)}
 
 
 class TcpSource(Part):
@@ -52,7 +70,7 @@ class Watermark(Part):
     )
 
 
-class Source(Ruled):
+class Source(_Declared):
     """Where rows come from: a stream. Exactly one of `tcp`, `files`, `rate` and `queue` says of what kind it is."""
 
     _rules: ClassVar[Rules] = staticmethod(rules.source)
@@ -70,7 +88,12 @@ class Source(Ruled):
     schema_: Schema | None = Field(
         None,
         alias="schema",
-        description="The columns in order, each with its SQL type. A field that is missing in a record is NULL.",
+        description="The columns, each with its SQL type. A field that is missing in a record is NULL.",
+    )
+    columns: Columns | None = Field(
+        None,
+        description="The order of the fields in a line of `csv` without a header line: every column of the schema "
+        "once. Without it the columns are in alphabetical order.",
     )
     watermark: Watermark | None = Field(None, description="The event time, and how late rows may be.")
     max_records_per_batch: Int | None = Field(
@@ -104,7 +127,7 @@ class TableFiles(Part):
     )
 
 
-class StaticTable(Ruled):
+class StaticTable(_Declared):
     """A dataset that streams can be joined with. It is read at the start, and again by `refresh`."""
 
     _rules: ClassVar[Rules] = staticmethod(rules.table)
@@ -114,6 +137,11 @@ class StaticTable(Ruled):
     format: Literal["json", "csv", "parquet"] = Field(description="How the files' bytes become rows.")
     schema_: Schema | None = Field(
         None, alias="schema", description="The columns, each with its SQL type. Parquet files name their own."
+    )
+    columns: Columns | None = Field(
+        None,
+        description="The order of the fields in a line of `csv` without a header line: every column of the schema "
+        "once. Without it the columns are in alphabetical order.",
     )
     refresh: Duration | None = Field(
         None,

@@ -14,8 +14,9 @@ from streamjob_api.words import Path, dotted, sentence
 SOURCE_KINDS = ("tcp", "files", "rate", "queue")
 SINK_KINDS = ("console", "files", "queue")
 
-# No list of a manifest may be as long; what is behind is not looked at, so that no input takes quadratic time.
+# No list of objects in a manifest may be as long; what is behind is not looked at, so that no input takes long.
 MAX_ITEMS = 100
+MAX_COLUMNS = 1000  # of a schema
 
 Tree = Mapping[str, Any]
 
@@ -51,9 +52,9 @@ def mapping(value: Any) -> Tree:
     return value if isinstance(value, Mapping) else {}
 
 
-def items(value: Any) -> Sequence[Any]:
-    """The value if it is a list, or else an empty one; no more of it than any list of a manifest may have."""
-    return value[:MAX_ITEMS] if isinstance(value, list | tuple) else ()
+def items(value: Any, most: int = MAX_ITEMS) -> Sequence[Any]:
+    """The value if it is a list, or else an empty one; no more of it than such a list of a manifest may have."""
+    return value[:most] if isinstance(value, list | tuple) else ()
 
 
 def text(value: Any) -> str:

@@ -246,6 +246,7 @@ def test_csv_without_a_header_has_the_declared_columns_in_their_order() -> None:
         (b"a,a\n1,2\n", 0, 'the header names column "a" twice'),
         (b'a,"b\n1,x\n', 0, "the header is not one line of names"),
         (b"a,b\n1,x\n\nten,y\n", 3, 'column "a": "ten" is no int64'),
+        (b"more,b,a\n0,x,1\n0,y,ten\n", 2, 'column "a": "ten" is no int64'),
         (b"a,b\n1,x\n2\n", 2, "the number of its fields is 1, and that of the columns 2"),
     ],
 )

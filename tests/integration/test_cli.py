@@ -62,6 +62,30 @@ def test_a_job_that_is_done_ends_with_0(job: Path) -> None:
     assert [line["rows"] for line in lines if line["message"] == "batch"] == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("schema", ["{word: VARCHAR, n: INT, a: INT}", "{a: INT, n: INT, word: VARCHAR}"])
+@pytest.mark.parametrize(
+    ("header", "columns", "line", "written"),
+    [
+        ("false", ", columns: [word, n, a]", "x,1,2\n", '"word","n","a"\n"x",1,2\n'),
+        ("true", "", "word,n,a\nx,1,2\n", '"a","n","word"\n2,1,"x"\n'),
+    ],
+    ids=["as columns says", "as the alphabet"],
+)
+def test_the_order_of_columns_is_not_that_of_the_schemas_fields(
+    job: Path, schema: str, header: str, columns: str, line: str, written: str
+) -> None:
+    """The API server sorts the fields of an object, and a manifest gives the same result on a laptop."""
+    change(job, "path: in/", f"path: csv/, header: {header}")
+    change(job, "format: text", f"format: csv, schema: {schema}{columns}")
+    change(job, "SELECT value", "SELECT *")
+    (job / "csv").mkdir()
+    (job / "csv" / "rows.csv").write_text(line)
+    os.utime(job / "csv" / "rows.csv", (OLD, OLD))
+    done = streamjob("run", "job.yaml", cwd=job)
+    assert done.returncode == 0, done.stderr
+    assert [part.read_text() for part in (job / "out").glob("*.csv")] == [written]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from streamjob_api.models import Checkpoint, Step, StreamJobSpec
 from streamjob_api.sinks import ConsoleSink, FilesSink, QueueSink, Sink
-from streamjob_api.sources import FilesSource, QueueSource, Source, TcpSource
+from streamjob_api.sources import FilesSource, QueueSource, Source, StaticTable, TableFiles, TcpSource
 
 
 def spec(**fields: Any) -> StreamJobSpec:
@@ -61,14 +61,28 @@ def test_only_files_have_a_csv_header() -> None:
     files = FilesSource(path="in")
     assert Source(name="a", files=files, format="csv", schema_=schema).csv_header
     bare = FilesSource(path="in", header=False)
-    assert not Source(name="a", files=bare, format="csv", schema_=schema).csv_header
+    assert not Source(name="a", files=bare, format="csv", schema_=schema, columns=("id",)).csv_header
     tcp = TcpSource(host="localhost", port=9999)
-    assert not Source(name="a", tcp=tcp, format="csv", schema_=schema).csv_header
+    assert not Source(name="a", tcp=tcp, format="csv", schema_=schema, columns=("id",)).csv_header
 
 
-def test_the_order_of_columns_is_the_manifests() -> None:
-    made = Source(name="a", queue=QueueSource(), schema_={"z": "BIGINT", "a": "VARCHAR", "m": "DATE"})
-    assert list(made.schema_ or {}) == ["z", "a", "m"]
+def test_without_columns_their_order_is_that_of_the_alphabet() -> None:
+    """A JSON object has no order, and the API server sorts its fields."""
+    made = Source(name="a", queue=QueueSource(), schema_={"z": "BIGINT", "a": "VARCHAR", "M": "DATE"})
+    assert list((made.ordered_schema or {}).items()) == [("M", "DATE"), ("a", "VARCHAR"), ("z", "BIGINT")]
+    lines = Source(name="a", tcp=TcpSource(host="localhost", port=1), format="text")
+    assert lines.ordered_schema is None
+
+
+def test_columns_say_the_order_of_csv_without_a_header_line() -> None:
+    order = ("z", "a", "m")
+    schema = {"a": "VARCHAR", "m": "DATE", "z": "BIGINT"}
+    tcp = TcpSource(host="localhost", port=1)
+    made = Source(name="a", tcp=tcp, format="csv", schema_=schema, columns=order)
+    assert list((made.ordered_schema or {}).items()) == [("z", "BIGINT"), ("a", "VARCHAR"), ("m", "DATE")]
+    files = TableFiles(path="in", header=False)
+    table = StaticTable(name="t", files=files, format="csv", schema_=schema, columns=order)
+    assert tuple(table.ordered_schema or {}) == order
 
 
 def test_models_do_not_change() -> None:

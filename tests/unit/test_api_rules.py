@@ -22,6 +22,13 @@ GOOD: dict[str, Any] = {
                 "watermark": {"column": "at", "delay": "10s"},
             },
             {"name": "lines", "tcp": {"host": "localhost", "port": 9999}, "format": "text"},
+            {
+                "name": "bare",
+                "tcp": {"host": "localhost", "port": 9998},
+                "format": "csv",
+                "schema": {"a": "BIGINT", "b": "BIGINT"},
+                "columns": ["b", "a"],
+            },
             {"name": "ticks", "rate": {"rowsPerSecond": 5}, "watermark": {"column": "timestamp", "delay": "0s"}},
         ],
         "tables": [{"name": "ads", "files": {"path": "ads.parquet"}, "format": "parquet", "refresh": "1h"}],
@@ -41,7 +48,7 @@ SQL_NAME = "is not a name in SQL: lower-case letters, digits and _, not beginnin
 LOCATION = "is not a path (relative to the manifest's folder, or absolute) or s3://bucket/prefix"
 ADDRESS = "is not http://host:port or https://host:port, without a path and without credentials"
 
-SOURCE_0, SOURCE_1, SOURCE_2 = "spec.sources[0]", "spec.sources[1]", "spec.sources[2]"
+SOURCE_0, SOURCE_1, SOURCE_2, SOURCE_3 = (f"spec.sources[{i}]" for i in range(4))
 
 # where to change the good manifest, what to put there, what is said
 CASES: list[tuple[str, Any, str]] = [
@@ -97,9 +104,9 @@ CASES: list[tuple[str, Any, str]] = [
     ("spec.tables", {}, 'spec.tables: must be a list, and is an object; begin each item with "- "'),
     (f"{SOURCE_0}.name", "Events", f'spec.sources[0].name: "Events" {SQL_NAME}'),
     (
-        "spec.sources[2].name",
+        "spec.sources[3].name",
         "lines",
-        'spec.sources[2].name: "lines" is the name of spec.sources[1] already; '
+        'spec.sources[3].name: "lines" is the name of spec.sources[1] already; '
         "give each source, table and step its own",
     ),
     (f"{SOURCE_1}.tcp", GONE, "spec.sources[1]: a source needs a kind; give one of tcp, files, rate, queue"),
@@ -139,7 +146,7 @@ CASES: list[tuple[str, Any, str]] = [
         "jsonl",
         'spec.sources[0].format: must be one of text, json, csv, parquet, raw, and is "jsonl"; did you mean "json"?',
     ),
-    (f"{SOURCE_2}.format", "json", "spec.sources[2].format: a rate source has no format; leave it out"),
+    (f"{SOURCE_3}.format", "json", "spec.sources[3].format: a rate source has no format; leave it out"),
     (
         f"{SOURCE_0}.schema",
         {},
@@ -151,9 +158,9 @@ CASES: list[tuple[str, Any, str]] = [
         "spec.sources[1].schema: text has a schema of its own: value VARCHAR; leave it out",
     ),
     (
-        f"{SOURCE_2}.schema",
+        f"{SOURCE_3}.schema",
         {"timestamp": "TIMESTAMP"},
-        "spec.sources[2].schema: a rate source has a schema of its own: value BIGINT and timestamp TIMESTAMP; "
+        "spec.sources[3].schema: a rate source has a schema of its own: value BIGINT and timestamp TIMESTAMP; "
         "leave it out",
     ),
     (
@@ -200,6 +207,35 @@ CASES: list[tuple[str, Any, str]] = [
     ),
     (f"{SOURCE_0}.files.path", "hdfs://x", f"spec.sources[0].files.path: {LOCATION}"),
     (f"{SOURCE_0}.maxRecordsPerBatch", 0, "spec.sources[0].maxRecordsPerBatch: 0 is too small; take 1 to 1000000000"),
+    (
+        f"{SOURCE_2}.columns",
+        GONE,
+        "spec.sources[2].columns: csv without a header line needs the order of its fields; write columns: [a, b]",
+    ),
+    (f"{SOURCE_2}.columns", [], "spec.sources[2].columns: is empty; give at least one item"),
+    (
+        f"{SOURCE_2}.columns",
+        ["b"],
+        'spec.sources[2].columns: "a" of the schema is missing; '
+        "name every column once, in the order of a line's fields",
+    ),
+    (
+        f"{SOURCE_2}.columns",
+        ["b", "a", "bb"],
+        'spec.sources[2].columns[2]: there is no column "bb" in the schema; did you mean "b"?',
+    ),
+    (f"{SOURCE_2}.columns", ["b", "a", "b"], 'spec.sources[2].columns[2]: "b" stands twice; name each column once'),
+    (f"{SOURCE_0}.columns", ["at", "id"], "spec.sources[0].columns: is for csv without a header line; leave it out"),
+    (
+        "spec.tables[0]",
+        {"name": "ads", "files": {"path": "in"}, "format": "csv", "schema": {"a": "INT"}, "columns": ["a"]},
+        "spec.tables[0].columns: is for csv without a header line; leave it out, or write files.header: false",
+    ),
+    (
+        "spec.tables[0]",
+        {"name": "ads", "files": {"path": "in", "header": False}, "format": "csv", "schema": {"b": "INT", "a": "INT"}},
+        "spec.tables[0].columns: csv without a header line needs the order of its fields; write columns: [b, a]",
+    ),
     (
         "spec.tables[0].format",
         "csv",
@@ -291,8 +327,8 @@ def test_one_mistake_is_told_once_and_in_these_words(path: str, value: Any, mess
     put(tree, path, value)
     said = told(tree)
     assert said[0] == message
-    # With this trigger, two sources are wrong.
-    assert len(said) == (2 if value == "availableNow" else 1)
+    # With this trigger, three sources are wrong.
+    assert len(said) == (3 if value == "availableNow" else 1)
 
 
 def test_no_mistake_hides_another() -> None:

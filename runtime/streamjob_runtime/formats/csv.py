@@ -20,9 +20,9 @@ _FIELDS = re.compile(r"Expected (\d+) columns, got (\d+)")
 class CsvDecoder:
     """Fields separated by commas, quoted by `"` where they hold one, in UTF-8; blank lines are skipped.
 
-    With a header its names tell the columns: a column that it does not name is NULL, one that is not declared is
-    ignored. Without one, the fields are the declared columns in their order. An empty field is NULL; empty text is
-    written `""`.
+    With a header its names tell the columns, in any order: a column that it does not name is NULL, one that is not
+    declared is ignored. Without one, the fields are the columns of the schema in their order. An empty field is NULL;
+    empty text is written `""`.
     """
 
     def __init__(self, schema: pa.Schema, header: bool) -> None:
@@ -35,8 +35,7 @@ class CsvDecoder:
         lines.check_utf8(data)
         if not data or data.isspace():
             return self._schema.empty_table()
-        if self._header:
-            self._check_header(data)
+        names = self._header_names(data) if self._header else self._schema.names
         try:
             return self._read(data, _BLOCK, threads=True)
         except pa.ArrowInvalid:
@@ -45,13 +44,13 @@ class CsvDecoder:
             # Either a row is longer than a block, or one is wrong; a single thread knows its number.
             return self._read(data, min(len(data) + 1, _MAX_BLOCK), threads=False)
         except pa.ArrowInvalid as e:
-            raise self._bad_record(data, str(e)) from None
+            raise _bad_record(data, str(e), names) from None
 
-    def _check_header(self, data: bytes) -> None:
-        """A header that names no column of ours is most likely a row of data, or of another file."""
+    def _header_names(self, data: bytes) -> list[str]:
+        """Its names. A header that names no column of ours is most likely a row of data, or of another file."""
         head = data.lstrip(b"\r\n").split(b"\n", 1)[0]
         try:
-            names = pacsv.read_csv(lines.reader(head + b"\n")).column_names
+            names: list[str] = pacsv.read_csv(lines.reader(head + b"\n")).column_names
         except pa.ArrowInvalid:
             raise BadRecord("the header is not one line of names", 0, lines.excerpt(head)) from None
         for name in self._schema.names:
@@ -60,6 +59,7 @@ class CsvDecoder:
         if not set(names) & set(self._schema.names):
             declared = ", ".join(self._schema.names)
             raise BadRecord(f"the header names none of the declared columns ({declared})", 0, lines.excerpt(head))
+        return names
 
     def _read(self, data: bytes, block: int, threads: bool) -> pa.Table:
         names = None if self._header else self._schema.names
@@ -75,18 +75,18 @@ class CsvDecoder:
         )
         return pacsv.read_csv(lines.reader(data), read, parse, convert)
 
-    def _bad_record(self, data: bytes, message: str) -> BadRecord:
-        """Arrow's message, with a number of the row among those that are not blank, in plain words."""
-        row, column, value, fields = (p.search(message) for p in (_ROW, _COLUMN, _VALUE, _FIELDS))
-        number, line = _nth_not_blank(data, int(row[1]) - 1 if row else 0)
-        if value and column:
-            name = self._schema.names[int(column[1])]
-            reason = f'column "{name}": "{value[2]}" is no {value[1]}'
-        elif fields:
-            reason = f"the number of its fields is {fields[2]}, and that of the columns {fields[1]}"
-        else:
-            reason = message
-        return BadRecord(reason, number, lines.excerpt(line))
+
+def _bad_record(data: bytes, message: str, names: list[str]) -> BadRecord:
+    """Arrow's message in plain words. `names`: those of the fields."""
+    row, column, value, fields = (p.search(message) for p in (_ROW, _COLUMN, _VALUE, _FIELDS))
+    number, line = _nth_not_blank(data, int(row[1]) - 1 if row else 0)
+    if value and column:
+        reason = f'column "{names[int(column[1])]}": "{value[2]}" is no {value[1]}'
+    elif fields:
+        reason = f"the number of its fields is {fields[2]}, and that of the columns {fields[1]}"
+    else:
+        reason = message
+    return BadRecord(reason, number, lines.excerpt(line))
 
 
 def _nth_not_blank(data: bytes, n: int) -> tuple[int, bytes]:

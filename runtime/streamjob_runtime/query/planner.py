@@ -94,7 +94,7 @@ class _Planner:
     def _source(self, path: str, source: Any) -> None:
         columns = implied_columns(source)
         if columns is None:
-            columns = self._declared(path, source.schema_)
+            columns = self._declared(path, source.ordered_schema)
         watermark = source.watermark.column if source.watermark is not None else None
         if columns is not None and watermark is not None:
             # The manifest's own rules see to it that the column is there, in whatever case.
@@ -116,7 +116,7 @@ class _Planner:
         elif table.schema_ is None and self._table_schemas is None:
             columns = None  # only its files can tell, and here nobody looks into them
         else:
-            columns = self._declared(path, table.schema_)
+            columns = self._declared(path, table.ordered_schema)
         if columns is None:
             self._broken.add(table.name.lower())
             return None
