@@ -210,6 +210,22 @@ def test_progress_holds_the_last_hundred_batches(client: Client, progress: Progr
     assert [b["batchId"] for b in client.json("/progress")[1]["recentProgress"]] == list(range(30, 130))
 
 
+def test_fewer_batches_may_be_asked_for_and_the_rates_stay(client: Client, progress: Progress) -> None:
+    for batch_id in range(80, 100):
+        progress.finished(finished_batch(batch_id))
+    for asked, there in (("0", []), ("1", [99]), ("3", [97, 98, 99]), ("100", list(range(80, 100)))):
+        status, body = client.json(f"/progress?batches={asked}")
+        assert (status, [b["batchId"] for b in body["recentProgress"]]) == (200, there)
+        assert body["status"]["inputRowsPerSecond"] == 500.0
+
+
+@pytest.mark.parametrize("wrong", ["", "-1", "101", "2.5", "all", "1" * 400, "%C2%B2", "%D9%A3"])
+def test_a_number_of_batches_that_is_none_is_refused_in_words(client: Client, wrong: str) -> None:
+    status, body = client.json(f"/progress?batches={wrong}")
+    assert status == 400
+    assert body["error"].startswith("batches must be a whole number from 0 to 100, and not '")
+
+
 def test_the_rate_falls_to_nothing_when_the_sources_fall_silent(
     client: Client, progress: Progress, clock: ManualClock
 ) -> None:

@@ -10,9 +10,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
+from urllib.parse import parse_qsl
 
 from streamjob_runtime.clock import Clock
-from streamjob_runtime.engine.progress import Progress
+from streamjob_runtime.engine.progress import KEPT_BATCHES, Progress
 from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.server import health
 from streamjob_runtime.server.metrics import CONTENT_TYPE, Metrics
@@ -23,7 +24,7 @@ ROUTES = {
     "/healthz": "200 while the loop moves",
     "/readyz": "200 while batches go through",
     "/metrics": "metrics for Prometheus",
-    "/progress": "the status and the last hundred batches, JSON",
+    "/progress": "the status and the last hundred batches, JSON; with ?batches=N the last N of them",
 }
 CLIENT_SECONDS = 10.0  # a client that sends or takes nothing for so long is let go
 MAX_IGNORED_BODY = 65_536  # bytes
@@ -88,8 +89,8 @@ class _Routes:
         self._metrics = Metrics(progress)
         self._page = resources.files(__package__).joinpath("page.html").read_bytes()
 
-    def answer(self, path: str) -> Answer:
-        """The answer to a GET of `path`."""
+    def answer(self, path: str, query: str) -> Answer:
+        """The answer to a GET of `path` with what stands behind its question mark."""
         status = self._progress.status
         match path:
             case "/":
@@ -101,9 +102,17 @@ class _Routes:
             case "/metrics":
                 return Answer(HTTPStatus.OK, CONTENT_TYPE, self._metrics.text())
             case "/progress":
-                return _json(HTTPStatus.OK, progress_json(status, self._progress.recent(), self._clock.now_ms()))
+                return self._progress_of(query)
             case _:
                 return _json(HTTPStatus.NOT_FOUND, {"error": f"there is no {path}", "routes": ROUTES})
+
+    def _progress_of(self, query: str) -> Answer:
+        said = dict(parse_qsl(query, keep_blank_values=True)).get("batches", str(KEPT_BATCHES))
+        if not (said.isdecimal() and said.isascii() and len(said) <= 3 and int(said) <= KEPT_BATCHES):
+            wrong = f"batches must be a whole number from 0 to {KEPT_BATCHES}, and not {said!r}"
+            return _json(HTTPStatus.BAD_REQUEST, {"error": wrong})
+        status, batches = self._progress.status, self._progress.recent()
+        return _json(HTTPStatus.OK, progress_json(status, batches, self._clock.now_ms(), int(said)))
 
 
 class _HttpServer(ThreadingHTTPServer):
@@ -124,12 +133,12 @@ class _HttpServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     timeout = CLIENT_SECONDS
-    answer_to: Any  # path -> Answer
+    answer_to: Any  # path, query -> Answer
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
+        path, _, query = self.path.partition("?")
         try:
-            answer = self.answer_to(path)
+            answer = self.answer_to(path, query)
         except Exception as error:
             answer = _json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": f"{type(error).__name__}: {error}"})
         self._send(answer)

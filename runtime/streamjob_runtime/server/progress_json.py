@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from streamjob_runtime.clock import iso
-from streamjob_runtime.engine.progress import BatchProgress, SourceProgress, StateProgress, Status
+from streamjob_runtime.engine.progress import KEPT_BATCHES, BatchProgress, SourceProgress, StateProgress, Status
 from streamjob_runtime.server.rates import rates
 
 
-def progress_json(status: Status, batches: Sequence[BatchProgress], now_ms: int) -> dict[str, Any]:
-    """The status, and the batches from the oldest to the newest."""
+def progress_json(
+    status: Status, batches: Sequence[BatchProgress], now_ms: int, shown: int = KEPT_BATCHES
+) -> dict[str, Any]:
+    """The status, and the last `shown` batches, from the oldest to the newest."""
     return {
         "now": iso(now_ms),
         "status": status_json(status, batches, now_ms),
-        "recentProgress": [batch_json(status, b) for b in batches],
+        "recentProgress": [batch_json(status, b) for b in batches[max(0, len(batches) - shown) :]],
     }
 
 
