@@ -49,7 +49,23 @@ class Check(Report):
     attempts: Count | None = Field(None, description="How often it was tried.")
     reason: str | None = Field(None, description="Why it failed, in one word.")
     message: Message | None = Field(None, description="Why it failed, in the words of `streamjob check`.")
-    time: AwareDatetime | None = Field(None, description="When it ended.")
+    next_try: AwareDatetime | None = Field(None, description="When it is tried again, while it waits.")
+
+
+class Draining(Report):
+    """An attempt that the operator has asked to end."""
+
+    attempt: Count | None = Field(None, description="Which one.")
+    reason: str | None = Field(None, description="`SpecChanged`, `RestartRequested`, `Suspended` or `Deleted`.")
+
+
+class Outcome(Report):
+    """Why nothing is started any more."""
+
+    kind: Literal["Failed", "Completed"] | None = Field(None, description="Whether the job was given up or is done.")
+    generation: Count | None = Field(None, description="The generation of the spec then; a newer one starts it again.")
+    reason: str | None = Field(None, description="Why, in one word.")
+    message: Message | None = Field(None, description="Why, in a sentence.")
 
 
 class LastBatch(Report):
@@ -94,6 +110,7 @@ class Status(Report):
     observed_generation: Count | None = Field(None, description="The newest generation that the operator has acted on.")
     phase: Phase | None = Field(None, description="Where the job stands, in one word, for people.")
     attempt: Count | None = Field(None, description="The number of the present start; pods carry it in their names.")
+    ended_attempt: Count | None = Field(None, description="The newest attempt whose end is accounted for.")
     restarts: Count | None = Field(None, description="How often the job was started again after a failure.")
     revision: str | None = Field(None, description="The revision of the spec that runs.")
     failures: Failures | None = Field(None, description="Failures that are not forgotten yet.")
@@ -101,6 +118,8 @@ class Status(Report):
     started_at: AwareDatetime | None = Field(None, description="When the present attempt began.")
     last_failure: LastFailure | None = Field(None, description="The last failure.")
     check: Check | None = Field(None, description="The trial of a new spec.")
+    draining: Draining | None = Field(None, description="The attempt that was asked to end.")
+    outcome: Outcome | None = Field(None, description="Why nothing is started any more.")
     restart_request: str | None = Field(
         None, description="The last value of the annotation `streamjob.dev/restart` that was honoured."
     )

@@ -1,0 +1,91 @@
+"""Carries out the actions of a plan. Each is safe to repeat: whoever was here before has done the same."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from streamjob_api.names import FINALIZER
+from streamjob_operator.cluster import ApiError, Cluster, Conflict, NotFound
+from streamjob_operator.manifests import Images, config_map, config_name, pod, pod_name
+from streamjob_operator.model import (
+    Action,
+    AddFinalizer,
+    CreatePod,
+    DeleteConfig,
+    DeletePod,
+    Job,
+    RemoveFinalizer,
+    Tree,
+)
+from streamjob_operator.store import Store
+
+Hook = Callable[[str], None]
+
+
+class Applier:
+    """Writes what was decided to the cluster, and what comes back to the store.
+
+    `hook` hears the name of each step that is done.
+    """
+
+    def __init__(self, cluster: Cluster, store: Store, images: Images, hook: Hook) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._images = images
+        self._hook = hook
+
+    async def apply(self, job: Job, tree: Tree, actions: tuple[Action, ...]) -> Tree:
+        """Carry the actions out in order; the job as it is then. Raises `ApiError` at the first that fails."""
+        for action in actions:
+            tree = await self._one(job, tree, action)
+            self._hook(type(action).__name__)
+        return tree
+
+    async def _one(self, job: Job, tree: Tree, action: Action) -> Tree:
+        match action:
+            case AddFinalizer():
+                return await self._finalizers(job, tree, [*job.finalizers, FINALIZER])
+            case RemoveFinalizer():
+                return await self._finalizers(job, tree, [f for f in job.finalizers if f != FINALIZER])
+            case CreatePod():
+                await self._create_pod(job, action)
+            case DeletePod():
+                # Gone already, or another one has its name now.
+                with suppress(NotFound, Conflict):
+                    await self._cluster.delete_pod(job.key, action.name, action.uid, action.force)
+            case DeleteConfig():
+                with suppress(NotFound):
+                    await self._cluster.delete_config_map(job.key, config_name(job, action.revision))
+        return tree
+
+    async def _finalizers(self, job: Job, tree: Tree, finalizers: list[str]) -> Tree:
+        version = tree["metadata"]["resourceVersion"]
+        changed = await self._cluster.write_finalizers(job.key, version, finalizers)
+        self._store.put_job(changed)
+        return changed
+
+    async def _create_pod(self, job: Job, action: CreatePod) -> None:
+        try:
+            await self._cluster.create_config_map(job.key, config_map(job, action.revision))
+            self._hook("CreateConfig")
+        except Conflict:
+            pass  # its name is a hash of what is in it
+        try:
+            made = await self._cluster.create_pod(job.key, pod(job, action, self._images))
+        except Conflict as conflict:
+            try:
+                made = await self._cluster.read_pod(job.key, pod_name(job, action))
+            except NotFound:
+                raise conflict from None  # it was going just then
+            _check_owner(made, job)
+        self._store.put_pod(made)
+
+
+def _check_owner(tree: Tree, job: Job) -> None:
+    """A pod that is there already is adopted only if it is this very job's."""
+    if not any(owner.get("uid") == job.uid for owner in tree["metadata"].get("ownerReferences") or ()):
+        name = tree["metadata"]["name"]
+        raise ApiError(
+            409,
+            "NotOurs",
+            f"there is a pod {name} already that does not belong to this job; remove it, or rename the job",
+        )

@@ -1,0 +1,160 @@
+"""The Kubernetes API, as the operator uses it. The only module that imports the client."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from streamjob_api import names
+from streamjob_operator.model import Key, Tree
+
+_TIMEOUT_S = 30
+_JSON = {"Content-Type": "application/json", "Accept": "application/json"}
+_MERGE = {**_JSON, "Content-Type": "application/merge-patch+json"}
+_CONNECTIONS = 32
+
+
+class ApiError(Exception):
+    """The API server refused a request, or could not be reached. Trying again later may help."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status  # 0: no answer
+        self.reason = reason  # as in a Status object: NotFound, AlreadyExists, Conflict …
+
+
+class NotFound(ApiError):
+    """The object is not there."""
+
+
+class Conflict(ApiError):
+    """The object is there already, or has changed since it was read."""
+
+
+class NamespaceEnds(ApiError):
+    """Nothing can be created in the namespace: it is being deleted."""
+
+
+class Cluster:
+    """Reads and writes of single objects; each raises `ApiError` when it fails."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    async def list_pods(self, namespace: str | None) -> tuple[list[dict[str, Any]], int]:
+        """All pods of StreamJobs in the namespace (None: in all), and the version of the list."""
+        selector = f"{names.LABEL_MANAGED_BY}%3D{names.OPERATOR_NAME}"
+        where = f"/namespaces/{namespace}" if namespace else ""
+        return await self._list(f"/api/v1{where}/pods?labelSelector={selector}&resourceVersion=0")
+
+    async def list_jobs(self, namespace: str | None) -> tuple[list[dict[str, Any]], int]:
+        """All StreamJobs in the namespace (None: in all), and the version of the list."""
+        where = f"/namespaces/{namespace}" if namespace else ""
+        return await self._list(f"/apis/{names.API_VERSION}{where}/{names.PLURAL}?resourceVersion=0")
+
+    async def create_pod(self, key: Key, body: Tree) -> dict[str, Any]:
+        """Create the pod; give it back as the server has it."""
+        return await self._call("POST", f"{_core(key)}/pods?{_MANAGER}", body)
+
+    async def read_pod(self, key: Key, name: str) -> dict[str, Any]:
+        """One pod."""
+        return await self._call("GET", f"{_core(key)}/pods/{name}")
+
+    async def delete_pod(self, key: Key, name: str, uid: str, force: bool) -> None:
+        """Ask the pod of that uid to end; `force`: take it out of the API at once."""
+        body: dict[str, Any] = {"preconditions": {"uid": uid}}
+        if force:
+            body["gracePeriodSeconds"] = 0
+        await self._call("DELETE", f"{_core(key)}/pods/{name}", body)
+
+    async def create_config_map(self, key: Key, body: Tree) -> None:
+        """Create the ConfigMap."""
+        await self._call("POST", f"{_core(key)}/configmaps?{_MANAGER}", body)
+
+    async def read_config_map(self, key: Key, name: str) -> dict[str, Any]:
+        """One ConfigMap."""
+        return await self._call("GET", f"{_core(key)}/configmaps/{name}")
+
+    async def delete_config_map(self, key: Key, name: str) -> None:
+        """Remove the ConfigMap."""
+        await self._call("DELETE", f"{_core(key)}/configmaps/{name}")
+
+    async def write_status(self, job: Tree) -> dict[str, Any]:
+        """Replace the job's status. Raises `Conflict` if the job has changed since it was read."""
+        key = Key(job["metadata"]["namespace"], job["metadata"]["name"])
+        return await self._call("PUT", f"{_jobs(key)}/{key.name}/status?{_MANAGER}", job)
+
+    async def write_finalizers(self, key: Key, resource_version: str, finalizers: list[str]) -> dict[str, Any]:
+        """Replace the job's finalizers. Raises `Conflict` if the job has changed since it was read."""
+        body = {"metadata": {"resourceVersion": resource_version, "finalizers": finalizers}}
+        return await self._call("PATCH", f"{_jobs(key)}/{key.name}?{_MANAGER}", body, _MERGE)
+
+    async def create_event(self, key: Key, body: Tree) -> None:
+        """Post an Event."""
+        await self._call("POST", f"{_core(key)}/events", body)
+
+    async def events_of(self, key: Key, uid: str) -> list[dict[str, Any]]:
+        """The Events about one object."""
+        return (await self._list(f"{_core(key)}/events?fieldSelector=involvedObject.uid%3D{uid}"))[0]
+
+    async def _list(self, path: str) -> tuple[list[dict[str, Any]], int]:
+        answer = await self._call("GET", path)
+        return answer["items"], int(answer["metadata"].get("resourceVersion") or 0)
+
+    async def _call(
+        self, method: str, path: str, body: Tree | None = None, headers: dict[str, str] = _JSON
+    ) -> dict[str, Any]:
+        try:
+            request = await self._api.param_serialize(
+                method, path, header_params=dict(headers), query_params=[], auth_settings=["BearerToken"]
+            )
+            # The client would walk through the whole body to serialize it; ours is plain JSON already.
+            answer = await self._api.call_api(*request[:3], body=body, _request_timeout=_TIMEOUT_S)
+            data = await answer.read()
+        except (TimeoutError, aiohttp.ClientError, OSError, client.ApiException) as error:
+            raise ApiError(0, "Unreachable", f"{method} {path}: {type(error).__name__}: {error}") from error
+        if answer.status >= 300:
+            raise _error(answer.status, data, f"{method} {path.partition('?')[0]}")
+        parsed: dict[str, Any] = json.loads(data)
+        return parsed
+
+
+_MANAGER = f"fieldManager={names.FIELD_MANAGER}"
+
+
+def _core(key: Key) -> str:
+    return f"/api/v1/namespaces/{key.namespace}"
+
+
+def _jobs(key: Key) -> str:
+    return f"/apis/{names.API_VERSION}/namespaces/{key.namespace}/{names.PLURAL}"
+
+
+def _error(status: int, data: bytes, what: str) -> ApiError:
+    try:
+        said = json.loads(data)
+    except ValueError:
+        said = {}
+    reason, message = said.get("reason", ""), f"{what}: {said.get('message') or data[:200]!r}"
+    causes = {c.get("reason") for c in (said.get("details") or {}).get("causes") or ()}
+    if "NamespaceTerminating" in causes:
+        return NamespaceEnds(status, reason, message)
+    kind = {404: NotFound, 409: Conflict}.get(status, ApiError)
+    return kind(status, reason, message)
+
+
+@asynccontextmanager
+async def connect() -> AsyncIterator[client.ApiClient]:
+    """A client of the cluster that this process runs in, or else of the kubeconfig's."""
+    settings = client.Configuration()
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
+        config.load_incluster_config(client_configuration=settings)
+    else:
+        await config.load_kube_config(client_configuration=settings)
+    settings.connection_pool_maxsize = _CONNECTIONS
+    async with client.ApiClient(settings) as api:
+        yield api

@@ -1,0 +1,206 @@
+"""The status that people and machines read: phase, conditions and progress, from what is decided. Pure functions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streamjob_api.names import ConditionType, Phase
+from streamjob_operator.model import Observed, Pod, Tree
+from streamjob_operator.state import State
+from streamjob_operator.times import to_text, to_text_ms
+
+_LONGEST_MESSAGE = 2000  # characters; the whole text is in the pod's log
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """One condition, without its times."""
+
+    status: str  # True | False | Unknown
+    reason: str
+    message: str
+
+
+def status_of(o: Observed, s: State, pod: Pod | None) -> dict[str, Any]:
+    """The whole next status. `pod`: the one of the present attempt, where there is one."""
+    before = o.job.status
+    status: dict[str, Any] = {"observedGeneration": o.job.generation, "phase": phase_of(o, s, pod), **s.to_tree()}
+    if pod is not None and pod.started is not None:
+        status["startedAt"] = to_text(pod.started)
+    progress = o.progress
+    for field, value in (
+        ("lastBatch", progress and progress.last_batch),
+        ("lastCheckpoint", progress and progress.last_checkpoint),
+        ("rates", (progress and progress.rates) if pod is not None else None),
+    ):
+        # What is not known now, but was once, is still the last batch and the last checkpoint.
+        kept = value or (before.get(field) if field != "rates" or pod is not None else None)
+        if kept:
+            status[field] = kept
+    said = conditions(o, s, pod, status["phase"])
+    status["conditions"] = with_times(said, before.get("conditions") or (), o.job.generation, o.now)
+    return status
+
+
+def phase_of(o: Observed, s: State, pod: Pod | None) -> Phase:
+    """One word for people; nothing decides by it."""
+    if o.job.deleting:
+        return Phase.DELETING
+    if s.outcome:
+        return Phase.FAILED if s.outcome.kind == "Failed" else Phase.COMPLETED
+    if o.policy.suspend:
+        return Phase.SUSPENDING if s.alive else Phase.SUSPENDED
+    if s.draining:
+        return Phase.UPDATING if s.draining.reason == "SpecChanged" else Phase.RESTARTING
+    if not s.alive:
+        return Phase.RESTARTING if s.attempt else Phase.PENDING
+    if pod is None or pod.deleting_until is not None:
+        return Phase.STARTING if pod is None else Phase.RESTARTING
+    if pod.ready:
+        return Phase.RUNNING
+    if pod.started is not None:
+        # One that was ready waits for a system outside; it still runs.
+        return Phase.RUNNING if o.progress and o.progress.trouble else Phase.STARTING
+    return Phase.PENDING if pod.waiting else Phase.STARTING
+
+
+def conditions(o: Observed, s: State, pod: Pod | None, phase: Phase) -> dict[str, Say]:
+    """What is so now, by the condition's type."""
+    return {
+        ConditionType.READY: _ready(o, s, pod, phase),
+        ConditionType.PROGRESSING: _progressing(o, s, pod, phase),
+        ConditionType.CHECKPOINT_HEALTHY: _checkpoint(o, pod),
+        ConditionType.SUSPENDED: _suspended(s, phase),
+        ConditionType.DEGRADED: _degraded(o, s, pod),
+        ConditionType.FAILED: _failed(s),
+        ConditionType.COMPLETE: _complete(s),
+    }
+
+
+def with_times(said: Mapping[str, Say], before: Sequence[Tree], generation: int, now: float) -> list[dict[str, Any]]:
+    """The conditions as the status has them. A transition is a change of `status`, nothing else."""
+    old = {c["type"]: c for c in before}
+    return [
+        {
+            "type": kind,
+            "status": say.status,
+            "reason": say.reason,
+            "message": say.message[:_LONGEST_MESSAGE],
+            "observedGeneration": generation,
+            "lastTransitionTime": old[kind]["lastTransitionTime"]
+            if kind in old and old[kind]["status"] == say.status
+            else to_text(now),
+        }
+        for kind, say in said.items()
+    ]
+
+
+def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
+    if s.outcome:
+        return Say("False", s.outcome.kind, s.outcome.message)
+    if phase in (Phase.DELETING, Phase.SUSPENDED, Phase.SUSPENDING):
+        return Say("False", phase, _STOPPING[phase])
+    if s.draining:
+        return Say("False", s.draining.reason, "the job finishes its batch and takes a checkpoint, then starts again")
+    if pod is None or pod.deleting_until is not None:
+        if not s.alive and s.next_start is not None:
+            failure = (s.last_failure or {}).get("message", "")
+            return Say("False", "BackOff", f"starts again at {to_text_ms(s.next_start)}, after: {failure}")
+        return Say("False", "Starting", "the job is being started")
+    if pod.node_lost_since is not None:
+        return Say("False", "NodeLost", f"the node of pod {pod.name} does not answer")
+    if pod.ready:
+        return Say("True", "Running", "batches go through")
+    if pod.waiting:
+        return Say("False", pod.waiting.reason, pod.waiting.message)
+    if o.progress and o.progress.trouble:
+        return Say("False", "Waiting", o.progress.trouble)
+    return Say("False", "Starting", "the job is being started")
+
+
+_STOPPING = {
+    Phase.DELETING: "the job is being deleted: its batch is finished and a checkpoint taken first",
+    Phase.SUSPENDING: "the job finishes its batch and takes a checkpoint",
+    Phase.SUSPENDED: "spec.suspend is true; set it to false to go on from the checkpoint",
+}
+
+
+def _progressing(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
+    check = s.check
+    if s.outcome:
+        return Say("False", s.outcome.kind, s.outcome.message)
+    if o.problems:
+        return Say("False", "ChangeRefused", "; ".join(o.problems))
+    if check and check.phase == "Failed":
+        return Say("False", "ChangeRefused", f"the job runs on as it was: {check.message}")
+    if check:
+        again = f"; tried again after: {check.message}" if check.message else ""
+        waiting = next((p.waiting.message for p in o.pods if p.revision == check.revision and p.waiting), "")
+        return Say("True", "Checking", f"the changed spec is being checked{again}{waiting and '; ' + waiting}")
+    if phase in (Phase.RUNNING, Phase.SUSPENDED) and (pod is None or pod.ready):
+        return Say("False", "UpToDate", "the job runs as its spec says")
+    return Say("True", phase, _PROGRESS.get(phase, "the job is on its way"))
+
+
+_PROGRESS = {
+    Phase.PENDING: "the pod waits to be started",
+    Phase.STARTING: "the job opens its systems and recovers from its checkpoint",
+    Phase.RESTARTING: "the job is started again",
+    Phase.UPDATING: "the changed spec is brought to the job",
+    Phase.SUSPENDING: "the job finishes its batch and takes a checkpoint",
+}
+
+
+def _checkpoint(o: Observed, pod: Pod | None) -> Say:
+    if o.progress and o.progress.checkpoint_overdue:
+        return Say("False", "Overdue", o.progress.checkpoint_overdue)
+    known = (o.progress and o.progress.last_checkpoint) or o.job.status.get("lastCheckpoint")
+    if known:
+        if o.progress is None:
+            before = _before(o, ConditionType.CHECKPOINT_HEALTHY)
+            if before:
+                return before
+        return Say("True", "Taken", "a checkpoint is taken each interval in which there was anything to keep")
+    return Say("Unknown", "NoneYet", "no checkpoint has been seen yet")
+
+
+def _before(o: Observed, kind: str) -> Say | None:
+    for condition in o.job.status.get("conditions") or ():
+        if condition["type"] == kind:
+            return Say(condition["status"], condition["reason"], condition["message"])
+    return None
+
+
+def _suspended(s: State, phase: Phase) -> Say:
+    if phase == Phase.SUSPENDED:
+        return Say("True", "Suspended", "spec.suspend is true")
+    return Say("False", "NotSuspended", "spec.suspend is false" if phase != Phase.SUSPENDING else "it drains")
+
+
+def _degraded(o: Observed, s: State, pod: Pod | None) -> Say:
+    if s.outcome:
+        return Say("False", "AsExpected", "the job does not run")
+    if o.progress and o.progress.trouble and pod is not None:
+        return Say("True", "Waiting", o.progress.trouble)
+    if s.application_failures or s.infrastructure_failures:
+        last = s.last_failure or {}
+        return Say(
+            "True",
+            "Restarted",
+            f"{s.application_failures} failures of the job and {s.infrastructure_failures} of the cluster in a row; "
+            f"the last one, at {last.get('time')}: {last.get('message')}",
+        )
+    return Say("False", "AsExpected", "nothing hinders the job")
+
+
+def _failed(s: State) -> Say:
+    if s.outcome and s.outcome.kind == "Failed":
+        way_out = "Change the spec, or set the annotation streamjob.dev/restart to a new value, to start it again."
+        return Say("True", s.outcome.reason, f"{s.outcome.message}\n{way_out}")
+    return Say("False", "NotFailed", "the job has not been given up")
+
+
+def _complete(s: State) -> Say:
+    if s.outcome and s.outcome.kind == "Completed":
+        return Say("True", "Completed", s.outcome.message)
+    return Say("False", "NotComplete", "the job is not done")

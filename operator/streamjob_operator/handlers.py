@@ -1,0 +1,80 @@
+"""What kopf tells us: every event only updates the store and puts the job into the queue. The only importer of kopf."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import kopf
+
+from streamjob_api import names
+from streamjob_operator.model import Key
+from streamjob_operator.queue import WorkQueue
+from streamjob_operator.store import Store, job_of, key_of
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """kopf keeps what it saw last for handlers of changes. There are none here, so it has nothing to keep."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        """Nothing to compare."""
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        """Nothing to compare with."""
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        """Nothing to keep."""
+
+
+async def watch(store: Store, queue: WorkQueue[Key], namespaces: Sequence[str], ready: asyncio.Event) -> None:
+    """Watch jobs and their pods until cancelled. `namespaces`: those that are served; none: all."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> Any:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
+    async def on_job(event: Mapping[str, Any], **_: Any) -> None:
+        tree = event["object"]
+        if event["type"] == "DELETED":
+            store.drop_job(tree)
+        else:
+            store.put_job(tree)
+        queue.add(key_of(tree))
+
+    @kopf.on.event("v1", "pods", registry=registry)
+    async def on_pod(event: Mapping[str, Any], **_: Any) -> None:
+        tree = event["object"]
+        job = job_of(tree)
+        if job is None:
+            return
+        if event["type"] == "DELETED":
+            store.drop_pod(tree)
+        else:
+            store.put_pod(tree)
+        queue.add(job)
+
+    await kopf.operator(
+        registry=registry,
+        settings=_settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+        ready_flag=ready,
+    )
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    # The operator needs to know of no other resources and no namespaces, and has no right to.
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.watching.server_timeout = 300
+    settings.watching.label_selectors["pods"] = f"{names.LABEL_MANAGED_BY}={names.OPERATOR_NAME}"
+    settings.persistence.finalizer = names.FINALIZER
+    settings.persistence.diffbase_storage = _NoDiffs()
+    settings.persistence.progress_storage = kopf.StatusProgressStorage()
+    settings.networking.error_backoffs = (0.5, 1, 2, 5, 10, 10, 10)
+    return settings

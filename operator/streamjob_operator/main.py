@@ -1,0 +1,178 @@
+"""The command `streamjob-operator`."""
+
+import argparse
+import asyncio
+import os
+import random
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiohttp
+from kubernetes.aio import client
+
+from streamjob_operator.apply import Applier, Hook
+from streamjob_operator.cluster import ApiError, Cluster, connect
+from streamjob_operator.controller import Controller
+from streamjob_operator.handlers import watch
+from streamjob_operator.leader import LeadershipLost, lead
+from streamjob_operator.log import Log, to_stderr
+from streamjob_operator.manifests import Images
+from streamjob_operator.metrics import Metrics
+from streamjob_operator.model import Key
+from streamjob_operator.observe import Observer
+from streamjob_operator.progress import Progresses
+from streamjob_operator.queue import WorkQueue
+from streamjob_operator.reconciler import Reconciler
+from streamjob_operator.server import serve
+from streamjob_operator.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    runtime_image: str
+    namespaces: tuple[str, ...] = ()
+    image_pull_policy: str = "IfNotPresent"
+    default_checkpoint_location: str | None = None
+    leader_election: bool = False
+    lease_namespace: str = ""
+    lease_name: str = "streamjob-operator"
+    http_host: str = "0.0.0.0"  # noqa: S104 - a pod is reached from outside
+    http_port: int = 8080
+    log_format: str = "text"
+    identity: str = ""
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    sys.exit(run(parse(sys.argv[1:])))
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """The options; ends the process with 2 when they are wrong."""
+    parser = argparse.ArgumentParser("streamjob-operator", description="Runs StreamJobs on Kubernetes.")
+    parser.add_argument("--namespace", action="append", default=[], metavar="NS", help="serve it; none: serve all")
+    parser.add_argument("--runtime-image", required=True, metavar="IMAGE", help="for jobs that name none")
+    parser.add_argument("--image-pull-policy", default="IfNotPresent", choices=["Always", "IfNotPresent", "Never"])
+    parser.add_argument("--default-checkpoint-location", metavar="URL", help="for jobs that name none")
+    parser.add_argument("--leader-election", action="store_true", help="act only while holding the Lease")
+    parser.add_argument("--lease-namespace", default="", metavar="NS", help="where the Lease is")
+    parser.add_argument("--lease-name", default="streamjob-operator", metavar="NAME")
+    parser.add_argument("--http-host", default="0.0.0.0", metavar="HOST")  # noqa: S104 - a pod is reached from outside
+    parser.add_argument("--http-port", default=8080, type=int, metavar="PORT", help="/metrics, /healthz, /readyz")
+    parser.add_argument("--log-format", default="text", choices=["text", "json"])
+    given = parser.parse_args(arguments)
+    if given.leader_election and not given.lease_namespace:
+        parser.error("--leader-election needs --lease-namespace, the namespace of the Lease")
+    return Options(
+        runtime_image=given.runtime_image,
+        namespaces=tuple(given.namespace),
+        image_pull_policy=given.image_pull_policy,
+        default_checkpoint_location=given.default_checkpoint_location,
+        leader_election=given.leader_election,
+        lease_namespace=given.lease_namespace,
+        lease_name=given.lease_name,
+        http_host=given.http_host,
+        http_port=given.http_port,
+        log_format=given.log_format,
+        identity=os.environ.get("POD_NAME") or socket.gethostname(),
+    )
+
+
+def run(options: Options, hook: Hook = lambda step: None) -> int:
+    """Run the operator until SIGTERM or Ctrl-C; the exit code. `hook` hears each step that is done, for fault tests."""
+    log = to_stderr(options.log_format, time.time)  # noqa: TID251 - the process's own clock, handed down from here
+    return asyncio.run(_until_stopped(options, log, hook))
+
+
+async def _until_stopped(options: Options, log: Log, hook: Hook) -> int:
+    work = asyncio.create_task(_operate(options, log, hook))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        log.say("info", "stopped")
+        return 0
+    except (LeadershipLost, ApiError) as error:
+        log.say("error", f"{error}; this operator ends")
+        return 75
+    return 0
+
+
+async def _operate(options: Options, log: Log, hook: Hook) -> None:
+    store, queue, ready = Store(), WorkQueue[Key](), asyncio.Event()
+    metrics = Metrics(lambda: ((tree.get("status") or {}).get("phase", "Pending") for _, tree in store.jobs()))
+    stands_by = options.leader_election
+
+    def is_ready() -> bool:
+        return ready.is_set() or stands_by
+
+    async with (
+        connect() as api,
+        aiohttp.ClientSession() as http,
+        serve(options.http_host, options.http_port, metrics, is_ready),
+    ):
+
+        async def act() -> None:
+            nonlocal stands_by
+            stands_by = False
+            log.say("info", "acting", namespaces=",".join(options.namespaces) or "all", identity=options.identity)
+            await _act(options, log, hook, api, http, store, queue, ready, metrics)
+
+        if options.leader_election:
+            identity = f"{options.identity}_{secrets.token_hex(4)}"
+            log.say("info", "waiting for the Lease", lease=f"{options.lease_namespace}/{options.lease_name}")
+            await lead(api, options.lease_namespace, options.lease_name, identity, act)
+        else:
+            await act()
+
+
+async def _act(
+    options: Options,
+    log: Log,
+    hook: Hook,
+    api: client.ApiClient,
+    http: aiohttp.ClientSession,
+    store: Store,
+    queue: WorkQueue[Key],
+    ready: asyncio.Event,
+    metrics: Metrics,
+) -> None:
+    cluster = Cluster(api)
+    progresses = Progresses(http, queue.add)
+    images = Images(options.runtime_image, options.image_pull_policy)
+    rng = random.Random(secrets.randbits(64))
+    observer = Observer(store, cluster, progresses, options.default_checkpoint_location, rng)
+    reconciler = Reconciler(
+        store,
+        cluster,
+        observer,
+        Applier(cluster, store, images, hook),
+        progresses,
+        metrics,
+        time.time,  # noqa: TID251 - the process's own clock, handed down from here
+        log.say,
+        options.identity,
+        hook,
+    )
+    monotonic = asyncio.get_running_loop().time
+    controller = Controller(store, cluster, queue, reconciler, metrics, log.say, options.namespaces, monotonic)
+    try:
+        await controller.list_pods()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(controller.run())
+            tasks.create_task(watch(store, queue, options.namespaces, ready))
+    finally:
+        await progresses.close()
+
+
+if __name__ == "__main__":
+    main()

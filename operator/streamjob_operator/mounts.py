@@ -1,0 +1,26 @@
+"""Why a pod that has a node does not start: only the kubelet's Events say that of volumes."""
+
+import re
+from collections.abc import Iterable
+
+from streamjob_operator.model import Tree, Waiting
+
+_MISSING = re.compile(r'(secret|configmap) "([^"]+)" not found')
+_MISSING_KEY = re.compile(r"references non-existent (secret|config) key: (\S+)")
+
+
+def waiting_for(events: Iterable[Tree], namespace: str) -> Waiting | None:
+    """What the newest warning among a pod's Events means, in the user's words; None: there is none."""
+    warnings = [e for e in events if e.get("type") == "Warning"]
+    if not warnings:
+        return None
+    newest = max(warnings, key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
+    text = newest.get("message") or ""
+    found = _MISSING.search(text)
+    if found:
+        kind = "Secret" if found[1] == "secret" else "ConfigMap"
+        return Waiting(
+            f"{kind}Missing",
+            f'{kind} "{found[2]}" is missing: create it in namespace "{namespace}"; the pod starts by itself then',
+        )
+    return Waiting(newest.get("reason") or "Waiting", text)

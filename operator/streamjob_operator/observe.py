@@ -1,0 +1,133 @@
+"""From what the watches showed to all that a decision rests on."""
+
+import random
+from dataclasses import dataclass
+
+import yaml
+
+from streamjob_api import names, resource
+from streamjob_api.models import StreamJob
+from streamjob_operator.cluster import Cluster, NotFound
+from streamjob_operator.manifests import config_name
+from streamjob_operator.model import Job, Key, Observed, Pod, Revision, Tree
+from streamjob_operator.mounts import waiting_for
+from streamjob_operator.pods import is_starting, read_pod
+from streamjob_operator.policy import Policy
+from streamjob_operator.progress import Progresses
+from streamjob_operator.revision import NoCheckpointLocation, render
+from streamjob_operator.state import State
+from streamjob_operator.store import Store
+
+# Pods come and go within that time without anybody having to ask why they wait.
+_PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was made of one generation of a spec."""
+
+    uid: str
+    generation: int
+    policy: Policy
+    wanted: Revision | None
+    problems: tuple[str, ...]
+
+
+class Observer:
+    """Observes jobs. It remembers what was made of each spec, for as long as that is unchanged."""
+
+    def __init__(
+        self,
+        store: Store,
+        cluster: Cluster,
+        progresses: Progresses,
+        default_location: str | None,
+        rng: random.Random,
+    ) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._progresses = progresses
+        self._default_location = default_location
+        self._rng = rng
+        self._read: dict[Key, _Read] = {}
+        self._revisions: dict[Key, Revision] = {}
+
+    async def observe(self, key: Key, now: float) -> tuple[Observed, Tree] | None:
+        """The job and the tree it was read from; None: it is gone. Raises `ApiError`."""
+        tree = self._store.job(key)
+        if tree is None:
+            self._read.pop(key, None)
+            self._revisions.pop(key, None)
+            return None
+        job = _job(key, tree)
+        read = self._interpret(job, tree)
+        pods = [await self._pod(key, pod, now) for pod in self._store.pods(key)]
+        revision = State.read(job.status).revision
+        unchanged = read.wanted is not None and read.wanted.name == revision
+        current = None if unchanged or not revision else await self._revision(job, revision)
+        observed = Observed(
+            now=now,
+            jitter=self._rng.random(),
+            job=job,
+            policy=read.policy,
+            wanted=read.wanted,
+            problems=read.problems,
+            current=current,
+            pods=tuple(pods),
+            progress=self._progresses.of(key),
+        )
+        return observed, tree
+
+    def _interpret(self, job: Job, tree: Tree) -> _Read:
+        known = self._read.get(job.key)
+        if known and (known.uid, known.generation) == (job.uid, job.generation):
+            return known
+        checked, broken = resource.check(tree)
+        problems, wanted = tuple(str(b) for b in broken), None
+        if checked is not None:
+            try:
+                wanted = render(job.key, job.spec, self._default_location)
+            except NoCheckpointLocation as error:
+                problems = (str(error),)
+        read = _Read(job.uid, job.generation, _policy(checked), wanted, problems)
+        self._read[job.key] = read
+        return read
+
+    async def _pod(self, key: Key, tree: Tree, now: float) -> Pod:
+        pod = read_pod(tree)
+        if pod.waiting is None and is_starting(tree) and now - pod.created > _PATIENCE_S:
+            waiting = waiting_for(await self._cluster.events_of(key, pod.uid), key.namespace)
+            return pod.waits_for(waiting)
+        return pod
+
+    async def _revision(self, job: Job, name: str) -> Revision | None:
+        """A revision that ran before, from its ConfigMap; None: it is not there any more."""
+        known = self._revisions.get(job.key)
+        if known and known.name == name:
+            return known
+        try:
+            config = await self._cluster.read_config_map(job.key, config_name(job, name))
+        except NotFound:
+            return None
+        revision = Revision(name, yaml.safe_load(config["data"][names.JOB_FILE]))
+        self._revisions[job.key] = revision
+        return revision
+
+
+def _policy(job: StreamJob | None) -> Policy:
+    return Policy.of(job.spec) if job else Policy()
+
+
+def _job(key: Key, tree: Tree) -> Job:
+    metadata = tree["metadata"]
+    return Job(
+        key=key,
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        generation=metadata["generation"],
+        spec=tree["spec"],
+        status=tree.get("status") or {},
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        deleting="deletionTimestamp" in metadata,
+        restart_request=(metadata.get("annotations") or {}).get(names.RESTART_ANNOTATION, ""),
+    )

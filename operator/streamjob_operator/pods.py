@@ -1,0 +1,125 @@
+"""From a pod as the API server has it to what decisions need of it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from streamjob_api import names
+from streamjob_operator.model import End, Pod, Tree, Waiting
+from streamjob_operator.times import from_text
+
+_IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_NOT_YET = frozenset({"ContainerCreating", "PodInitializing"})
+_NO_EXIT_CODE = 255
+
+
+def read_pod(tree: Tree) -> Pod:
+    """The pod; of one without our labels, attempt 0 and role "" ."""
+    metadata, status = tree["metadata"], tree.get("status") or {}
+    labels = metadata.get("labels") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    container = _container(status)
+    running = (container.get("state") or {}).get("running")
+    ready = conditions.get("Ready", {})
+    is_ready = ready.get("status") == "True"
+    ended = _end(status, container, metadata)
+    return Pod(
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        role=labels.get(names.LABEL_ROLE, ""),
+        attempt=int(labels.get(names.LABEL_ATTEMPT, 0)),
+        revision=labels.get(names.LABEL_REVISION, ""),
+        created=_time(metadata.get("creationTimestamp")) or 0.0,
+        ready=is_ready and ended is None,
+        ready_since=_time(ready.get("lastTransitionTime")) if is_ready else None,
+        started=_time(running.get("startedAt")) if running else None,
+        ended=ended,
+        infrastructure=_infrastructure(status, conditions) if ended else None,
+        deleting_until=_time(metadata.get("deletionTimestamp")),
+        node_lost_since=_node_lost(conditions, running),
+        waiting=_waiting(tree, conditions, container) if ended is None else None,
+        ip=status.get("podIP", ""),
+    )
+
+
+def is_starting(tree: Tree) -> bool:
+    """Whether the pod has a node, but its container does not run and the kubelet's status does not say why."""
+    status = tree.get("status") or {}
+    state = _container(status).get("state") or {}
+    scheduled = any(c["type"] == "PodScheduled" and c["status"] == "True" for c in status.get("conditions") or ())
+    reason = (state.get("waiting") or {}).get("reason", "ContainerCreating")
+    return status.get("phase") == "Pending" and scheduled and "running" not in state and reason in _NOT_YET
+
+
+def _container(status: Tree) -> Mapping[str, Any]:
+    found = (c for c in status.get("containerStatuses") or () if c["name"] == names.CONTAINER)
+    return next(found, {})
+
+
+def _end(status: Tree, container: Tree, metadata: Tree) -> End | None:
+    ended = (container.get("state") or {}).get("terminated")
+    if ended:
+        reason, message = _last_words(ended)
+        return End(ended["exitCode"], reason, message, _time(ended.get("finishedAt")) or 0.0)
+    if status.get("phase") in ("Failed", "Succeeded"):
+        # It was over before its container ran: evicted, or turned away by the kubelet.
+        time = _time(metadata.get("creationTimestamp")) or 0.0
+        return End(_NO_EXIT_CODE, status.get("reason") or "PodFailed", status.get("message") or "", time)
+    return None
+
+
+def _last_words(ended: Tree) -> tuple[str, str]:
+    """Reason and message: the runtime's own, from its termination log, or else the kubelet's."""
+    reason, text = ended.get("reason") or "Error", ended.get("message") or ""
+    if reason == "OOMKilled":
+        return reason, text
+    said = _runtime_said(text)
+    return said if said else (reason, text)
+
+
+def _runtime_said(text: str) -> tuple[str, str] | None:
+    try:
+        said = json.loads(text)
+        return str(said["reason"]), str(said["message"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _infrastructure(status: Tree, conditions: Mapping[str, Tree]) -> str | None:
+    """Why the cluster ended the pod, if it did: evicted, preempted, its node shut down."""
+    disrupted = conditions.get("DisruptionTarget", {})
+    if disrupted.get("status") == "True":
+        return str(disrupted.get("reason") or "Disrupted")
+    reason = status.get("reason")
+    # The one reason that a pod's own spec gives.
+    return str(reason) if reason and reason != "DeadlineExceeded" else None
+
+
+def _node_lost(conditions: Mapping[str, Tree], running: Any) -> float | None:
+    """Since when the pod's node has not answered.
+
+    The node controller then makes the pod unready by itself, and nobody is there to say the same of its containers.
+    This needs no right to read nodes.
+    """
+    ready, containers = conditions.get("Ready", {}), conditions.get("ContainersReady", {})
+    if running and ready.get("status") == "False" and containers.get("status") == "True":
+        return _time(ready.get("lastTransitionTime"))
+    return None
+
+
+def _waiting(tree: Tree, conditions: Mapping[str, Tree], container: Tree) -> Waiting | None:
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        return Waiting("Unschedulable", f"no node takes the pod: {scheduled.get('message', '')}")
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    reason, message = waiting.get("reason"), waiting.get("message") or ""
+    if reason in _IMAGE_REASONS:
+        image = tree["spec"]["containers"][0]["image"]
+        return Waiting("ImagePullFailed", f"the image {image} cannot be pulled: {message or reason}")
+    if reason and reason not in _NOT_YET:
+        return Waiting(reason, message or f"the container waits: {reason}")
+    return None
+
+
+def _time(text: Any) -> float | None:
+    return from_text(text) if isinstance(text, str) else None

@@ -1,0 +1,124 @@
+"""What runtimes say of themselves: fetched from each pod's `/progress`, every ten seconds."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+
+from streamjob_api.names import PORT
+from streamjob_operator.model import Key, Pod, Progress, Tree
+from streamjob_operator.times import from_text
+
+PERIOD_S = 10.0
+_FIRST_AFTER_S = 1.0
+_TIMEOUT = aiohttp.ClientTimeout(total=3.0)
+_MOST_BYTES = 1_000_000
+# A checkpoint is due every 5 to 10 batch intervals; one may fail, and the store may be away for a while.
+_OVERDUE_INTERVALS = 30
+_OVERDUE_LEAST_S = 60.0
+
+
+class Progresses:
+    """The newest word of each job's runtime. `changed` is called with the job when there is a new one."""
+
+    def __init__(self, http: aiohttp.ClientSession, changed: Callable[[Key], None]) -> None:
+        self._http = http
+        self._changed = changed
+        self._newest: dict[Key, Progress] = {}
+        self._tasks: dict[Key, tuple[str, asyncio.Task[None]]] = {}  # with the uid of the pod that is asked
+
+    def of(self, key: Key) -> Progress | None:
+        """What the job's runtime said last; None: nothing yet."""
+        return self._newest.get(key)
+
+    def follow(self, key: Key, pod: Pod | None) -> None:
+        """From now on ask this pod; None: nobody."""
+        running = pod is not None and pod.started is not None and pod.ended is None and pod.ip != ""
+        uid, task = self._tasks.get(key, ("", None))
+        if pod is not None and running and uid == pod.uid:
+            return
+        if task:
+            task.cancel()
+            del self._tasks[key]
+            self._newest.pop(key, None)
+        if pod is not None and running:
+            self._tasks[key] = (pod.uid, asyncio.create_task(self._ask(key, pod.ip), name=f"progress {key}"))
+
+    async def close(self) -> None:
+        """Ask nobody any more."""
+        tasks = [task for _, task in self._tasks.values()]
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(self, key: Key, ip: str) -> None:
+        await asyncio.sleep(_FIRST_AFTER_S)
+        host = f"[{ip}]" if ":" in ip else ip
+        while True:
+            said = await self._fetch(f"http://{host}:{PORT}/progress?batches=1")
+            if said is not None and said != self._newest.get(key):
+                self._newest[key] = said
+                self._changed(key)
+            await asyncio.sleep(PERIOD_S)
+
+    async def _fetch(self, url: str) -> Progress | None:
+        try:
+            async with self._http.get(url, timeout=_TIMEOUT) as answer:
+                return read_progress(json.loads(await answer.content.read(_MOST_BYTES)))
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, KeyError, TypeError):
+            # A runtime that starts, ends or is out of reach; its pod's conditions tell which.
+            return None
+
+
+def read_progress(tree: Tree) -> Progress:
+    """From the JSON of `/progress`. Raises KeyError, TypeError or ValueError when it is something else."""
+    status, batches = tree["status"], tree["recentProgress"]
+    newest = batches[-1] if batches else None
+    return Progress(
+        last_batch=newest and _last_batch(newest),
+        last_checkpoint=status["checkpoint"] and _last_checkpoint(status["checkpoint"]),
+        rates={
+            "inputRowsPerSecond": round(status["inputRowsPerSecond"]),
+            "outputRowsPerSecond": round(status["outputRowsPerSecond"]),
+        },
+        checkpoint_overdue=_overdue(status, newest, from_text(tree["now"])),
+        trouble=_trouble(status),
+    )
+
+
+def _last_batch(batch: Tree) -> dict[str, Any]:
+    return {
+        "id": batch["batchId"],
+        "time": batch["timestamp"],
+        "inputRows": batch["numInputRows"],
+        "durationMs": round(batch["batchDuration"], 1),
+        "lag": sum(source["lag"] for source in batch["sources"]),
+    }
+
+
+def _last_checkpoint(checkpoint: Tree) -> dict[str, Any]:
+    return {"batch": checkpoint["batchId"], "time": checkpoint["timestamp"], "sizeBytes": checkpoint["sizeBytes"]}
+
+
+def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
+    checkpoint = status["checkpoint"]
+    if newest is None or (checkpoint and newest["batchId"] <= checkpoint["batchId"]):
+        return None  # nothing has come since
+    since = checkpoint["timestamp"] if checkpoint else status["started"]
+    allowed = max(_OVERDUE_LEAST_S, _OVERDUE_INTERVALS * status["intervalMs"] / 1000)
+    if now - from_text(since) <= allowed:
+        return None
+    if not checkpoint:
+        return f"batches go through since {since}, but no checkpoint has been taken; see the job's log"
+    return f"the newest checkpoint is of {since}, and batches have gone through since; see the job's log"
+
+
+def _trouble(status: Tree) -> str | None:
+    trouble = status["trouble"]
+    if trouble:
+        return f"{trouble['what']} fails since {trouble['since']}, and is tried again: {trouble['error']}"
+    sources = status["sourcesMessage"]
+    return "; ".join(f"source {name}: {message}" for name, message in sorted(sources.items())) or None

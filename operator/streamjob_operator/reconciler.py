@@ -1,0 +1,102 @@
+"""One look at one job: observe, decide, act, write the status, tell. The same whatever happened."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+from streamjob_operator.apply import Applier, Hook
+from streamjob_operator.cluster import ApiError, Cluster, NamespaceEnds, NotFound
+from streamjob_operator.events import event
+from streamjob_operator.metrics import Metrics
+from streamjob_operator.model import Job, Key, News, Observed, Plan, RemoveFinalizer, Tree
+from streamjob_operator.observe import Observer
+from streamjob_operator.plan import plan
+from streamjob_operator.progress import Progresses
+from streamjob_operator.state import State
+from streamjob_operator.store import Store
+
+Say = Callable[..., None]  # (level, message, **fields)
+
+
+class Reconciler:
+    """Leads jobs to where their specs want them. `hook` hears the name of each step that is done, for fault tests."""
+
+    def __init__(
+        self,
+        store: Store,
+        cluster: Cluster,
+        observer: Observer,
+        applier: Applier,
+        progresses: Progresses,
+        metrics: Metrics,
+        now: Callable[[], float],
+        say: Say,
+        instance: str,
+        hook: Hook,
+    ) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._observer = observer
+        self._applier = applier
+        self._progresses = progresses
+        self._metrics = metrics
+        self._now = now
+        self._say = say
+        self._instance = instance
+        self._hook = hook
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Look at the job once; in how many seconds to look again, if nothing happens. Raises `ApiError`."""
+        seen = await self._observer.observe(key, self._now())
+        if seen is None:
+            self._progresses.follow(key, None)
+            return None
+        observed, tree = seen
+        self._hook("Observed")
+        try:
+            return await self._carry_out(plan(observed), observed, tree)
+        except NotFound:
+            # The job itself, or its namespace; the watch is about to say so, or has missed it.
+            self._store.drop_job(tree)
+            return None
+        except NamespaceEnds:
+            # Nothing can be made here any more; what is left to do is to let go.
+            again = plan(replace(observed, namespace_ends=True))
+            lets_go = tuple(action for action in again.actions if isinstance(action, RemoveFinalizer))
+            return await self._carry_out(replace(again, actions=lets_go, news=()), observed, tree)
+
+    async def _carry_out(self, decided: Plan, observed: Observed, tree: Tree) -> float | None:
+        job = observed.job
+        tree = await self._applier.apply(job, tree, decided.actions)
+        gone = any(isinstance(action, RemoveFinalizer) for action in decided.actions)
+        if not gone and decided.status != (tree.get("status") or {}):
+            self._store.put_job(await self._cluster.write_status({**tree, "status": decided.status}))
+            self._hook("StatusWritten")
+        self._follow_progress(job, observed, decided)
+        self._count(job.status, decided.status)
+        for news in decided.news:
+            await self._tell(job, news)
+        return decided.again_in
+
+    def _follow_progress(self, job: Job, observed: Observed, decided: Plan) -> None:
+        state = State.read(decided.status)
+        pods = (p for p in observed.pods if p.attempt == state.attempt and p.attempt and state.alive)
+        self._progresses.follow(job.key, next(pods, None))
+
+    def _count(self, before: Tree, after: Tree) -> None:
+        for kind in ("application", "infrastructure"):
+            had = (before.get("failures") or {}).get(kind, 0)
+            has = (after.get("failures") or {}).get(kind, 0)
+            if has > had:
+                self._metrics.restarts.labels(kind).inc(has - had)
+
+    async def _tell(self, job: Job, news: News) -> None:
+        self._say("warning" if news.warning else "info", news.message, job=str(job.key), reason=news.reason)
+        body = event(job, news, self._now(), secrets.token_hex(8), self._instance)
+        try:
+            await self._cluster.create_event(job.key, body)
+        except (NotFound, NamespaceEnds):
+            pass  # the namespace is gone, and with it whoever would read this
+        except ApiError as error:
+            # An Event is news, not state: what it says stands in the status too.
+            self._say("warning", f"an Event could not be posted: {error}", job=str(job.key))

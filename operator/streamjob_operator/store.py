@@ -1,0 +1,109 @@
+"""The objects as the watches last showed them: what observation reads, so that reading costs the API server nothing."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from streamjob_api import names
+from streamjob_operator.model import Key, Tree
+
+
+class Store:
+    """Jobs, their pods and what their runtimes last said. Used by one event loop, so it needs no lock."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[Key, Tree] = {}
+        self._pods: dict[Key, dict[str, Tree]] = defaultdict(dict)  # job -> pod's name -> pod
+
+    def put_job(self, tree: Tree) -> bool:
+        """Keep the job, unless a newer one is there; whether it was news."""
+        key = key_of(tree)
+        known = self._jobs.get(key)
+        if known is not None and not _newer(tree, known):
+            return False
+        self._jobs[key] = _slim(tree)
+        return True
+
+    def put_pod(self, tree: Tree) -> bool:
+        """Keep the pod, unless a newer one is there; whether it was news."""
+        job = job_of(tree)
+        if job is None:
+            return False
+        pods, name = self._pods[job], tree["metadata"]["name"]
+        if name in pods and not _newer(tree, pods[name]):
+            return False
+        pods[name] = _slim(tree)
+        return True
+
+    def drop_job(self, tree: Tree) -> None:
+        """The job is gone."""
+        key = key_of(tree)
+        if key in self._jobs and self._jobs[key]["metadata"]["uid"] == tree["metadata"]["uid"]:
+            del self._jobs[key]
+
+    def drop_pod(self, tree: Tree) -> None:
+        """The pod is gone."""
+        job, name = job_of(tree), tree["metadata"]["name"]
+        pods = self._pods.get(job, {}) if job else {}
+        if name in pods and pods[name]["metadata"]["uid"] == tree["metadata"]["uid"]:
+            del pods[name]
+            if not pods and job:
+                del self._pods[job]
+
+    def replace_pods(self, listed: Iterable[Tree], version: int, namespace: str | None) -> set[Key]:
+        """Take over a list of all pods in a namespace (None: in all); the jobs whose pods were not as thought.
+
+        A watch that had to begin anew never says what vanished meanwhile.
+        """
+        changed: set[Key] = set()
+        uids: set[str] = set()
+        for tree in listed:
+            uids.add(tree["metadata"]["uid"])
+            job = job_of(tree)
+            if self.put_pod(tree) and job:
+                changed.add(job)
+        for job, pods in list(self._pods.items()):
+            if namespace not in (None, job.namespace):
+                continue
+            for tree in list(pods.values()):
+                if tree["metadata"]["uid"] not in uids and _version(tree) <= version:
+                    self.drop_pod(tree)
+                    changed.add(job)
+        return changed
+
+    def job(self, key: Key) -> Tree | None:
+        """The job, as last seen."""
+        return self._jobs.get(key)
+
+    def pods(self, key: Key) -> tuple[Tree, ...]:
+        """The job's pods, as last seen."""
+        return tuple(self._pods.get(key, {}).values())
+
+    def jobs(self) -> Iterator[tuple[Key, Tree]]:
+        """All jobs."""
+        return iter(list(self._jobs.items()))
+
+
+def key_of(tree: Tree) -> Key:
+    """Which job this is."""
+    return Key(tree["metadata"]["namespace"], tree["metadata"]["name"])
+
+
+def job_of(pod: Tree) -> Key | None:
+    """Which job the pod is of; None: of none."""
+    name = (pod["metadata"].get("labels") or {}).get(names.LABEL_JOB)
+    return Key(pod["metadata"]["namespace"], name) if name else None
+
+
+def _newer(tree: Tree, known: Tree) -> bool:
+    return tree["metadata"]["uid"] != known["metadata"]["uid"] or _version(tree) > _version(known)
+
+
+def _version(tree: Tree) -> int:
+    # From Kubernetes 1.35 on the order of resource versions is part of the API; every server before kept it as well.
+    return int(tree["metadata"]["resourceVersion"])
+
+
+def _slim(tree: Tree) -> Tree:
+    """The object without what nobody reads and thousands of them would hold in memory."""
+    metadata = {k: v for k, v in tree["metadata"].items() if k != "managedFields"}
+    return {**tree, "metadata": metadata}
