@@ -159,6 +159,27 @@ def test_another_jobs_log_is_refused() -> None:
         started(store, "clicks")
 
 
+@pytest.mark.parametrize(
+    ("there", "ours"), [("views", "shop/views"), ("shop/views", "views"), ("shop/views", "shop/views")]
+)
+def test_a_namespace_that_one_side_does_not_know_is_no_difference(there: str, ours: str) -> None:
+    store = MemoryStore()
+    first = started(store, there)
+    assert started(store, ours, who="b").job_id == first.job_id
+
+
+@pytest.mark.parametrize("between", [[], ["views"]], ids=["at once", "after a laptop's run"])
+def test_a_job_of_the_same_name_in_another_namespace_is_another_job(between: list[str]) -> None:
+    store = MemoryStore()
+    for name in ("views", "shop/views", *between):
+        log = started(store, name)
+    log.append(Boundary(log.job_id, log.job_name, log.last.seq, ()))
+    with pytest.raises(JobError, match=r"belongs to the job 'shop/views', and this is 'news/views'"):
+        started(store, "news/views")
+    with pytest.raises(JobError, match=r"belongs to the job 'shop/views', and this is 'shop/clicks'"):
+        started(store, "shop/clicks")
+
+
 def test_the_log_says_whose_it_is_when_all_old_fences_are_gone() -> None:
     store = MemoryStore()
     log = started(store)

@@ -6,8 +6,9 @@ change or remove one that others rest on. That alone keeps two runtimes of one j
 
 from collections.abc import Callable, Sequence
 
+from streamjob_runtime.checkpoint.identity import identify
 from streamjob_runtime.checkpoint.records import Body, Boundary, Fence, Record, decode, encode, log_key, log_seq
-from streamjob_runtime.errors import AlreadyExists, Damaged, Fenced, JobError, NotFound
+from streamjob_runtime.errors import AlreadyExists, Damaged, Fenced, NotFound
 from streamjob_runtime.stores.base import Store
 
 
@@ -69,7 +70,7 @@ def whole(records: Sequence[Record]) -> tuple[Record, ...]:
 class Log:
     """The log as the one process that may append to it sees it. Used by one thread.
 
-    `nonce` gives a text that no other record has.
+    `job_name` is a full name (`identity`); `nonce` gives a text that no other record has.
     """
 
     def __init__(self, store: Store, job_name: str, nonce: Callable[[], str]) -> None:
@@ -97,7 +98,8 @@ class Log:
         accept(records)
         self.epoch = max((r.epoch for r in records), default=0) + 1
         while True:
-            self.job_id = self._identify(records)
+            known = identify(records, self.job_name, self._store.url)
+            self.job_id, self.job_name = known or (self._nonce(), self.job_name)
             fence = Fence(self.job_id, self.job_name, time_ms, version, fingerprints)
             self._last = records[-1] if records else None
             try:
@@ -155,20 +157,6 @@ class Log:
                 f"Another process runs the job {self.job_name!r} at {self._store.url} now (its epoch is "
                 f"{there.epoch}, ours {self.epoch}). This one stops."
             ) from cause
-
-    def _identify(self, records: Sequence[Record]) -> str:
-        """The job's id: the log's own, or a new one for a new log."""
-        for record in records:
-            if isinstance(record.body, Fence | Boundary):
-                if record.body.job_name != self.job_name:
-                    raise JobError(
-                        f"The checkpoint location {self._store.url} belongs to the job {record.body.job_name!r}, and "
-                        f"this is {self.job_name!r}. Give this job a checkpoint.location of its own."
-                    )
-                return record.body.job_id
-        if records:
-            raise Damaged(f"The log at {self._store.url} says nowhere whose it is: it has neither FENCE nor BOUNDARY.")
-        return self._nonce()
 
 
 def _read(store: Store, seq: int) -> Record:

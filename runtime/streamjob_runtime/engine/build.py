@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from streamjob_api.models import StreamJob
 from streamjob_api.sources import StaticTable as TableModel
+from streamjob_runtime.checkpoint.identity import full_name
 from streamjob_runtime.engine.batch import NamedSink
 from streamjob_runtime.engine.loop import Loop, LoopSettings, Parts
 from streamjob_runtime.engine.surroundings import Surroundings
@@ -74,7 +75,7 @@ def _table(model: TableModel, around: Surroundings, patient: Callable[[Store, st
 def _settings(job: StreamJob) -> LoopSettings:
     spec = job.spec
     return LoopSettings(
-        job_name=job.metadata.name,
+        job_name=full_name(job.metadata.namespace, job.metadata.name),
         version=version("streamjob"),
         interval_ms=_ms(spec.batch_interval),
         batches_per_checkpoint=spec.batches_per_checkpoint,

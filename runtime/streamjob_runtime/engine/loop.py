@@ -1,10 +1,11 @@
 """The micro-batch loop: take over, recover, then batch after batch until told to stop (docs/protocol.md)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from streamjob_runtime.checkpoint.fit import check_fits
 from streamjob_runtime.checkpoint.log import Log
-from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Fence, Intent, Record
+from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Intent, Record
 from streamjob_runtime.checkpoint.recovery import Recovery, checkpoints, recover
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download
 from streamjob_runtime.engine.batch import BatchRunner, NamedSink, Stopwatch
@@ -16,7 +17,7 @@ from streamjob_runtime.engine.tables import StaticTables
 from streamjob_runtime.engine.trigger import next_due_ms
 from streamjob_runtime.engine.trouble import SourceNews
 from streamjob_runtime.engine.watermark import advance, watermark
-from streamjob_runtime.errors import Damaged, JobError
+from streamjob_runtime.errors import Damaged
 from streamjob_runtime.query.api import Query
 from streamjob_runtime.sources.base import OffsetRange, Source
 from streamjob_runtime.stores.base import Store
@@ -26,7 +27,7 @@ from streamjob_runtime.stores.base import Store
 class LoopSettings:
     """What the manifest says of the loop."""
 
-    job_name: str
+    job_name: str  # the full name, for the log
     version: str  # of the runtime, for the log
     interval_ms: int
     batches_per_checkpoint: int
@@ -93,7 +94,10 @@ class Loop:
     def _start(self) -> None:
         progress, store = self._progress, self._parts.store
         before = self._log.take_over(
-            self._clock.now_ms(), self._settings.version, dict(self._fingerprints), self._check_fingerprints
+            self._clock.now_ms(),
+            self._settings.version,
+            dict(self._fingerprints),
+            lambda records: check_fits(records, self._settings.job_name, self._fingerprints, store.url),
         )
         self._hook(Step.FENCED, -1)
         progress.update(
@@ -122,20 +126,6 @@ class Loop:
             for source in self._sources.values():
                 source.limit_to_available()
         progress.update(phase="Running", moved=self._clock.monotonic())
-
-    def _check_fingerprints(self, records: Sequence[Record]) -> None:
-        """Refuse a job whose state would be read with another meaning than it was written with."""
-        fences = [r.body for r in records if isinstance(r.body, Fence)]
-        newest = next(iter(checkpoints(records)), None)
-        has_batches = any(isinstance(r.body, Intent | Checkpoint) for r in records)
-        there = fences[-1].fingerprints if fences else newest.fingerprints if newest else {}
-        if not has_batches or there == self._fingerprints:
-            return
-        changed = sorted(k for k in {*there, *self._fingerprints} if there.get(k) != self._fingerprints.get(k))
-        raise JobError(
-            f"The state at {self._parts.store.url} does not fit this job: {', '.join(changed)} changed since it was "
-            "written. Undo the change, or give the job a new checkpoint location, where it starts from the beginning."
-        )
 
     def _recover(self, before: tuple[Record, ...]) -> None:
         recovery, snapshot = self._newest_whole(before)
