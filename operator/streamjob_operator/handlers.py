@@ -73,7 +73,8 @@ def _settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.watching.server_timeout = 300
     settings.watching.label_selectors["pods"] = f"{names.LABEL_MANAGED_BY}={names.OPERATOR_NAME}"
-    settings.persistence.finalizer = names.FINALIZER
+    # kopf takes its own finalizer off whatever has no handler of deletion, so ours must not be the same.
+    settings.persistence.finalizer = f"{names.GROUP}/kopf"
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.persistence.progress_storage = kopf.StatusProgressStorage()
     settings.networking.error_backoffs = (0.5, 1, 2, 5, 10, 10, 10)

@@ -64,6 +64,8 @@ class _Planner:
         else:
             self._run_job()
         self._sweep()
+        if self._s.attempt > self._before.attempt:
+            self._tell("Started", f"Attempt {self._s.attempt} was started")
         status = status_of(self._o, self._s, self._pod if self._s.alive else None)
         due = min(self._wakes, default=None)
         again = None if due is None else max(0.0, due - self._o.now)
@@ -260,7 +262,6 @@ class _Planner:
         unasked = s.last_failure is not None and s.last_failure.get("attempt") == s.attempt
         self._s = replace(s, attempt=attempt, restarts=s.restarts + unasked, next_start=None)
         self._pod = None
-        self._tell("Started", f"Attempt {attempt} was started")
 
     def _drain(self, reason: str) -> None:
         """Ask the present attempt to finish its batch, take a checkpoint and end."""

@@ -1,0 +1,433 @@
+"""What the operator decides, told as what happens to one job."""
+
+from dataclasses import replace
+
+import pytest
+
+from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP
+from streamjob_operator.backoff import RestartPolicy
+from streamjob_operator.model import CreatePod, DeletePod, Waiting
+from streamjob_operator.policy import Policy
+from support.cluster_model import ClusterModel
+
+
+def running(**fields: object) -> ClusterModel:
+    cluster = ClusterModel(**fields)  # type: ignore[arg-type]
+    cluster.settle()
+    cluster.starts()
+    cluster.settle()
+    return cluster
+
+
+def condition(cluster: ClusterModel, kind: str) -> dict[str, str]:
+    [found] = [c for c in cluster.status["conditions"] if c["type"] == kind]
+    return dict(found)
+
+
+def reasons(cluster: ClusterModel) -> list[str]:
+    return [n.reason for n in cluster.news]
+
+
+def test_a_new_job_gets_its_finalizer_first_and_then_one_pod() -> None:
+    cluster = ClusterModel()
+    decided = cluster.step()
+    assert [type(a).__name__ for a in decided.actions] == ["AddFinalizer", "CreatePod"]
+    assert cluster.runtime().attempt == 1
+    assert cluster.status["phase"] == "Starting"
+    assert condition(cluster, "Ready")["status"] == "False"
+
+
+def test_a_job_whose_pod_is_ready_is_ready_and_then_nothing_is_written() -> None:
+    cluster = running()
+    assert cluster.status["phase"] == "Running"
+    assert condition(cluster, "Ready")["status"] == "True"
+    before = cluster.status
+    cluster.waits(3600)
+    decided = cluster.step()
+    assert decided.actions == () and decided.status == before and decided.news == ()
+
+
+def test_a_process_that_fails_is_started_again_after_a_wait_that_grows() -> None:
+    cluster = running()
+    waits = []
+    for attempt in (1, 2, 3, 4):
+        cluster.ends(cluster.runtime(), 1, "InternalError", "it broke")
+        decided = cluster.step()
+        assert cluster.runtime().attempt == attempt, "nothing is started before its time"
+        assert decided.again_in is not None
+        waits.append(decided.again_in)
+        assert condition(cluster, "Ready")["reason"] == "BackOff"
+        assert "it broke" in condition(cluster, "Ready")["message"]
+        cluster.waits(decided.again_in)
+        cluster.settle()
+        assert cluster.runtime().attempt == attempt + 1
+        cluster.starts()
+    assert all(0.75 * 2**i <= w <= 2**i for i, w in enumerate(waits)), waits
+    assert cluster.status["restarts"] == 4
+    assert cluster.most_live == 1
+
+
+def test_the_wait_has_an_end_and_jobs_do_not_all_wait_the_same() -> None:
+    waits = set()
+    for seed in range(5):
+        cluster = running(policy=Policy(restart=RestartPolicy(max_failures=100, max=4.0)))
+        cluster.rng.seed(seed)
+        for _ in range(6):
+            cluster.ends(cluster.runtime(), 1)
+            again = cluster.step().again_in
+            assert again is not None and again <= 4.0
+            cluster.waits(again)
+            cluster.settle()
+            cluster.starts()
+        waits.add(again)
+    assert len(waits) == 5
+
+
+def test_more_failures_than_allowed_in_a_row_make_the_job_failed_with_its_last_words() -> None:
+    cluster = running(policy=Policy(restart=RestartPolicy(max_failures=2)))
+    for _ in range(3):
+        cluster.ends(cluster.runtime(), 1, "InternalError", "it broke")
+        cluster.settle()
+        cluster.waits(60)
+        cluster.settle()
+        cluster.starts()
+    failed = condition(cluster, "Failed")
+    assert failed["status"] == "True" and failed["reason"] == "TooManyFailures"
+    assert "failed 3 times" in failed["message"] and "it broke" in failed["message"]
+    assert "streamjob.dev/restart" in failed["message"]
+    assert cluster.status["phase"] == "Failed" and not cluster.live_runtimes()
+    cluster.waits(100_000)
+    assert cluster.step().actions == ()
+
+
+def test_failures_are_forgotten_after_a_healthy_time() -> None:
+    cluster = running(policy=Policy(restart=RestartPolicy(max_failures=1, reset_after=600)))
+    for _ in range(4):
+        cluster.ends(cluster.runtime(), 1)
+        cluster.settle()
+        cluster.waits(10)
+        cluster.settle()
+        cluster.starts()
+        decided = cluster.step()
+        assert condition(cluster, "Degraded")["status"] == "True"
+        assert decided.again_in == pytest.approx(600)
+        cluster.waits(600)
+        cluster.settle()
+        assert condition(cluster, "Degraded")["status"] == "False"
+    assert cluster.status["phase"] == "Running" and cluster.status["restarts"] == 4
+
+
+def test_a_wrong_job_fails_at_once_and_is_not_tried_again() -> None:
+    cluster = running()
+    cluster.ends(cluster.runtime(), 78, "JobError", "there is no column ad")
+    cluster.settle()
+    failed = condition(cluster, "Failed")
+    assert (failed["status"], failed["reason"]) == ("True", "JobError")
+    assert "there is no column ad" in failed["message"]
+    assert cluster.runtime().attempt == 1
+    assert cluster.runtime().ended is not None, "the pod stays, for its log"
+
+
+@pytest.mark.parametrize("way_out", ["spec", "annotation"])
+def test_a_failed_job_starts_again_by_a_new_spec_or_the_annotation(way_out: str) -> None:
+    cluster = running()
+    cluster.ends(cluster.runtime(), 78, "JobError", "wrong")
+    cluster.settle()
+    if way_out == "spec":
+        cluster.edits(batchInterval="3s")
+    else:
+        cluster.restart_request = "1"
+    cluster.settle()
+    cluster.starts()
+    cluster.settle()
+    assert cluster.runtime().attempt == 2
+    assert condition(cluster, "Failed")["status"] == "False"
+    assert cluster.status["phase"] == "Running"
+    assert not [p for p in cluster.pods.values() if p.role == ROLE_CHECK], "there is nothing running to protect"
+
+
+def test_out_of_memory_is_said_in_words() -> None:
+    cluster = running(policy=Policy(memory_limit="1Gi"))
+    cluster.ends(cluster.runtime(), 137, "OOMKilled")
+    cluster.settle()
+    assert cluster.status["lastFailure"]["reason"] == "OutOfMemory"
+    assert "limit 1Gi" in cluster.status["lastFailure"]["message"]
+    assert "spec.resources.limits.memory" in cluster.status["lastFailure"]["message"]
+
+
+@pytest.mark.parametrize("how", ["deleted", "evicted", "unavailable"])
+def test_what_the_cluster_does_to_a_pod_never_fails_the_job_and_the_first_time_costs_no_wait(how: str) -> None:
+    cluster = running(policy=Policy(restart=RestartPolicy(max_failures=0)))
+    for attempt in range(1, 30):
+        pod = cluster.runtime()
+        if how == "deleted":
+            cluster.removed(pod)
+        elif how == "evicted":
+            cluster.ends(pod, 137, why="EvictionByEvictionAPI")
+        else:
+            cluster.ends(pod, 75, "Unavailable", "the store is away")
+        decided = cluster.step()
+        if attempt == 1:
+            assert any(isinstance(a, CreatePod) for a in decided.actions)
+        cluster.waits(decided.again_in or 0)
+        cluster.settle()
+        assert cluster.runtime().attempt == attempt + 1
+        cluster.starts()
+    assert cluster.status["failures"]["application"] == 0
+    assert cluster.status["failures"]["infrastructure"] == 29
+    assert cluster.most_live == 1
+
+
+def test_a_pod_that_is_being_deleted_keeps_its_place_until_it_is_gone() -> None:
+    cluster = running()
+    cluster.change(cluster.runtime(), deleting_until=cluster.now + 30)
+    assert not cluster.step().actions
+    assert cluster.status["phase"] == "Restarting"
+    cluster.drains()
+    cluster.settle()
+    assert cluster.runtime().attempt == 2
+    assert cluster.status["lastFailure"]["reason"] == "PodDeleted"
+
+
+def test_a_lost_node_is_given_its_time_and_then_the_pod_is_forced_out_and_replaced() -> None:
+    cluster = running(policy=Policy(node_loss_after=60))
+    pod = cluster.runtime()
+    cluster.change(pod, ready=False, ready_since=None, node_lost_since=cluster.now)
+    decided = cluster.step()
+    assert decided.actions == () and decided.again_in == pytest.approx(60)
+    assert condition(cluster, "Ready")["reason"] == "NodeLost"
+    cluster.waits(60)
+    decided = cluster.step()
+    assert decided.actions[:1] == (DeletePod(pod.name, pod.uid, force=True),)
+    assert cluster.runtime().attempt == 2
+    assert cluster.status["lastFailure"]["reason"] == "NodeLost"
+
+
+def test_a_node_that_comes_back_in_time_keeps_its_pod() -> None:
+    cluster = running()
+    cluster.change(cluster.runtime(), ready=False, ready_since=None, node_lost_since=cluster.now)
+    cluster.settle()
+    cluster.waits(30)
+    cluster.change(cluster.runtime(), ready=True, ready_since=cluster.now, node_lost_since=None)
+    cluster.waits(100)
+    cluster.settle()
+    assert cluster.runtime().attempt == 1 and cluster.status["phase"] == "Running"
+
+
+def test_a_pod_whose_deletion_nobody_hears_is_forced_out() -> None:
+    cluster = running(policy=Policy(node_loss_after=60))
+    pod = cluster.runtime()
+    cluster.change(pod, deleting_until=cluster.now + 30)
+    decided = cluster.step()
+    assert decided.again_in is not None and decided.again_in > 90
+    cluster.waits(decided.again_in)
+    cluster.settle()
+    assert pod.name not in cluster.pods and cluster.runtime().attempt == 2
+
+
+def test_suspending_drains_and_resuming_goes_on_with_the_next_attempt() -> None:
+    cluster = running()
+    cluster.policy = replace(cluster.policy, suspend=True)
+    cluster.edits(suspend=True)
+    cluster.settle()
+    assert cluster.status["phase"] == "Suspending"
+    cluster.waits(5)
+    cluster.drains()
+    cluster.settle()
+    assert cluster.status["phase"] == "Suspended" and not cluster.pods
+    assert condition(cluster, "Suspended")["status"] == "True"
+    cluster.policy = replace(cluster.policy, suspend=False)
+    cluster.edits(suspend=False)
+    cluster.settle()
+    cluster.starts()
+    cluster.settle()
+    assert cluster.runtime().attempt == 2
+    assert cluster.status["phase"] == "Running" and cluster.status["restarts"] == 0
+
+
+def test_a_change_of_operator_fields_touches_no_pod() -> None:
+    cluster = running()
+    cluster.edits(restart={"maxFailures": 9}, deletion={"checkpoints": "Delete"}, nodeLoss={"after": "10s"})
+    decided = cluster.step()
+    assert decided.actions == ()
+    assert cluster.status["observedGeneration"] == 2
+
+
+def test_a_changed_spec_is_checked_first_then_the_job_drains_and_starts_with_it() -> None:
+    cluster = running()
+    old = cluster.status["revision"]
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    check = cluster.pod_of(ROLE_CHECK)
+    assert [p.attempt for p in cluster.live_runtimes()] == [1], "the job runs on"
+    assert cluster.runtime().deleting_until is None
+    assert condition(cluster, "Progressing")["reason"] == "Checking"
+    cluster.ends(check, 0, "Done")
+    cluster.settle()
+    assert cluster.runtime().deleting_until is not None
+    assert cluster.status["phase"] == "Updating"
+    assert "spec.batchInterval" in cluster.news[-1].message
+    cluster.drains()
+    cluster.settle()
+    cluster.starts()
+    cluster.settle()
+    assert cluster.runtime().attempt == 2 and cluster.runtime().revision == cluster.status["revision"] != old
+    assert list(cluster.configs) == [cluster.status["revision"]], "the old manifest is swept away"
+    assert cluster.status["restarts"] == 0 and "check" not in cluster.status
+    assert cluster.most_live == 1
+
+
+def test_a_change_that_fails_its_check_leaves_the_job_as_it_is_even_through_a_crash() -> None:
+    cluster = running()
+    old = cluster.status["revision"]
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    cluster.ends(cluster.pod_of(ROLE_CHECK), 78, "JobError", "the state does not fit; undo the change")
+    cluster.settle()
+    refused = condition(cluster, "Progressing")
+    assert (refused["status"], refused["reason"]) == ("False", "ChangeRefused")
+    assert "the state does not fit; undo the change" in refused["message"]
+    assert condition(cluster, "Ready")["status"] == "True"
+    assert "ChangeRefused" in reasons(cluster)
+    cluster.ends(cluster.runtime(), 1)
+    cluster.settle()
+    cluster.waits(10)
+    cluster.settle()
+    assert cluster.runtime().attempt == 2 and cluster.runtime().revision == old
+
+
+def test_undoing_a_refused_change_clears_it() -> None:
+    cluster = running()
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    cluster.ends(cluster.pod_of(ROLE_CHECK), 78, "JobError", "no")
+    cluster.settle()
+    cluster.edits(batchInterval="2s")
+    cluster.settle()
+    assert condition(cluster, "Progressing")["reason"] == "UpToDate"
+    cluster.drains()
+    assert [p.attempt for p in cluster.pods.values()] == [1]
+    assert len(cluster.configs) == 1
+
+
+def test_a_check_that_cannot_reach_its_systems_is_tried_again_for_as_long_as_it_takes() -> None:
+    cluster = running()
+    cluster.edits(batchInterval="4s")
+    for _ in range(20):
+        cluster.settle()
+        check = cluster.pod_of(ROLE_CHECK)
+        cluster.ends(check, 75, "Unavailable", "the store is away")
+        cluster.settle()
+        assert "the store is away" in condition(cluster, "Progressing")["message"]
+        cluster.waits(61)
+    cluster.settle()
+    cluster.ends(cluster.pod_of(ROLE_CHECK), 0, "Done")
+    cluster.settle()
+    assert cluster.status["phase"] == "Updating"
+
+
+def test_a_newer_change_makes_the_check_of_the_one_before_superfluous() -> None:
+    cluster = running()
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    first = cluster.pod_of(ROLE_CHECK)
+    cluster.edits(batchInterval="5s")
+    cluster.settle()
+    cluster.drains()
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CHECK).revision not in ("", first.revision)
+
+
+def test_the_annotation_restarts_a_running_job_once() -> None:
+    cluster = running()
+    cluster.restart_request = "now"
+    cluster.settle()
+    assert cluster.status["phase"] == "Restarting"
+    cluster.drains()
+    cluster.settle()
+    cluster.starts()
+    cluster.settle()
+    assert cluster.runtime().attempt == 2 and cluster.runtime().deleting_until is None
+    assert cluster.status["restarts"] == 0
+
+
+def test_a_job_that_is_done_is_complete_and_its_pod_stays_for_its_log() -> None:
+    cluster = running(policy=Policy(available_now=True))
+    cluster.ends(cluster.runtime(), 0, "Done")
+    cluster.settle()
+    assert cluster.status["phase"] == "Completed"
+    assert condition(cluster, "Complete")["status"] == "True"
+    cluster.removed(cluster.runtime())
+    cluster.waits(1000)
+    cluster.settle()
+    assert not cluster.pods, "a done job is not started again because its pod is removed"
+
+
+def test_a_done_job_that_was_stopped_from_outside_is_not_done() -> None:
+    cluster = running(policy=Policy(available_now=True))
+    cluster.ends(cluster.runtime(), 0, "Stopped")
+    cluster.settle()
+    assert cluster.runtime().attempt == 2
+
+
+def test_deleting_drains_first_and_then_lets_go() -> None:
+    cluster = running()
+    cluster.deleting = True
+    cluster.settle()
+    assert cluster.finalizers == (FINALIZER,) and cluster.runtime().deleting_until is not None
+    assert cluster.status["phase"] == "Deleting"
+    cluster.drains()
+    cluster.settle()
+    assert cluster.gone
+
+
+def test_deleting_with_the_checkpoints_removes_them_by_a_pod_and_tries_again() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    cluster.deleting = True
+    cluster.settle()
+    assert not [p for p in cluster.pods.values() if p.role == ROLE_CLEANUP], "not before the job has drained"
+    cluster.drains()
+    cluster.settle()
+    cluster.ends(cluster.pod_of(ROLE_CLEANUP), 75, "Unavailable", "the store is away")
+    cluster.settle()
+    assert not cluster.gone and "the store is away" in cluster.news[-1].message
+    cluster.waits(60)
+    cluster.settle()
+    cluster.ends(cluster.pod_of(ROLE_CLEANUP), 0, "Done")
+    cluster.settle()
+    assert cluster.gone
+
+
+def test_in_a_namespace_that_ends_nothing_is_cleaned_up() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    cluster.deleting = cluster.namespace_ends = True
+    cluster.settle()
+    cluster.drains()
+    cluster.settle()
+    assert cluster.gone
+
+
+def test_what_a_pod_waits_for_is_the_jobs_condition() -> None:
+    cluster = ClusterModel()
+    cluster.settle()
+    cluster.change(cluster.runtime(), waiting=Waiting("SecretMissing", 'Secret "minio" is missing: create it'))
+    cluster.settle()
+    assert cluster.status["phase"] == "Pending"
+    assert condition(cluster, "Ready")["reason"] == "SecretMissing"
+    assert condition(cluster, "Ready")["message"] == 'Secret "minio" is missing: create it'
+
+
+def test_a_spec_that_cannot_be_read_says_why_and_starts_nothing() -> None:
+    cluster = ClusterModel(problems=("spec.sources: is missing",))
+    cluster.settle()
+    assert not cluster.pods
+    assert condition(cluster, "Failed")["message"].startswith("spec.sources: is missing")
+
+
+def test_a_spec_that_becomes_unreadable_leaves_the_job_running() -> None:
+    cluster = running()
+    cluster.problems = ("spec.sources: is missing",)
+    cluster.edits(batchInterval="9s")
+    cluster.settle()
+    assert [p.deleting_until for p in cluster.live_runtimes()] == [None]
+    assert condition(cluster, "Progressing")["reason"] == "ChangeRefused"

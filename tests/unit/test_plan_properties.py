@@ -1,0 +1,166 @@
+"""From any state that a cluster can get into, the operator leads to the wanted one, and then does nothing."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamjob_api.names import ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIME
+from streamjob_operator.model import DeletePod, Pod
+from streamjob_operator.policy import Policy
+from support.cluster_model import ClusterModel
+
+EVENTS = (
+    "look",
+    "look",
+    "killed after 0",
+    "killed after 1",
+    "killed after 2",
+    "pods start",
+    "drained",
+    "runtime crashes",
+    "runtime is wrong",
+    "runtime is evicted",
+    "runtime pod is deleted",
+    "node is lost",
+    "node returns",
+    "check passes",
+    "check fails",
+    "check finds nobody",
+    "cleanup fails",
+    "spec changes",
+    "spec goes back",
+    "suspended",
+    "resumed",
+    "restart asked",
+    "time passes",
+    "much time passes",
+)
+
+
+def happen(cluster: ClusterModel, event: str) -> None:
+    """One thing that can happen; nothing, where there is no pod for it."""
+    happen_to_job(cluster, event)
+    for pod in [p for p in cluster.pods.values() if p.live]:
+        if pod.role == ROLE_RUNTIME:
+            happen_to_runtime(cluster, pod, event)
+        else:
+            happen_to_helper(cluster, pod, event)
+
+
+def happen_to_job(cluster: ClusterModel, event: str) -> None:
+    match event:
+        case "look":
+            cluster.step()
+        case "killed after 0" | "killed after 1" | "killed after 2":
+            cluster.step(dies_after=int(event[-1]))
+        case "pods start":
+            cluster.starts()
+        case "drained":
+            cluster.drains()
+        case "time passes":
+            cluster.waits(5)
+        case "much time passes":
+            cluster.waits(700)
+        case "spec changes":
+            cluster.edits(batchInterval=f"{3 + cluster.generation % 3}s")
+        case "spec goes back":
+            cluster.edits(batchInterval="2s")
+        case "suspended" | "resumed":
+            cluster.policy = replace(cluster.policy, suspend=event == "suspended")
+            cluster.edits(suspend=event == "suspended")
+        case "restart asked":
+            cluster.restart_request = str(int(cluster.restart_request or 0) + 1)
+
+
+def happen_to_runtime(cluster: ClusterModel, pod: Pod, event: str) -> None:
+    match event:
+        case "runtime crashes":
+            cluster.ends(pod, 1)
+        case "runtime is wrong":
+            cluster.ends(pod, 78, "JobError", "wrong")
+        case "runtime is evicted":
+            cluster.ends(pod, 137, why="EvictionByEvictionAPI")
+        case "runtime pod is deleted":
+            cluster.change(pod, deleting_until=cluster.now + 30)
+        case "node is lost":
+            cluster.change(pod, ready=False, node_lost_since=cluster.now)
+        case "node returns":
+            cluster.change(pod, ready=pod.started is not None, node_lost_since=None)
+
+
+def happen_to_helper(cluster: ClusterModel, pod: Pod, event: str) -> None:
+    match pod.role, event:
+        case _, "check passes" if pod.role == ROLE_CHECK:
+            cluster.ends(pod, 0, "Done")
+        case _, "check fails" if pod.role == ROLE_CHECK:
+            cluster.ends(pod, 78, "JobError", "does not fit")
+        case (_, "check finds nobody") | (_, "cleanup fails"):
+            cluster.ends(pod, 75, "Unavailable", "away")
+
+
+def calm_down(cluster: ClusterModel) -> None:
+    """From here on all goes well: pods start, checks pass, drains end, nodes answer."""
+    for _ in range(40):
+        for pod in list(cluster.pods.values()):
+            if pod.node_lost_since is not None and pod.live:
+                cluster.change(pod, node_lost_since=None, ready=pod.started is not None)
+            if pod.role in (ROLE_CHECK, ROLE_CLEANUP) and pod.live and pod.deleting_until is None:
+                cluster.ends(pod, 0, "Done")
+        cluster.drains()
+        cluster.starts()
+        if cluster.gone:
+            return
+        decided = cluster.step()
+        cluster.waits(decided.again_in if decided.again_in is not None else 1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(events=st.lists(st.sampled_from(EVENTS), max_size=40), delete=st.booleans(), keep=st.booleans())
+def test_whatever_has_happened_it_comes_to_what_the_spec_wants_and_rests(
+    events: list[str], delete: bool, keep: bool
+) -> None:
+    cluster = ClusterModel(policy=Policy(delete_checkpoints=not keep))
+    for event in events:
+        happen(cluster, event)
+        assert cluster.most_live <= 1, "two attempts may be alive at once"
+    if delete:
+        cluster.deleting = True
+        calm_down(cluster)
+        assert cluster.gone or not cluster.finalizers, "the job never goes"
+        return
+    calm_down(cluster)
+    live = cluster.live_runtimes()
+    failed = cluster.status["phase"] == "Failed"
+    if cluster.policy.suspend:
+        assert not live and cluster.status["phase"] == "Suspended"
+    elif not failed:
+        [pod] = live
+        assert cluster.status["phase"] == "Running"
+        refused = [c for c in cluster.status["conditions"] if c["reason"] == "ChangeRefused"]
+        wanted = cluster.observe().wanted
+        assert wanted is not None
+        assert refused or pod.revision == wanted.name
+        assert pod.revision == cluster.status["revision"]
+    assert cluster.most_live <= 1
+    # It rests: nothing more is done or written, however often it is looked at.
+    before = cluster.status
+    for _ in range(3):
+        decided = cluster.step()
+        assert decided.actions == () and decided.status == before and decided.news == ()
+        cluster.waits(1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(events=st.lists(st.sampled_from(EVENTS), max_size=30))
+def test_a_pod_is_forced_out_only_when_its_node_does_not_answer(events: list[str]) -> None:
+    cluster = ClusterModel()
+    for event in events:
+        for action in cluster.step().actions if event == "look" else ():
+            if isinstance(action, DeletePod) and action.force:
+                pod = next(p for p in [*cluster.pods.values(), *cluster.zombies] if p.uid == action.uid)
+                lost = pod.node_lost_since is not None and cluster.now - pod.node_lost_since >= 60
+                overdue = pod.deleting_until is not None and cluster.now > pod.deleting_until
+                assert lost or overdue
+        if event != "look":
+            happen(cluster, event)
