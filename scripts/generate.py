@@ -4,9 +4,20 @@ import argparse
 import sys
 from pathlib import Path
 
-from streamjob_api.reference import render
+from streamjob_api import crd, reference
 
 ROOT = Path(__file__).resolve().parent.parent
+CRD = "streamjob.dev_streamjobs.yaml"
+
+
+def generated() -> dict[Path, str]:
+    """Every generated file, as it should be."""
+    definition = crd.render()
+    return {
+        ROOT / "docs" / "manifest.md": reference.render(),
+        ROOT / "crds" / CRD: definition,
+        ROOT / "charts" / "streamjob-operator" / "files" / "crds" / CRD: definition,
+    }
 
 
 def main() -> int:
@@ -15,11 +26,12 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args().check
     stale = False
-    for path, text in {ROOT / "docs" / "manifest.md": render()}.items():
+    for path, text in generated().items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale = True
         if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         print(f"{path.relative_to(ROOT)}: {'not up to date; run python scripts/generate.py' if check else 'written'}")
     return 1 if check and stale else 0

@@ -1,11 +1,11 @@
 """What the models say of their fields: names, bounds, meanings. For messages and for the reference."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from annotated_types import Ge, Le, MaxLen, MinLen
+from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -18,6 +18,20 @@ Model = type[BaseModel]
 def fields_of(model: Model) -> dict[str, FieldInfo]:
     """Name in a manifest -> field, in the order of the model."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def schemas_of(model: Model) -> Iterator[tuple[str, FieldInfo, dict[str, Any]]]:
+    """Name, field and JSON schema of each field, without null: a manifest leaves out what it does not say."""
+    whole = model.model_json_schema()
+    for name, field in fields_of(model).items():
+        schema = whole["properties"][name]
+        schema = next((s for s in schema.get("anyOf", ()) if s.get("type") != "null"), schema)
+        yield name, field, whole["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Whether the field holds a list."""
+    return "tuple[" in str(field.annotation)
 
 
 def inner_model(annotation: Any) -> Model | None:
@@ -46,21 +60,20 @@ def find_field(path: tuple[str | int, ...]) -> FieldInfo | None:
     return fields_of(model).get(str(path[-1])) if model and path else None
 
 
+def bounds_of(field: FieldInfo) -> tuple[Any, Any]:
+    """The least and the largest value of a number or duration; None: any."""
+    low = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
+    return low, next((bound.le for bound in field.metadata if isinstance(bound, Le)), None)
+
+
 def range_of(field: FieldInfo) -> str:
     """The values that a number or duration may have: `1 to 100`; empty: any."""
-    low = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
-    high = next((bound.le for bound in field.metadata if isinstance(bound, Le)), None)
+    low, high = bounds_of(field)
     if low is not None and high is not None:
         return f"{written(low)} to {written(high)}"
     if low is not None:
         return f"{written(low)} or more"
     return f"{written(high)} or less" if high is not None else ""
-
-
-def lengths_of(field: FieldInfo) -> tuple[int, int | None]:
-    """How many items a list or an object may have: least, most (None: any)."""
-    low = next((bound.min_length for bound in field.metadata if isinstance(bound, MinLen)), 0)
-    return low, next((bound.max_length for bound in field.metadata if isinstance(bound, MaxLen)), None)
 
 
 def written(value: Any) -> str:

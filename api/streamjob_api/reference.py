@@ -6,7 +6,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from streamjob_api.fields import Model, fields_of, inner_model, lengths_of, range_of, written
+from streamjob_api.fields import Model, fields_of, inner_model, is_list, range_of, schemas_of, written
 from streamjob_api.models import StreamJob
 from streamjob_api.texts import KINDS
 
@@ -97,24 +97,17 @@ def _objects(path: str, model: Model, seen: set[Model]) -> Iterator[tuple[str, M
     for name, field in fields_of(model).items():
         inner = inner_model(field.annotation)
         if inner:
-            yield from _objects(f"{path}.{name}".lstrip(".") + ("[]" if _is_list(field) else ""), inner, seen)
+            yield from _objects(f"{path}.{name}".lstrip(".") + ("[]" if is_list(field) else ""), inner, seen)
 
 
 def _section(path: str, model: Model) -> str:
     where = f" (`{path}`)" if path else ""
     said = " ".join((model.__doc__ or "").split())
     text = f"\n## {model.__name__}{where}\n\n{said}\n"
-    rows = "".join(_row(name, field, schema) for name, field, schema in _fields(model))
+    rows = "".join(_row(name, field, schema) for name, field, schema in schemas_of(model))
     if not rows:
         return text + "\nIt has no fields: write `{}`.\n"
     return text + f"\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n{rows}"
-
-
-def _fields(model: Model) -> Iterator[tuple[str, FieldInfo, dict[str, Any]]]:
-    properties = model.model_json_schema()["properties"] if model.model_fields else {}
-    for name, field in fields_of(model).items():
-        schema = properties[name]
-        yield name, field, next((s for s in schema.get("anyOf", ()) if s.get("type") != "null"), schema)
 
 
 def _row(name: str, field: FieldInfo, schema: dict[str, Any]) -> str:
@@ -126,7 +119,7 @@ def _type(field: FieldInfo, schema: dict[str, Any]) -> str:
     inner = inner_model(field.annotation)
     if inner:
         link = f"[{inner.__name__}](#{_anchor(inner)})"
-        return f"list of {link}" if _is_list(field) else link
+        return f"list of {link}" if is_list(field) else link
     if "enum" in schema or "const" in schema:
         return " | ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if "timedelta" in str(field.annotation):
@@ -156,10 +149,6 @@ def _anchor(model: Model) -> str:
     return f"{model.__name__}-{path}".lower().replace(".", "").replace("[]", "").replace(" ", "-")
 
 
-def _is_list(field: FieldInfo) -> bool:
-    return "tuple[" in str(field.annotation)
-
-
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
@@ -170,12 +159,12 @@ def _default(field: FieldInfo) -> str:
 
 
 def _limits(field: FieldInfo, schema: dict[str, Any]) -> str:
-    least, most = lengths_of(field)
+    least, most = (schema.get(f"{m}Items", schema.get(f"{m}Properties")) for m in ("min", "max"))
     limits = [
         f"at most {schema['maxLength']} characters" if schema.get("maxLength", 32) != 32 else "",
         range_of(field),
-        f"at least {least}" if least and schema.get("type") != "string" else "",
-        f"at most {most}" if most and schema.get("type") != "string" else "",
+        f"at least {least}" if least else "",
+        f"at most {most}" if most else "",
     ]
     said = "; ".join(limit for limit in limits if limit)
     return f" ({said})" if said else ""

@@ -15,23 +15,6 @@ Schema = Annotated[dict[ColumnName, SqlType], Field(min_length=1, max_length=MAX
 Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
 
 
-class _Declared(Ruled):
-    """Rows whose columns a schema declares."""
-
-    schema_: Schema | None
-    columns: Columns | None
-
-    @property
-    def ordered_schema(self) -> dict[str, str] | None:
-        """The columns in their order, each with its SQL type: that of `columns`, or else of the alphabet.
-
-        An object has no order: the API server sorts its fields.
-        """
-        if self.schema_ is None:
-            return None
-        return {name: self.schema_[name] for name in self.columns or sorted(self.schema_)}
-
-
 class TcpSource(Part):
     """Lines that a TCP server sends. The job is the client and connects again when the connection is lost."""
 
@@ -70,7 +53,7 @@ class Watermark(Part):
     )
 
 
-class Source(_Declared):
+class Source(Ruled):
     """Where rows come from: a stream. Exactly one of `tcp`, `files`, `rate` and `queue` says of what kind it is."""
 
     _rules: ClassVar[Rules] = staticmethod(rules.source)
@@ -115,6 +98,11 @@ class Source(_Declared):
         """Whether the first line of what is read as CSV names the columns. A TCP connection has no such line."""
         return self.files is not None and self.files.header is not False
 
+    @property
+    def ordered_schema(self) -> dict[str, str] | None:
+        """The columns in their order, each with its SQL type."""
+        return _in_order(self.schema_, self.columns)
+
 
 class TableFiles(Part):
     """The files that hold a static table."""
@@ -127,7 +115,7 @@ class TableFiles(Part):
     )
 
 
-class StaticTable(_Declared):
+class StaticTable(Ruled):
     """A dataset that streams can be joined with. It is read at the start, and again by `refresh`."""
 
     _rules: ClassVar[Rules] = staticmethod(rules.table)
@@ -154,3 +142,13 @@ class StaticTable(_Declared):
     def csv_header(self) -> bool:
         """Whether the first line of each CSV file names the columns."""
         return self.files.header is not False
+
+    @property
+    def ordered_schema(self) -> dict[str, str] | None:
+        """The columns in their order, each with its SQL type."""
+        return _in_order(self.schema_, self.columns)
+
+
+def _in_order(schema: dict[str, str] | None, columns: tuple[str, ...] | None) -> dict[str, str] | None:
+    """The schema in the order of `columns`, or else of the alphabet: the API server sorts the fields of an object."""
+    return None if schema is None else {name: schema[name] for name in columns or sorted(schema)}
