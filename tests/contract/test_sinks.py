@@ -151,6 +151,28 @@ def test_files_of_somebody_else_are_not_taken_for_our_own(open_again: OpenStore)
 
 
 @by_store
+@pytest.mark.parametrize("mode", ["append", "complete"])
+def test_a_check_changes_nothing_whatever_is_there(open_again: OpenStore, mode: str) -> None:
+    store = open_again()
+    sink = FilesSink("out", store, make_encoder("json"), mode)
+    assert sink.check() == f"{store.url} answers"
+    assert content(store) == []
+    files_sink(open_again(), mode).write(batch(0, BATCHES[0], mode))
+    before = content(store)
+    sink.check()
+    assert content(store) == before
+
+
+def test_a_check_finds_a_bucket_that_may_only_be_read() -> None:
+    class ReadOnly(MemoryStore):
+        def replace(self, key: str, data: bytes, expected: str | None) -> str:
+            raise JobError("AccessDenied")
+
+    with pytest.raises(JobError, match="AccessDenied"):
+        FilesSink("out", ReadOnly(), make_encoder("json"), "append").check()
+
+
+@by_store
 def test_complete_is_one_file_with_the_whole_result(open_again: OpenStore) -> None:
     store = open_again()
     sink = files_sink(store, "complete")

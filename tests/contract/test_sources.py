@@ -9,8 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streamjob_runtime.errors import Unavailable
 from streamjob_runtime.sources.base import OffsetRange, Source
 from streamjob_runtime.stores.base import Store
+from support.flaky import Fault, FlakyStore
+from support.memory import MemoryStore
 from support.sources import Bench, FilesBench, QueueBench, RateBench, TcpBench
 
 BENCHES: dict[str, Callable[[], Bench]] = {
@@ -181,6 +184,49 @@ def test_status_tells_how_much_is_known_to_be_there(run: Run) -> None:
     assert run.batch(limit=1)
     (after,) = run.source.status().latest.values()
     assert after > before
+
+
+@pytest.mark.parametrize("kind", BENCHES)
+def test_a_check_finds_the_system_and_changes_nothing_for_the_job(kind: str) -> None:
+    bench = BENCHES[kind]()
+    run = Run(bench)
+    source = run.start()
+    try:
+        run.drain()
+        bench.add(3, source)
+        assert run.batch(limit=1)
+        run.take_checkpoint()
+        run.stop()
+        looking = bench.make(run.epoch)
+        assert looking.check()
+        looking.close()
+        source = run.start()
+        bench.add(4, source)
+        assert run.drain() == bench.added
+    finally:
+        run.stop()
+        bench.close()
+
+
+def test_a_check_says_what_is_there() -> None:
+    files, tcp = FilesBench(), TcpBench()
+    try:
+        source = files.make(1)
+        assert source.check() == "0 files at memory/"
+        files.add(2, source)
+        assert source.check() == "1 file at memory/"
+        assert tcp.make(1).check() == f"127.0.0.1:{tcp.server.port} takes connections"
+    finally:
+        tcp.close()
+
+
+def test_a_check_of_a_system_that_is_down_names_it() -> None:
+    with pytest.raises(Unavailable, match="list"):
+        FilesBench(FlakyStore(MemoryStore(), [Fault.BEFORE])).make(1).check()
+    tcp = TcpBench()
+    tcp.close()
+    with pytest.raises(Unavailable, match=rf'Source "t": cannot connect to 127.0.0.1:{tcp.server.port}: .*refused'):
+        tcp.make(1).check()
 
 
 @pytest.mark.parametrize("kind", [FilesBench, TcpBench])

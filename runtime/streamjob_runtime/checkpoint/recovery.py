@@ -1,10 +1,13 @@
 """What a restart has to do, decided from the log alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Intent, Record
 from streamjob_runtime.errors import Damaged
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +45,24 @@ def recover(records: Sequence[Record], checkpoint: Checkpoint | None) -> Recover
         intents[newest] if open_batches else None,
         newest + 1,
     )
+
+
+def newest_whole(
+    records: Sequence[Record], load: Callable[[Checkpoint], T], unusable: Callable[[Checkpoint, Damaged], None]
+) -> tuple[Recovery, T | None]:
+    """What remains to be done on top of the newest checkpoint that `load` finds whole, and what it gave.
+
+    `unusable` hears of the newer ones. Raises `Damaged`, what the newest lacks, if not even a start from the beginning
+    is left.
+    """
+    damage: Damaged | None = None
+    for checkpoint in (*checkpoints(records), None):
+        try:
+            recovery = recover(records, checkpoint)
+            return recovery, load(checkpoint) if checkpoint else None
+        except Damaged as error:
+            damage = damage or error
+            if checkpoint:
+                unusable(checkpoint, error)
+    assert damage is not None
+    raise damage

@@ -3,7 +3,8 @@
 import io
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -60,6 +61,15 @@ def download(store: Store, checkpoint: Checkpoint) -> Snapshot:
     )
 
 
+def check_there(store: Store, checkpoint: Checkpoint) -> None:
+    """Look at every file of the checkpoint without reading it. Raises `Damaged` if one is missing or cut."""
+    for file in checkpoint.files:
+        with _missing_is_damage(store, file):
+            found = store.stat(file.key).size
+        if found != file.size:
+            raise _not_what_was_written(store, file, found)
+
+
 def download_sources(store: Store, checkpoint: Checkpoint) -> dict[str, Any]:
     """The state of every source at the checkpoint."""
     return dict(json.loads(read_whole(store, checkpoint.sources)))
@@ -67,13 +77,23 @@ def download_sources(store: Store, checkpoint: Checkpoint) -> dict[str, Any]:
 
 def read_whole(store: Store, file: StoredFile) -> bytes:
     """The file's bytes. Raises `Damaged` if it is missing or not what was written."""
-    try:
+    with _missing_is_damage(store, file):
         data = store.read(file.key)
+    if len(data) != file.size or zlib.crc32(data) != file.crc:
+        raise _not_what_was_written(store, file, len(data))
+    return data
+
+
+@contextmanager
+def _missing_is_damage(store: Store, file: StoredFile) -> Iterator[None]:
+    try:
+        yield
     except NotFound as error:
         raise Damaged(f"The checkpoint file {file.key} is missing at {store.url}.") from error
-    if len(data) != file.size or zlib.crc32(data) != file.crc:
-        raise Damaged(f"The checkpoint file {file.key} at {store.url} is not what was written ({len(data)} bytes).")
-    return data
+
+
+def _not_what_was_written(store: Store, file: StoredFile, size: int) -> Damaged:
+    return Damaged(f"The checkpoint file {file.key} at {store.url} is not what was written ({size} bytes).")
 
 
 def _create(store: Store, key: str, data: bytes, rows: int) -> StoredFile:

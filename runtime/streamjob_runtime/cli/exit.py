@@ -1,8 +1,13 @@
-"""How `streamjob run` ends: its exit code, and the reason for whoever started it."""
+"""How a command ends: its exit code, and the reason for whoever started it."""
 
 import json
+import sys
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
+from streamjob_runtime.cli.load import InvalidManifest
+from streamjob_runtime.cli.log import Logger
 from streamjob_runtime.errors import Fenced, JobError, StreamJobError, Unavailable
 
 DONE = 0
@@ -43,3 +48,36 @@ def _line(reason: str, code: int, message: str) -> str:
 def reason_of(error: BaseException) -> str:
     """The error's kind in CamelCase, as conditions of Kubernetes have it."""
     return type(error).__name__ if isinstance(error, StreamJobError) else "InternalError"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Says how the command ends: an error on standard error, and whatever it is in the termination log."""
+
+    log: Logger
+    termination_log: Path | None
+
+    def done(self, message: str) -> int:
+        """All went well; the exit code."""
+        self._write(DONE, "Done", message)
+        return DONE
+
+    def failed(self, error: Exception) -> int:
+        """The error, for people and for whoever started the command; its exit code."""
+        code, reason, message = exit_code(error), reason_of(error), str(error) or type(error).__name__
+        details = None if isinstance(error, StreamJobError) else "".join(traceback.format_exception(error))
+        if self.log.style == "json":
+            self.log.log_event("error", message, reason=reason, exitCode=code, traceback=details)
+        else:
+            # The lines of a manifest's mistakes begin with their places, as editors want to find them.
+            prefix = "" if isinstance(error, InvalidManifest) else "streamjob: "
+            print(f"{details or ''}{prefix}{message}", file=sys.stderr, flush=True)  # noqa: T201 - the command's output
+        self._write(code, reason, message)
+        return code
+
+    def _write(self, code: int, reason: str, message: str) -> None:
+        if self.termination_log is not None:
+            try:
+                write_termination(self.termination_log, code, reason, message)
+            except OSError as error:
+                self.log.log_event("error", f"{self.termination_log} cannot be written: {error.strerror}")

@@ -20,17 +20,17 @@ class Logger:
 
     def __init__(self, out: TextIO, style: Style, clock: Clock) -> None:
         self._out = out
-        self._style = style
+        self.style = style
         self._clock = clock
         self._lock = threading.Lock()
 
     def log_event(self, level: Level, message: str, **fields: Any) -> None:
         """One line: what happened, with details as `key=value`. A detail that is None is left out."""
-        self._line(format_event(self._clock.now_ms(), level, message, fields, self._style))
+        self._line(format_event(self._clock.now_ms(), level, message, fields, self.style))
 
     def log_batch(self, batch: BatchProgress) -> None:
         """One line: what a batch did. Fit for `Progress.listen`."""
-        self._line(format_batch(batch, self._style))
+        self._line(format_batch(batch, self.style))
 
     def _line(self, line: str) -> None:
         with self._lock:

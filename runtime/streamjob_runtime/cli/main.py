@@ -10,6 +10,7 @@ except ImportError:  # installed without the runtime: the operator has no use fo
 
 # The commands import what they need when they run: `streamjob --help` and `validate` need no SQL engine to start.
 Manifest = click.Path(exists=True, dir_okay=False, path_type=Path)
+File = click.Path(dir_okay=False, path_type=Path)
 Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -36,9 +37,7 @@ def main() -> None:
 @click.option("--http-port", type=click.IntRange(0, 65535), help="Serve /metrics, /healthz, /readyz and /progress.")
 @click.option("--http-host", default="127.0.0.1", show_default=True, help="The address to serve them on.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option(
-    "--termination-log", type=click.Path(dir_okay=False, path_type=Path), help="Write why the job ended there."
-)
+@click.option("--termination-log", type=File, help="Write why the job ended there.")
 def run(
     file: Path,
     checkpoint: str | None,
@@ -57,6 +56,25 @@ def run(
 
     options = RunOptions(file, checkpoint, secrets, http_port, http_host, log_format, termination_log)
     sys.exit(run_job(options))
+
+
+@main.command()
+@click.argument("file", type=Manifest)
+@click.option("--checkpoint", type=Location(), metavar="DIR|URL", help="Look for the log there instead.")
+@click.option("--secrets", type=Folder, help="As for `run`.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--termination-log", type=File, help="Write how the check ended there.")
+def check(
+    file: Path, checkpoint: str | None, secrets: Path | None, log_format: str, termination_log: Path | None
+) -> None:
+    """Find out whether the StreamJob in FILE could start now: its SQL, its systems, and the state it would go on from.
+
+    Nothing is taken over: the job may be running. Ends as `run` would end, with 0 if it could start. What does not
+    answer within 30 seconds is trouble outside (75).
+    """
+    from streamjob_runtime.cli.check import CheckOptions, check_job
+
+    sys.exit(check_job(CheckOptions(file, checkpoint, secrets, log_format, termination_log)))
 
 
 @main.command()

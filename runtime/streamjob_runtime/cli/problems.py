@@ -1,8 +1,10 @@
 """Every mistake of a manifest, those of its form and those of its SQL, each where it stands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from streamjob_api.manifest import LoadedManifest, Problem
+from streamjob_runtime.cli.load import InvalidManifest
 from streamjob_runtime.query.planner import plan, problems_of_draft
 from streamjob_runtime.query.problems import PlanError, PlanProblem
 
@@ -19,6 +21,15 @@ def all_problems(loaded: LoadedManifest) -> list[Problem]:
     said = {problem.path for problem in loaded.problems}
     both = [*loaded.problems, *located(loaded, [p for p in found if p.path not in said])]
     return sorted(both, key=_place)
+
+
+@contextmanager
+def placed(loaded: LoadedManifest) -> Iterator[None]:
+    """Turn the planner's error over the manifest into an `InvalidManifest` with the places in the file."""
+    try:
+        yield
+    except PlanError as error:
+        raise InvalidManifest(located(loaded, error.problems)) from error
 
 
 def located(loaded: LoadedManifest, problems: Sequence[PlanProblem]) -> list[Problem]:

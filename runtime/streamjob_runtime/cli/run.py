@@ -6,7 +6,6 @@ import secrets
 import sys
 import tempfile
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,19 +15,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from streamjob_runtime.cli.exit import DONE, exit_code, reason_of, write_termination
+from streamjob_runtime.cli.exit import Ending
 from streamjob_runtime.cli.live import LiveView
-from streamjob_runtime.cli.load import InvalidManifest, load_job, location_of
+from streamjob_runtime.cli.load import load_job, location_of
 from streamjob_runtime.cli.log import Level, Logger, Style
-from streamjob_runtime.cli.problems import located
+from streamjob_runtime.cli.problems import placed
 from streamjob_runtime.cli.signals import GRACE_S, stop_on_signals
 from streamjob_runtime.clock import Clock, SystemClock
 from streamjob_runtime.engine.build import build
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.steps import StepHook, no_hook
 from streamjob_runtime.engine.surroundings import Surroundings
-from streamjob_runtime.errors import StreamJobError, Unavailable
-from streamjob_runtime.query.problems import PlanError
+from streamjob_runtime.errors import Unavailable
 from streamjob_runtime.server.http import serve
 from streamjob_runtime.sinks.console import TextPrinter
 from streamjob_runtime.sinks.context import Printer
@@ -56,40 +54,29 @@ def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRAC
     """
     clock = SystemClock()
     progress = Progress()
-    log = Logger(sys.stderr, cast(Style, options.log_format), clock)
-    code, reason, message = DONE, "Done", "The job is done, or was asked to stop."
+    ending = Ending(Logger(sys.stderr, cast(Style, options.log_format), clock), options.termination_log)
     try:
-        _run(options, hook, grace_s, clock, progress, log)
+        _run(options, hook, grace_s, clock, progress, ending)
     except Exception as error:
-        code, reason, message = exit_code(error), reason_of(error), str(error) or type(error).__name__
         progress.update(phase="Failed")
-        _print_error(error, message, options, log)
-    _write_termination(options, log, code, reason, message)
-    return code
+        return ending.failed(error)
+    return ending.done("The job is done, or was asked to stop.")
 
 
-def _write_termination(options: RunOptions, log: Logger, code: int, reason: str, message: str) -> None:
-    if options.termination_log is not None:
-        try:
-            write_termination(options.termination_log, code, reason, message)
-        except OSError as error:
-            log.log_event("error", f"{options.termination_log} cannot be written: {error.strerror}")
-
-
-def _abandon(options: RunOptions, progress: Progress, log: Logger) -> int:
+def _abandon(progress: Progress, ending: Ending, restore: Callable[[], None]) -> int:
     """Say that the job ends in the middle of a call to a system outside; give the exit code."""
+    restore()
     trouble = progress.status.trouble
     what = f"{trouble.what} does not ({trouble.error})" if trouble else "one of its systems does not"
-    error = Unavailable(
-        f"The job was asked to stop and waited for systems outside to answer, but {what}. "
-        "Nothing is lost: the next start goes on from the last record of the log."
+    return ending.failed(
+        Unavailable(
+            f"The job was asked to stop and waited for systems outside to answer, but {what}. "
+            "Nothing is lost: the next start goes on from the last record of the log."
+        )
     )
-    _print_error(error, str(error), options, log)
-    _write_termination(options, log, exit_code(error), reason_of(error), str(error))
-    return exit_code(error)
 
 
-def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, progress: Progress, log: Logger) -> None:
+def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, progress: Progress, ending: Ending) -> None:
     job, loaded = load_job(options.file)
     location = location_of(job, options.file, options.checkpoint)
     stop, give_up = threading.Event(), threading.Event()
@@ -97,8 +84,8 @@ def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, prog
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="streamjob-", ignore_cleanup_errors=True))
         executor = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoint"))
         stack.callback(give_up.set)  # after an error, let no upload wait for its store for ever
-        printer, say, restore = stack.enter_context(_outputs(progress, clock, log))
-        abandon = partial(_abandon, options, progress, log)
+        printer, say, restore = stack.enter_context(_outputs(progress, clock, ending.log))
+        abandon = partial(_abandon, progress, ending, restore)
         stack.enter_context(stop_on_signals(stop, give_up, say, restore, abandon, grace_s))
         if options.http_port is not None:
             server = serve(progress, clock, options.http_host, options.http_port)
@@ -120,10 +107,8 @@ def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, prog
             hook=hook,
         )
         say("info", f"starting {job.metadata.name}", checkpoint=location)
-        try:
+        with placed(loaded):
             loop = build(job, open_store(location, connections), around)
-        except PlanError as error:
-            raise InvalidManifest(located(loaded, error.problems)) from error
         loop.run()
         say("info", f"stopped {job.metadata.name}: the next start goes on from here")
 
@@ -152,13 +137,3 @@ def _outputs(
     finally:
         for level, message, fields in kept:
             log.log_event(level, message, **fields)
-
-
-def _print_error(error: Exception, message: str, options: RunOptions, log: Logger) -> None:
-    details = None if isinstance(error, StreamJobError) else "".join(traceback.format_exception(error))
-    if options.log_format == "json":
-        log.log_event("error", message, reason=reason_of(error), exitCode=exit_code(error), traceback=details)
-        return
-    # The lines of a manifest's mistakes begin with their places, as editors want to find them.
-    prefix = "" if isinstance(error, InvalidManifest) else "streamjob: "
-    print(f"{details or ''}{prefix}{message}", file=sys.stderr)  # noqa: T201 - the command's output

@@ -33,6 +33,16 @@ def build(job: StreamJob, store: Store, around: Surroundings) -> Loop:
 
     Raises `JobError` for whatever is wrong with the job.
     """
+    settings, parts = assemble(job, store, around)
+    prove_atomic_create(parts.store, around.rng)
+    return Loop(settings, parts, around)
+
+
+def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSettings, Parts]:
+    """What a loop is made of. Asks no system outside but for the columns of tables that do not declare them.
+
+    Raises `JobError`: the SQL is wrong, or a credential is missing.
+    """
     spec = job.spec
     progress = around.progress
     progress.update(job_name=job.metadata.name, started_ms=around.clock.now_ms())
@@ -51,17 +61,12 @@ def build(job: StreamJob, store: Store, around: Surroundings) -> Loop:
         schema = wire_schema(model.format, query.table_schemas[model.name])
         table.decoder = make_decoder(model.format, schema, header=model.csv_header)
     store = patient(store, f"the checkpoint store {store.url}")
-    prove_atomic_create(store, around.rng)
-    return Loop(
-        _settings(job),
-        Parts(
-            store,
-            query,
-            StaticTables(tables, store, query.set_table, around.say),
-            lambda epoch: _sources(job, query, store, epoch, around, patient),
-            _sinks(job, around, patient),
-        ),
-        around,
+    return _settings(job, query), Parts(
+        store,
+        query,
+        StaticTables(tables, store, query.set_table, around.say),
+        lambda epoch: _sources(job, query, store, epoch, around, patient),
+        _sinks(job, around, patient),
     )
 
 
@@ -72,7 +77,7 @@ def _table(model: TableModel, around: Surroundings, patient: Callable[[Store, st
     return StaticTable(model.name, store, pattern, refresh_ms)
 
 
-def _settings(job: StreamJob) -> LoopSettings:
+def _settings(job: StreamJob, query: Query) -> LoopSettings:
     spec = job.spec
     return LoopSettings(
         job_name=full_name(job.metadata.namespace, job.metadata.name),
@@ -84,7 +89,7 @@ def _settings(job: StreamJob) -> LoopSettings:
         limits={s.name: s.max_records_per_batch for s in spec.sources},
         delays_ms={s.name: _ms(s.watermark.delay) for s in spec.sources if s.watermark},
         # A source's offsets mean nothing to a source of another kind.
-        fingerprints={f"source {s.name}": s.kind for s in spec.sources},
+        fingerprints={**{f"source {s.name}": s.kind for s in spec.sources}, **query.fingerprints},
     )
 
 

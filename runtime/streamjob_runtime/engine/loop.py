@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from streamjob_runtime.checkpoint.fit import check_fits
 from streamjob_runtime.checkpoint.log import Log
 from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Intent, Record
-from streamjob_runtime.checkpoint.recovery import Recovery, checkpoints, recover
+from streamjob_runtime.checkpoint.recovery import newest_whole
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download
 from streamjob_runtime.engine.batch import BatchRunner, NamedSink, Stopwatch
 from streamjob_runtime.engine.checkpointer import Checkpointer
@@ -35,7 +35,7 @@ class LoopSettings:
     available_now: bool
     limits: Mapping[str, int | None]  # source -> records a batch
     delays_ms: Mapping[str, int]  # source -> watermark delay, for the sources that have one
-    fingerprints: Mapping[str, str]  # besides the query's own
+    fingerprints: Mapping[str, str]  # part of the job -> what its state's meaning depends on
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ class Loop:
         self._clock = around.clock
         self._stop = around.stop
         self._hook = around.hook
-        self._fingerprints = {**settings.fingerprints, **parts.query.fingerprints}
         self._log = Log(parts.store, settings.job_name, around.nonce)
         self._sources: Mapping[str, Source] = {}
         self._news = SourceNews(around.progress, around.say)
@@ -96,8 +95,8 @@ class Loop:
         before = self._log.take_over(
             self._clock.now_ms(),
             self._settings.version,
-            dict(self._fingerprints),
-            lambda records: check_fits(records, self._settings.job_name, self._fingerprints, store.url),
+            dict(self._settings.fingerprints),
+            lambda records: check_fits(records, self._settings.job_name, self._settings.fingerprints, store.url),
         )
         self._hook(Step.FENCED, -1)
         progress.update(
@@ -105,7 +104,7 @@ class Loop:
         )
         records = [*before, self._log.last]
         self._checkpointer = Checkpointer(
-            store, self._log, records, self._fingerprints, self._settings.retained, self._around
+            store, self._log, records, self._settings.fingerprints, self._settings.retained, self._around
         )
         self._records = records
         self._sources = self._parts.sources(self._log.epoch)
@@ -128,7 +127,7 @@ class Loop:
         progress.update(phase="Running", moved=self._clock.monotonic())
 
     def _recover(self, before: tuple[Record, ...]) -> None:
-        recovery, snapshot = self._newest_whole(before)
+        recovery, snapshot = newest_whole(before, lambda c: download(self._parts.store, c), self._unusable)
         states = snapshot.sources if snapshot else {}
         for name, source in self._sources.items():
             source.open(states.get(name))
@@ -156,20 +155,9 @@ class Loop:
         if recovery.checkpoint:
             self._checkpointer.clean_up_after_crash(recovery.checkpoint, self._parts.tables.versions)
 
-    def _newest_whole(self, before: tuple[Record, ...]) -> tuple[Recovery, Snapshot | None]:
-        """The newest checkpoint whose files are whole, and what remains to do on top of it."""
-        damage: Damaged | None = None
-        for checkpoint in (*checkpoints(before), None):
-            try:
-                recovery = recover(before, checkpoint)
-                return recovery, download(self._parts.store, checkpoint) if checkpoint else None
-            except Damaged as error:
-                damage = damage or error
-                if checkpoint:
-                    self._checkpointer.damaged.add(checkpoint.batch)
-                    self._around.say("warning", "checkpoint unusable", batch=checkpoint.batch, error=str(error))
-        assert damage is not None
-        raise damage
+    def _unusable(self, checkpoint: Checkpoint, damage: Damaged) -> None:
+        self._checkpointer.damaged.add(checkpoint.batch)
+        self._around.say("warning", "checkpoint unusable", batch=checkpoint.batch, error=str(damage))
 
     def _run_available(self) -> None:
         while not self._stop.is_set() and not all(s.exhausted for s in self._sources.values()):

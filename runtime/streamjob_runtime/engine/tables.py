@@ -45,6 +45,12 @@ class StaticTable:
         first = self.files()[0]
         return pq.read_schema(io.BytesIO(self.store.read(first.key)))
 
+    def check(self) -> str:
+        """Find the files and decode the smallest of them; what was found, for people. Raises as `files` and `read`."""
+        files = self.files()
+        self.read([min(files, key=lambda e: e.size)])
+        return f"{len(files)} {'file' if len(files) == 1 else 'files'} at {self.store.url}"
+
     def read(self, files: Iterable[Entry]) -> pa.Table:
         """The rows of those files. Raises `JobError` if one of them cannot be decoded."""
         return pa.concat_tables([self._decode(e.key) for e in files])
@@ -80,6 +86,10 @@ class StaticTables:
         self._copies = copies  # the job's checkpoint store
         self._use = use
         self._say = say
+
+    def checks(self) -> dict[str, Callable[[], str]]:
+        """Table -> its `check`."""
+        return {name: table.check for name, table in self._tables.items()}
 
     @property
     def versions(self) -> dict[str, str]:

@@ -32,6 +32,13 @@ class Sink(Protocol):
 
     delivery: Delivery
 
+    def check(self) -> str:
+        """Reach the system once, and say for people what is there; instead of `open`, and nothing changes for anybody.
+
+        Raises what a run would meet there.
+        """
+        ...
+
     def open(self) -> None:
         """Reach the system and check that it can take the rows; called once, before the first batch."""
         ...

@@ -31,6 +31,10 @@ class ConsoleSink:
         """The sink that a manifest describes."""
         return cls(name, context.print_rows, sink.config.rows)
 
+    def check(self) -> str:
+        """See `Sink`."""
+        return "the console"
+
     def open(self) -> None:
         """See `Sink`."""
 

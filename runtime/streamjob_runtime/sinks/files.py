@@ -1,6 +1,7 @@
 """The files sink: a batch's file below a directory or an S3 prefix, each row once for any reader's plain glob."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import pyarrow as pa
 
@@ -14,6 +15,7 @@ from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.open import open_store
 
 MAX_ROWS_PER_FILE = 1_000_000
+_NEVER_THERE = "_streamjob-check"
 
 
 class FilesSink:
@@ -71,6 +73,16 @@ class FilesSink:
         encoder = make_encoder(sink.format)
         store = open_store(context.resolve(sink.config.path), context.connections)
         return cls(name, context.wrap_store(store, f'sink "{name}" ({store.url})'), encoder, sink.mode, partition_by)
+
+    def check(self) -> str:
+        """See `Sink`: asks for the right to read and, where the store has a conditional replace, to write there.
+
+        The location need not be there yet.
+        """
+        self._standing_version()
+        with suppress(AlreadyExists, NotFound):
+            self._store.replace(_NEVER_THERE, b"", expected="nothing")
+        return f"{self._store.url} answers"
 
     def open(self) -> None:
         """See `Sink`."""

@@ -29,6 +29,10 @@ class QueueSink:
             )
         return cls(context.queues[name])
 
+    def check(self) -> str:
+        """See `Sink`."""
+        return "a queue of this process"
+
     def open(self) -> None:
         """See `Sink`."""
 

@@ -39,10 +39,17 @@ class SourceStatus:
 class Source(Protocol):
     """Where rows come from.
 
-    The order of calls is: `open` once; then, for each batch, `poll` → (the range is logged) → `advance` → `read`. At a
-    restart the logged ranges since the checkpoint come again as `advance` → `read`, before the first `poll`. All calls
-    come from one thread, except `status` and `release`, which any thread may call at any time.
+    The order of calls is: `check` alone; or `open` once, and then, for each batch, `poll` → (the range is logged) →
+    `advance` → `read`. At a restart the logged ranges since the checkpoint come again as `advance` → `read`, before the
+    first `poll`. All calls come from one thread, except `status` and `release`, which any thread may call at any time.
     """
+
+    def check(self) -> str:
+        """Reach the system once, and say for people what is there; instead of `open`, and nothing changes for anybody.
+
+        Raises what a run would meet there: `JobError`, or `Unavailable` where a run would wait.
+        """
+        ...
 
     def open(self, state: Any) -> None:
         """Begin after `state`, as an earlier `snapshot` gave it; None: a new job.

@@ -13,7 +13,7 @@ from streamjob_runtime.sources.base import OffsetRange, SourceStatus
 from streamjob_runtime.sources.context import SourceContext, SourceSpec
 from streamjob_runtime.sources.file_parts import FilePart, FileReader, FileUnusable
 from streamjob_runtime.sources.new_files import NewFiles
-from streamjob_runtime.sources.paths import split_glob
+from streamjob_runtime.sources.paths import list_files, split_glob
 from streamjob_runtime.sources.seen import SeenFiles
 from streamjob_runtime.stores.base import Entry, Store
 
@@ -72,6 +72,11 @@ class FilesSource:
         store = context.open_store(root, f'source "{source.name}"')
         files = source.config.max_files_per_batch
         return cls(source.name, store, decoder, schema, files, context.clock, pattern, settle_ms)
+
+    def check(self) -> str:
+        """See `Source`: lists the files."""
+        count = sum(1 for _ in list_files(self._store, self._pattern))
+        return f"{count} {'file' if count == 1 else 'files'} at {self._place}"
 
     def open(self, state: Any) -> None:
         """See `Source`."""
@@ -181,10 +186,13 @@ class FilesSource:
         """See `Source`."""
         return self._status
 
+    @property
+    def _place(self) -> str:
+        return f"{self._store.url}/{self._pattern or ''}"
+
     def _tell(self) -> None:
         latest = self._count + self._new.known + (self._current is not None)
-        place = f"{self._store.url}/{self._pattern or ''}"
-        message = self._new.message if latest else f"there is no file to read at {place} yet"
+        message = self._new.message if latest else f"there is no file to read at {self._place} yet"
         self._status = SourceStatus({_PARTITION: latest}, message=message)
 
     def close(self) -> None:

@@ -35,6 +35,10 @@ class QueueSource:
             )
         return cls(source.name, context.queues[source.name], schema)
 
+    def check(self) -> str:
+        """See `Source`."""
+        return "a queue of this process"
+
     def open(self, state: Any) -> None:
         """See `Source`."""
         self._offset = 0 if state is None else int(state["offset"])

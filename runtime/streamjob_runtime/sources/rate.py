@@ -32,6 +32,10 @@ class RateSource:
         """See `open_source`."""
         return cls(source.name, source.config.rows_per_second)
 
+    def check(self) -> str:
+        """See `Source`."""
+        return f"{self._rate} rows a second, made up here"
+
     def open(self, state: Any) -> None:
         """See `Source`."""
         if state is not None:

@@ -14,6 +14,21 @@ _CONNECT_TIMEOUT_S = 5.0
 _READ_BYTES = 1 << 20
 
 
+def connect(address: tuple[str, int]) -> socket.socket:
+    """A connection. Raises `OSError`, or `UnicodeError` for what cannot be a host name."""
+    return socket.create_connection(address, _CONNECT_TIMEOUT_S)
+
+
+def no_host_name(host: str) -> str:
+    """What `connect` means by `UnicodeError`, for people."""
+    return f"{host!r} cannot be a host name; correct it in the manifest."
+
+
+def cannot_connect(host: str, port: int, error: OSError) -> str:
+    """What `connect` means by `OSError`, for people."""
+    return f"cannot connect to {host}:{port}: {error.strerror or error}"
+
+
 class Receiver:
     """Connects, fills the buffer, and connects again when the connection is lost.
 
@@ -65,12 +80,12 @@ class Receiver:
         """One connection, until it ends. Whether anything was received."""
         host, port = self._address
         try:
-            connection = socket.create_connection(self._address, _CONNECT_TIMEOUT_S)
+            connection = connect(self._address)
         except UnicodeError:
-            self.failure = self.trouble = f"{host!r} cannot be a host name; correct it in the manifest."
+            self.failure = self.trouble = no_host_name(host)
             return False
         except OSError as e:
-            self.trouble = f"cannot connect to {host}:{port}: {e.strerror or e}; trying again"
+            self.trouble = f"{cannot_connect(host, port, e)}; trying again"
             return False
         with connection:
             with self._lock:

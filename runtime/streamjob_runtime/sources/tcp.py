@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 
 from streamjob_runtime.clock import Clock
-from streamjob_runtime.errors import JobError, StreamJobError
+from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
 from streamjob_runtime.formats.base import BadRecord, Decoder
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.sources.base import OffsetRange, SourceStatus
 from streamjob_runtime.sources.context import SourceContext, SourceSpec
 from streamjob_runtime.sources.line_buffer import LineBuffer, end_of_lines
-from streamjob_runtime.sources.receiver import Receiver
+from streamjob_runtime.sources.receiver import Receiver, cannot_connect, connect, no_host_name
 from streamjob_runtime.sources.wal import Segment, Wal
 from streamjob_runtime.stores.base import Store
 
@@ -55,6 +55,7 @@ class TcpSource:
         self._epoch = epoch
         self._rng = rng
         self._buffer = LineBuffer(max_buffer_bytes)
+        self._address = (host, port)
         self._receiver = Receiver(host, port, self._buffer, clock, rng)
         self._offset = 0
         self._unlogged: tuple[tuple[Segment, int], ...] = ()  # in order, with how many lines of it a range named
@@ -82,6 +83,17 @@ class TcpSource:
             context.random,
             context.clock,
         )
+
+    def check(self) -> str:
+        """See `Source`: connects, and hangs up at once. A server that is down raises `Unavailable`."""
+        host, port = self._address
+        try:
+            connect(self._address).close()
+        except UnicodeError:
+            raise JobError(f'Source "{self._name}": {no_host_name(host)}') from None
+        except OSError as e:
+            raise Unavailable(f'Source "{self._name}": {cannot_connect(host, port, e)}. Start its server.') from e
+        return f"{host}:{port} takes connections"
 
     def open(self, state: Any) -> None:
         """See `Source`. Segments that were written but that no range names are read before anything new."""

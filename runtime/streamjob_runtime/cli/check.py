@@ -1,0 +1,93 @@
+"""`streamjob check`: whether the job could start now, without starting it."""
+
+import os
+import random
+import secrets
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from streamjob_runtime.cli.exit import Ending
+from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.cli.log import Logger, Style
+from streamjob_runtime.cli.problems import placed
+from streamjob_runtime.cli.signals import end_on_signals, patience
+from streamjob_runtime.clock import SystemClock
+from streamjob_runtime.engine.check import check
+from streamjob_runtime.engine.progress import Progress
+from streamjob_runtime.engine.surroundings import Surroundings
+from streamjob_runtime.errors import Unavailable
+from streamjob_runtime.stores.connections import Connections, Secrets
+from streamjob_runtime.stores.open import open_store
+
+# How long all systems outside together are waited for, seconds.
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What the command line says."""
+
+    file: Path
+    checkpoint: str | None = None
+    secrets: Path | None = None
+    log_format: str = "text"
+    termination_log: Path | None = None
+
+
+def check_job(options: CheckOptions, patience_s: float = PATIENCE_S) -> int:
+    """Check the job, print a line for each thing that is in order, and give the exit code."""
+    ending = Ending(Logger(sys.stderr, cast(Style, options.log_format), SystemClock()), options.termination_log)
+    try:
+        _check(options, patience_s, ending)
+    except Exception as error:
+        return ending.failed(error)
+    return ending.done("The job could start.")
+
+
+def _check(options: CheckOptions, patience_s: float, ending: Ending) -> None:
+    job, loaded = load_job(options.file)
+    location = location_of(job, options.file, options.checkpoint)
+    give_up = threading.Event()
+    progress = Progress()
+    asked = str(options.file)
+
+    def abandon() -> int:
+        trouble = progress.status.trouble
+        error = f" ({trouble.error})" if trouble else ""
+        return ending.failed(Unavailable(f"{asked} did not answer within {patience_s:.0f} seconds{error}. Try again."))
+
+    with ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="streamjob-", ignore_cleanup_errors=True))
+        executor = stack.enter_context(ThreadPoolExecutor(1))
+        stack.enter_context(patience(patience_s, give_up, abandon))()
+        stack.enter_context(end_on_signals(give_up))
+        connections = Connections(job.spec.s3, Secrets(options.secrets, os.environ))
+        around = Surroundings(
+            connections=connections,
+            base_dir=options.file.parent,
+            clock=SystemClock(),
+            rng=random.Random(secrets.randbits(128)),
+            executor=executor,
+            stop=threading.Event(),
+            give_up=give_up,
+            progress=progress,
+            print_rows=lambda *_: None,
+            say=ending.log.log_event,
+            scratch=Path(scratch),
+        )
+        with placed(loaded), closing(check(job, open_store(location, connections), around)) as looks:
+            for asked, look in looks:
+                _tell(ending.log, asked, look())
+
+
+def _tell(log: Logger, what: str, found: str) -> None:
+    if log.style == "json":
+        log.log_event("info", "checked", what=what, found=found)
+    else:
+        print(f"{what}: {found}", flush=True)  # noqa: T201 - the command's output
