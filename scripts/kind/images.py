@@ -1,0 +1,86 @@
+"""Images that tests build on: the public ones where they can be pulled, else stand-ins made from packages."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from scripts import tools
+from scripts.kind.archive import Image, copy_into, load
+from scripts.kind.steps import WORK, fresh_folder, run, step, works
+
+PYTHON = "python:3.12-slim"
+PYTHON_STAND_IN = "streamjob/python:bookworm"
+PYTHON_PACKAGES = "ca-certificates,python3,python3-venv"
+NOT_NEEDED = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "var/cache/apt",
+    "var/cache/debconf",
+    "var/lib/apt/lists",
+)
+
+# The last public release that creates an object only once when asked to (`If-None-Match: *`).
+MINIO = "quay.io/minio/minio:RELEASE.2025-07-23T15-54-02Z"
+
+SECONDS_TO_PULL = 300
+
+
+def python() -> str:
+    """The name of an image with Python and nothing else, which the engine has after this."""
+    if exists(PYTHON_STAND_IN):
+        return PYTHON_STAND_IN
+    if exists(PYTHON) or pull(PYTHON):
+        return PYTHON
+    make(python_stand_in)
+    return PYTHON_STAND_IN
+
+
+def minio() -> str:
+    """The name of MinIO's image, which the engine has after this; its program is the one of `make tools` if need be."""
+    if not exists(MINIO) and not pull(MINIO):
+        make(minio_stand_in)
+    return MINIO
+
+
+def exists(name: str) -> bool:
+    """Whether the engine has an image."""
+    return works("docker", "image", "inspect", name)
+
+
+def pull(name: str) -> bool:
+    """Fetch an image; False where its registry cannot be reached."""
+    with step(f"docker pull {name}"):
+        return works("docker", "pull", "--quiet", name, seconds=SECONDS_TO_PULL)
+
+
+def make(lay_out: Callable[[Path], Image]) -> None:
+    """Make an image of the files that a function lays out in a folder."""
+    folder = fresh_folder(WORK / "image")
+    try:
+        image = lay_out(folder / "root")
+        with step(f"docker load {image.name}"):
+            load(image, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def python_stand_in(root: Path) -> Image:
+    """Debian with its Python, at the paths where the official image has it."""
+    with step(f"debootstrap for {PYTHON_STAND_IN}"):
+        run("debootstrap", "--variant=minbase", f"--include={PYTHON_PACKAGES}", "bookworm", root)
+    for path in NOT_NEEDED:
+        fresh_folder(root / path)
+    (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+    (root / "usr/local/bin/python3").symlink_to("/usr/bin/python3")
+    return Image(PYTHON_STAND_IN, root, command=("python3",), without=("dev", "proc", "sys"))
+
+
+def minio_stand_in(root: Path) -> Image:
+    """MinIO's program alone, called as in its public image: `args: [server, /data]`."""
+    tools.go_install("minio")
+    copy_into(root, (tools.BIN / "minio", "usr/bin/minio"))
+    for folder in ("data", "tmp"):
+        (root / folder).mkdir()
+        (root / folder).chmod(0o1777)
+    return Image(MINIO, root, entrypoint=("minio",))
