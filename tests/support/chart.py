@@ -102,3 +102,8 @@ def rights(role: Manifest) -> dict[tuple[str, str], set[str]]:
 def selects(selector: Manifest, labels: Manifest) -> bool:
     """Whether `matchLabels` of a selector, which must not be empty, select what has these labels."""
     return bool(selector) and selector.items() <= labels.items()
+
+
+def copy_of_the_chart(folder: Path) -> Path:
+    """A chart to change, in this folder."""
+    return Path(shutil.copytree(CHART, folder / CHART.name))

@@ -1,13 +1,16 @@
 """What the chart installs, as `helm template` renders it: names, and pods that may do little."""
 
 import tomllib
+from dataclasses import replace
 
 import pytest
 import yaml
 
+from streamjob_operator.main import Options, parse
 from support.chart import (
     CHART,
     EVERYTHING,
+    MODES,
     NAMESPACE,
     ROOT,
     Manifest,
@@ -47,6 +50,24 @@ def test_by_default_nothing_is_installed_that_needs_something_else() -> None:
         "Service",
         "ServiceAccount",
     ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_operator_understands_what_the_chart_tells_it(mode: Manifest) -> None:
+    values = {"runtimeImage": {"repository": "rt", "tag": "9", "pullPolicy": "Never"}, "logFormat": "text"}
+    objects = render({"defaultCheckpointLocation": "s3://checkpoints/all"} | values | mode)
+    assert replace(parse(operator_of(objects)["args"]), identity="") == Options(
+        runtime_image="rt:9",
+        namespaces=tuple(mode.get("watchNamespaces", [])),
+        image_pull_policy="Never",
+        default_checkpoint_location="s3://checkpoints/all",
+        leader_election=True,
+        lease_namespace=NAMESPACE,
+        lease_name="streamjob-operator",
+        http_port=8080,
+        log_format="text",
+    )
+    assert parse(operator_of(render())["args"]).default_checkpoint_location is None
 
 
 def test_names_and_namespaces_are_texts_even_if_they_look_like_numbers() -> None:

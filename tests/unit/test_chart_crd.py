@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from support.chart import CHART, CRD, of_kind, only, render, template
+from support.chart import CHART, CRD, copy_of_the_chart, of_kind, only, render, template
 
 
 def test_the_crd_is_the_generated_file_and_stays_when_the_release_goes() -> None:
@@ -25,7 +25,7 @@ def test_a_release_may_leave_the_crd_to_another() -> None:
 
 
 def test_text_of_the_crd_is_no_template_and_keeps_its_numbers(tmp_path: Path) -> None:
-    chart = _copy_of_the_chart(tmp_path)
+    chart = copy_of_the_chart(tmp_path)
     crd = yaml.safe_load(CRD.read_text(encoding="utf-8"))
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     schema["description"] = r'{{ .Values.none }} matches ^[^\s"\\]+\.{{2,3}}$'
@@ -37,16 +37,6 @@ def test_text_of_the_crd_is_no_template_and_keeps_its_numbers(tmp_path: Path) ->
 
 
 def test_a_chart_without_its_crd_says_how_to_get_it(tmp_path: Path) -> None:
-    chart = _copy_of_the_chart(tmp_path)
+    chart = copy_of_the_chart(tmp_path)
     (chart / CRD.relative_to(CHART)).unlink()
     assert "run make generate" in template(chart=chart).stderr
-
-
-def _copy_of_the_chart(folder: Path) -> Path:
-    copy = folder / CHART.name
-    for path in CHART.rglob("*"):
-        if path.is_file():
-            target = copy / path.relative_to(CHART)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-    return copy

@@ -1,11 +1,14 @@
 """What the chart lets the operator do, cluster-wide and in namespaced mode."""
 
+import re
+
 import pytest
 
 from support.chart import (
     EVERYTHING,
     MODES,
     NAMESPACE,
+    ROOT,
     WATCHED,
     Manifest,
     of_kind,
@@ -93,3 +96,11 @@ def test_every_binding_gives_a_role_of_the_chart_to_the_operator_alone(mode: Man
         (subject,) = binding["subjects"]
         assert subject == {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
     assert bound == roles
+
+
+def test_the_docs_say_what_the_operator_may_do() -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z/]+)` \| ([a-z, ]+) \| .+ \|$", page, re.MULTILINE)
+    assert {resource: set(verbs.split(", ")) for resource, verbs in rows} == {
+        resource: verbs for (_, resource), verbs in NEEDED.items()
+    }

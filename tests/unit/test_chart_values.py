@@ -23,12 +23,6 @@ def test_images_may_be_of_another_place_by_tag_or_digest() -> None:
     assert only(objects, "Pod")["spec"]["containers"][0]["image"] == container["image"]
 
 
-def test_settings_of_the_operator_reach_its_command_line() -> None:
-    args = operator_of(render({"defaultCheckpointLocation": "s3://checkpoints/all", "logFormat": "text"}))["args"]
-    assert {"--default-checkpoint-location=s3://checkpoints/all", "--log-format=text"} <= set(args)
-    assert not [arg for arg in operator_of(render())["args"] if "checkpoint" in arg]
-
-
 def test_what_a_cluster_asks_of_pods_reaches_the_pod() -> None:
     given: Manifest = {
         "imagePullSecrets": [{"name": "registry"}],
