@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamjob_api.names import ConditionType, Phase
+from streamjob_api.names import ROLE_CLEANUP, ConditionType, Phase
 from streamjob_operator.model import Observed, Pod, Tree
 from streamjob_operator.state import State
 from streamjob_operator.times import to_text, to_text_ms
@@ -99,7 +99,7 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
     if s.outcome:
         return Say("False", s.outcome.kind, s.outcome.message)
     if phase in (Phase.DELETING, Phase.SUSPENDED, Phase.SUSPENDING):
-        return Say("False", phase, _STOPPING[phase])
+        return Say("False", phase, _STOPPING[phase] + _cleanup_waits(o))
     if s.draining:
         return Say("False", s.draining.reason, "the job finishes its batch and takes a checkpoint, then starts again")
     if pod is None or pod.deleting_until is not None:
@@ -116,6 +116,11 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
     if o.progress and o.progress.trouble:
         return Say("False", "Waiting", o.progress.trouble)
     return Say("False", "Starting", "the job is being started")
+
+
+def _cleanup_waits(o: Observed) -> str:
+    waiting = next((p.waiting for p in o.pods if p.role == ROLE_CLEANUP and p.waiting), None)
+    return f"; the pod that removes the checkpoints waits: {waiting.message}" if waiting else ""
 
 
 _STOPPING = {

@@ -28,7 +28,7 @@ from streamjob_operator.observe import Observer
 from streamjob_operator.progress import Progresses
 from streamjob_operator.queue import WorkQueue
 from streamjob_operator.reconciler import Reconciler
-from streamjob_operator.server import serve
+from streamjob_operator.server import CannotServe, serve
 from streamjob_operator.store import Store
 
 
@@ -101,7 +101,7 @@ async def _until_stopped(options: Options, log: Log, hook: Hook) -> int:
     except asyncio.CancelledError:
         log.say("info", "stopped")
         return 0
-    except (LeadershipLost, ApiError) as error:
+    except (LeadershipLost, ApiError, CannotServe) as error:
         log.say("error", f"{error}; this operator ends")
         return 75
     return 0

@@ -8,7 +8,7 @@ two are alive is the work of the runtime's log.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIME
+from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIME, Phase
 from streamjob_operator import failures
 from streamjob_operator.backoff import delay_after
 from streamjob_operator.conditions import status_of
@@ -67,6 +67,8 @@ class _Planner:
         if self._s.attempt > self._before.attempt:
             self._tell("Started", f"Attempt {self._s.attempt} was started")
         status = status_of(self._o, self._s, self._pod if self._s.alive else None)
+        if status["phase"] == Phase.SUSPENDED and self._o.job.status.get("phase") != Phase.SUSPENDED:
+            self._tell("Suspended", "The job has drained; spec.suspend: false lets it go on from its checkpoint")
         due = min(self._wakes, default=None)
         again = None if due is None else max(0.0, due - self._o.now)
         return Plan(status, tuple(self._actions), tuple(self._news), again)
@@ -129,8 +131,12 @@ class _Planner:
             self._s = replace(s, next_start=now + delay if delay else None)
             self._tell(failure.reason, f"Attempt {s.attempt} ended: {failure.message}", warning=True)
 
-    def _conclude(self, kind: str, reason: str, message: str) -> None:
-        self._s = replace(self._s, outcome=Outcome(kind, self._o.job.generation, reason, message), next_start=None)
+    def _conclude(self, kind: str, reason: str, message: str, generation: int | None = None) -> None:
+        """Start nothing any more. `generation`: of the spec that is to blame; left out, the one that was acted on."""
+        if generation is None:
+            # A spec that has come since is another chance.
+            generation = self._o.job.status.get("observedGeneration", self._o.job.generation)
+        self._s = replace(self._s, outcome=Outcome(kind, generation, reason, message), next_start=None)
         self._tell(kind if kind == "Completed" else reason, message, warning=kind == "Failed")
 
     def _forget_failures(self) -> None:
@@ -200,7 +206,7 @@ class _Planner:
         s, wanted = self._s, self._o.wanted
         if wanted is None:
             if not s.revision:
-                self._conclude("Failed", "InvalidSpec", "; ".join(self._o.problems))
+                self._conclude("Failed", "InvalidSpec", "; ".join(self._o.problems), self._o.job.generation)
             return
         if wanted.name == s.revision:
             self._s = replace(s, check=None)

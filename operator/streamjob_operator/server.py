@@ -8,11 +8,15 @@ from aiohttp import web
 from streamjob_operator.metrics import CONTENT_TYPE, Metrics
 
 
+class CannotServe(Exception):
+    """The port is taken, or the address is not this machine's."""
+
+
 @asynccontextmanager
 async def serve(host: str, port: int, metrics: Metrics, ready: Callable[[], bool]) -> AsyncIterator[None]:
     """Serve /metrics, /healthz and /readyz while inside.
 
-    `ready`: whether the operator does its work, or stands by for another one that does.
+    `ready`: whether the operator does its work, or stands by for another one that does. Raises `CannotServe`.
     """
 
     async def metrics_page(_: web.Request) -> web.Response:
@@ -31,7 +35,10 @@ async def serve(host: str, port: int, metrics: Metrics, ready: Callable[[], bool
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise CannotServe(f"cannot listen on {host} port {port}: {error.strerror}; see --http-port") from error
         yield
     finally:
         await runner.cleanup()
