@@ -56,7 +56,7 @@ def test_a_job_that_is_done_ends_with_0(job: Path) -> None:
     assert json.loads((job / "end").read_text()) == {
         "reason": "Done",
         "exitCode": 0,
-        "message": "The job is done, or was asked to stop.",
+        "message": "The job is done.",
     }
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["rows"] for line in lines if line["message"] == "batch"] == [1, 1, 1, 1]
@@ -204,6 +204,8 @@ def test_the_first_interrupt_finishes_the_batch_and_takes_a_checkpoint(job: Path
     change(job, "  trigger: availableNow\n", "")
     stopped = Runtime(job / "job.yaml", {}, at=(Step.INTENDED, 1), number=signal.SIGINT)
     assert stopped.wait() == 0, stopped.err
+    # The exit code is that of a job that is done, and only here stands that this one is not.
+    assert json.loads(stopped.termination.read_text())["reason"] == "Stopped"
     listed = streamjob("checkpoints", "list", "job.yaml", cwd=job).stdout.splitlines()
     assert listed[1].split()[0] == "1"
     assert listed[-1] == "A restart would go on from the checkpoint of batch 1, replay 0 batches, then run batch 2."

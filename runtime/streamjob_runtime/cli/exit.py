@@ -57,9 +57,9 @@ class Ending:
     log: Logger
     termination_log: Path | None
 
-    def done(self, message: str) -> int:
+    def done(self, message: str, reason: str = "Done") -> int:
         """All went well; the exit code."""
-        self._write(DONE, "Done", message)
+        self._write(DONE, reason, message)
         return DONE
 
     def failed(self, error: Exception) -> int:

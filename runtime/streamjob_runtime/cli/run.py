@@ -56,11 +56,13 @@ def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRAC
     progress = Progress()
     ending = Ending(Logger(sys.stderr, cast(Style, options.log_format), clock), options.termination_log)
     try:
-        _run(options, hook, grace_s, clock, progress, ending)
+        stopped = _run(options, hook, grace_s, clock, progress, ending)
     except Exception as error:
         progress.update(phase="Failed")
         return ending.failed(error)
-    return ending.done("The job is done, or was asked to stop.")
+    if stopped:
+        return ending.done("The job was asked to stop: the next start goes on from here.", "Stopped")
+    return ending.done("The job is done.")
 
 
 def _abandon(progress: Progress, ending: Ending, restore: Callable[[], None]) -> int:
@@ -76,7 +78,8 @@ def _abandon(progress: Progress, ending: Ending, restore: Callable[[], None]) ->
     )
 
 
-def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, progress: Progress, ending: Ending) -> None:
+def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, progress: Progress, ending: Ending) -> bool:
+    """Run the job; whether it was asked to stop, and so may not be done."""
     job, loaded = load_job(options.file)
     location = location_of(job, options.file, options.checkpoint)
     stop, give_up = threading.Event(), threading.Event()
@@ -111,6 +114,7 @@ def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, prog
             loop = build(job, open_store(location, connections), around)
         loop.run()
         say("info", f"stopped {job.metadata.name}: the next start goes on from here")
+        return stop.is_set()
 
 
 @contextmanager
