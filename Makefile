@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint verify generate format tools bench lock clean
+.PHONY: help run test unit lint verify generate format tools bench lock clean kind-up kind-down kind-from-source
 
 help: ## Show this help
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
 
 run: .venv/ready ## Run the word-count example on the embedded engine, from the beginning
 	@rm -rf .streamjob/word-count
@@ -41,6 +41,15 @@ tools: .venv/ready ## Install the servers that tests need, into .tools
 bench: .venv/ready ## Measure beside Spark (docs/performance.md); installs it into .tools
 	@$(BIN)/python scripts/tools.py spark
 	$(BIN)/python -m benchmarks.run
+
+kind-up: .venv/ready ## Make the cluster of kind-config.yaml, with Docker and kind
+	@$(BIN)/python -m scripts.kind up
+
+kind-down: .venv/ready ## Remove that cluster, and the Docker engine if kind-from-source started it
+	@$(BIN)/python -m scripts.kind down
+
+kind-from-source: .venv/ready ## Make Docker engine and node image from packages; changes this machine (Debian, as root)
+	@$(BIN)/python -m scripts.kind from-source
 
 lock: .venv/ready ## Pin the newest allowed versions of all dependencies
 	$(BIN)/python scripts/lock.py

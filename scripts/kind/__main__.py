@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from scripts.kind import cluster, from_source, images
-from scripts.kind.steps import StepError
+from scripts.kind.steps import ImpossibleHere, StepError, say
 from scripts.tools import InstallError
 
 
 def main(arguments: list[str]) -> int:
-    """Do what was asked; the exit code."""
+    """Do what was asked; the exit code, 3 where the machine lacks what only its user may install."""
     parser = argparse.ArgumentParser(prog="python -m scripts.kind", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="make the cluster, unless it runs")
@@ -30,8 +30,8 @@ def main(arguments: list[str]) -> int:
         else:
             print(images.python() if asked.which == "python" else images.minio())
     except (StepError, InstallError, OSError) as err:
-        print(f"kind: {err}", file=sys.stderr)
-        return 1
+        say(str(err))
+        return 3 if isinstance(err, ImpossibleHere) else 1
     return 0
 
 

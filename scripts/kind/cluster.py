@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from scripts import tools
 from scripts.kind import engine, from_source, images, node_image
-from scripts.kind.steps import ROOT, StepError, run, say, step
+from scripts.kind.steps import ROOT, ImpossibleHere, run, say, step
 
 CONFIG = ROOT / "kind-config.yaml"
 NAME = "streamjob"
@@ -27,7 +27,7 @@ def up(kubeconfig: Path | None = None) -> None:
     access = [] if kubeconfig is None else ["--kubeconfig", str(kubeconfig)]
     if not engine.is_running():
         if not from_source.is_ci():
-            raise StepError(HOW_TO_GET_DOCKER)
+            raise ImpossibleHere(HOW_TO_GET_DOCKER)
         from_source.make()
     kind, kubectl = program("kind"), program("kubectl")
     if is_up():
@@ -64,7 +64,7 @@ def choose_node_image() -> str:
     if images.exists(public) or images.pull(public):
         return str(public)
     if not from_source.is_ci():
-        raise StepError(HOW_TO_GET_A_NODE_IMAGE)
+        raise ImpossibleHere(HOW_TO_GET_A_NODE_IMAGE)
     from_source.make()
     return node_image.name()
 

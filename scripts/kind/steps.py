@@ -21,6 +21,10 @@ class StepError(Exception):
     """Why the cluster cannot be made, and what to do, in a sentence for the user."""
 
 
+class ImpossibleHere(StepError):
+    """The machine lacks something that only its user may decide to install."""
+
+
 def say(text: str) -> None:
     """A line for the user, on stderr: stdout is for results."""
     print(f"kind: {text}", file=sys.stderr, flush=True)
