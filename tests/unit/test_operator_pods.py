@@ -1,0 +1,133 @@
+"""What the operator reads out of a pod, as the API server and the kubelet write it."""
+
+from typing import Any
+
+import pytest
+
+from streamjob_api import names
+from streamjob_operator.mounts import waiting_for
+from streamjob_operator.pods import is_starting, read_pod
+
+AT = "2026-11-21T12:00:00Z"
+AT_S = 1795262400.0
+
+
+def tree(phase: str = "Running", state: Any = None, conditions: dict[str, str] | None = None, **status: Any) -> Any:
+    """A runtime's pod; `conditions`: type -> status."""
+    return {
+        "metadata": {
+            "name": "views-3-0",
+            "uid": "u",
+            "creationTimestamp": AT,
+            "labels": {names.LABEL_ROLE: "runtime", names.LABEL_ATTEMPT: "3", names.LABEL_REVISION: "abc"},
+        },
+        "spec": {"containers": [{"name": "runtime", "image": "registry/runtime:1"}]},
+        "status": {
+            "phase": phase,
+            "podIP": "10.0.0.7",
+            "conditions": [
+                {"type": k, "status": v, "lastTransitionTime": AT, "message": "0/3 nodes are available"}
+                for k, v in (conditions or {}).items()
+            ],
+            "containerStatuses": [{"name": "runtime", "state": state}] if state else [],
+            **status,
+        },
+    }
+
+
+RUNNING = {"running": {"startedAt": AT}}
+
+
+def ended(code: int, reason: str = "Error", message: str = "") -> Any:
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message, "finishedAt": AT}}
+
+
+def test_a_running_pod() -> None:
+    pod = read_pod(tree(state=RUNNING, conditions={"Ready": "True", "ContainersReady": "True"}))
+    assert (pod.role, pod.attempt, pod.revision, pod.ip) == ("runtime", 3, "abc", "10.0.0.7")
+    assert pod.live and pod.ready and pod.started == pod.ready_since == pod.created == AT_S
+    assert pod.node_lost_since is None and pod.waiting is None
+
+
+def test_the_runtimes_last_words_are_its_own() -> None:
+    said = '{"reason": "JobError", "exitCode": 78, "message": "there is no column ad"}\n'
+    pod = read_pod(tree("Failed", ended(78, message=said)))
+    assert pod.ended is not None and not pod.live and not pod.ready
+    assert (pod.ended.exit_code, pod.ended.reason, pod.ended.message) == (78, "JobError", "there is no column ad")
+    assert pod.infrastructure is None
+
+
+@pytest.mark.parametrize("said", ["", "Killed", "[1]", '{"reason": 1}'])
+def test_other_last_words_are_shown_as_they_are(said: str) -> None:
+    pod = read_pod(tree("Failed", ended(137, message=said)))
+    assert pod.ended is not None and (pod.ended.reason, pod.ended.message) == ("Error", said)
+
+
+def test_out_of_memory_counts_though_the_runtime_may_have_written_before() -> None:
+    pod = read_pod(tree("Failed", ended(137, "OOMKilled", '{"reason": "Done", "message": ""}')))
+    assert pod.ended is not None and pod.ended.reason == "OOMKilled"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"reason": "Evicted", "message": "The node was low on resource: memory."},
+        {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "Evicted"}]},
+    ],
+    ids=["before its container ran", "while it ran"],
+)
+def test_what_the_cluster_did_is_told_from_what_the_job_did(status: dict[str, Any]) -> None:
+    evicted = tree("Failed", None if "reason" in status else ended(137))
+    evicted["status"].update(status)
+    pod = read_pod(evicted)
+    assert pod.ended is not None
+    assert pod.infrastructure == "Evicted"
+
+
+def test_a_check_that_took_too_long_is_not_the_clusters_doing() -> None:
+    assert read_pod(tree("Failed", ended(137), reason="DeadlineExceeded")).infrastructure is None
+
+
+def test_a_lost_node_makes_the_pod_unready_while_nobody_speaks_for_its_container() -> None:
+    lost = read_pod(tree(state=RUNNING, conditions={"Ready": "False", "ContainersReady": "True"}))
+    assert lost.node_lost_since == AT_S
+    waits = read_pod(tree(state=RUNNING, conditions={"Ready": "False", "ContainersReady": "False"}))
+    assert waits.node_lost_since is None
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
+def test_an_image_that_cannot_be_pulled_is_named(reason: str) -> None:
+    pod = read_pod(tree("Pending", {"waiting": {"reason": reason, "message": "no such host"}}))
+    assert pod.waiting is not None and pod.waiting.reason == "ImagePullFailed"
+    assert pod.waiting.message == "the image registry/runtime:1 cannot be pulled: no such host"
+
+
+def test_a_pod_that_no_node_takes_says_why() -> None:
+    pod = read_pod(tree("Pending", conditions={"PodScheduled": "False"}))
+    assert pod.waiting is not None and pod.waiting.reason == "Unschedulable"
+    assert "0/3 nodes are available" in pod.waiting.message
+
+
+def test_a_pod_that_waits_for_its_volumes_says_nothing_itself() -> None:
+    waits = tree("Pending", {"waiting": {"reason": "ContainerCreating"}}, {"PodScheduled": "True"})
+    assert is_starting(waits) and read_pod(waits).waiting is None
+    assert not is_starting(tree("Pending", conditions={"PodScheduled": "False"}))
+    assert not is_starting(tree(state=RUNNING, conditions={"PodScheduled": "True"}))
+
+
+def event(message: str, at: str = AT, kind: str = "Warning", reason: str = "FailedMount") -> dict[str, str]:
+    return {"type": kind, "reason": reason, "message": message, "lastTimestamp": at}
+
+
+def test_a_missing_secret_is_named_with_the_way_out() -> None:
+    text = 'MountVolume.SetUp failed for volume "secret-0" : secret "minio" not found'
+    found = waiting_for([event("Pulled", kind="Normal"), event(text)], "shop")
+    assert found is not None and found.reason == "SecretMissing"
+    assert found.message.startswith('Secret "minio" is missing: create it in namespace "shop"')
+
+
+def test_the_newest_warning_counts_and_others_are_passed_on() -> None:
+    old, new = event("old", "2026-11-21T12:00:00Z"), event("disk full", "2026-11-21T12:00:09Z", reason="FailedAttach")
+    found = waiting_for([new, old], "shop")
+    assert found is not None and (found.reason, found.message) == ("FailedAttach", "disk full")
+    assert waiting_for([event("fine", kind="Normal")], "shop") is None

@@ -1,0 +1,62 @@
+"""What the operator makes of a runtime's `/progress`: the runtime's own JSON, from a board that a test fills."""
+
+from dataclasses import replace
+
+from streamjob_operator.progress import read_progress
+from streamjob_runtime.engine.progress import BatchProgress, CheckpointProgress, SourceProgress, Status, Trouble
+from streamjob_runtime.server.progress_json import progress_json
+
+START_MS = 1_795_262_400_000
+STATUS = Status("Running", "id", "views", 1, START_MS, interval_ms=2000)
+
+
+def batch(number: int, at_ms: int) -> BatchProgress:
+    source = SourceProgress("lines", {"0": 0}, {"0": 10}, {"0": 17}, 10)
+    return BatchProgress(number, at_ms, False, 10, 12.345, 2000, {}, None, (source,), (), ())
+
+
+def test_the_newest_batch_and_checkpoint_go_into_the_status() -> None:
+    status = replace(STATUS, checkpoint=CheckpointProgress(4, START_MS + 8000, 123))
+    said = read_progress(progress_json(status, [batch(5, START_MS + 10_000)], START_MS + 10_100))
+    assert said.last_batch == {
+        "id": 5,
+        "time": "2026-11-21T12:00:10.000Z",
+        "inputRows": 10,
+        "durationMs": 12.3,
+        "lag": 7,
+    }
+    assert said.last_checkpoint == {"batch": 4, "time": "2026-11-21T12:00:08.000Z", "sizeBytes": 123}
+    assert said.checkpoint_overdue is None and said.trouble is None
+
+
+def test_a_job_without_batches_has_none() -> None:
+    said = read_progress(progress_json(STATUS, [], START_MS))
+    assert said.last_batch is None and said.last_checkpoint is None
+
+
+def test_a_checkpoint_is_overdue_only_when_batches_have_gone_through_since() -> None:
+    status = replace(STATUS, checkpoint=CheckpointProgress(4, START_MS, 123))
+    late = START_MS + 61_000
+    idle = read_progress(progress_json(status, [batch(4, START_MS)], late))
+    assert idle.checkpoint_overdue is None, "an idle job has nothing to keep"
+    busy = read_progress(progress_json(status, [batch(30, late)], late))
+    assert busy.checkpoint_overdue is not None and "2026-11-21T12:00:00" in busy.checkpoint_overdue
+    assert read_progress(progress_json(status, [batch(30, late)], START_MS + 59_000)).checkpoint_overdue is None
+    never = read_progress(progress_json(STATUS, [batch(30, late)], late))
+    assert never.checkpoint_overdue is not None and "no checkpoint has been taken" in never.checkpoint_overdue
+
+
+def test_trouble_is_told_in_words_that_stay_the_same_while_it_lasts() -> None:
+    trouble = Trouble("the checkpoint store s3://checkpoints/views", "Connection refused", START_MS, 3)
+    words = {
+        read_progress(progress_json(replace(STATUS, trouble=replace(trouble, attempts=n)), [], START_MS + n)).trouble
+        for n in (3, 9)
+    }
+    [only] = words
+    assert only is not None and "s3://checkpoints/views" in only and "Connection refused" in only
+
+
+def test_a_source_that_is_not_connected_is_trouble() -> None:
+    status = replace(STATUS, sources_message={"lines": "lines:9999 refuses connections"})
+    said = read_progress(progress_json(status, [], START_MS))
+    assert said.trouble == "source lines: lines:9999 refuses connections"
