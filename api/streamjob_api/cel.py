@@ -5,11 +5,14 @@ Who adds a rule adds it twice: there, where it finds every mistake of a manifest
 refuse it.
 
 The API server reckons beforehand what a rule may cost at worst: sizes of lists and texts (bounds of the models) times
-what is done with each. A rule over its budget makes it refuse the whole CRD; `NOT_HERE` lists what was left out.
+what is done with each. A rule over its budget makes it refuse the whole CRD. What is left out here for that reason is
+found by the operator, which says it in a condition. Only what Kubernetes 1.30 knows is used.
 """
 
 from dataclasses import dataclass
 from typing import Any
+
+from streamjob_api.texts import LABEL_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class CelRule:
         entry = {"rule": self.rule, "message": self.message}
         if self.says:
             entry["messageExpression"] = self.says
-        return entry | ({"fieldPath": f".{self.field}", "reason": "FieldValueInvalid"} if self.field else {})
+        return entry | ({"fieldPath": f".{self.field}"} if self.field else {})
 
 
 _BARE_CSV_SOURCE = (
@@ -135,22 +138,20 @@ _SCHEMAS = tuple(
     for at in ("spec.sources[]", "spec.tables[]")
     for rule in (
         CelRule(
-            at,
-            "!has(self.schema) || !self.schema.exists(name, name.lowerAscii() == 'batch_time')",
+            f"{at}.schema",
+            "!self.exists(name, name.lowerAscii() == 'batch_time')",
             "batch_time is a column that every source has; give this one another name",
-            field="schema",
         ),
+        # To compare each with each is over the budget: this finds ID beside id, but not Id beside iD.
         CelRule(
-            at,
-            "!has(self.schema) || self.schema.transformMapEntry(name, type, {name.lowerAscii(): name}).size() > 0",
+            f"{at}.schema",
+            "!self.exists(name, name != name.lowerAscii() && name.lowerAscii() in self)",
             "two names differ only in case, which SQL ignores; rename one of them",
-            field="schema",
         ),
         CelRule(
-            at,
-            r"!has(self.schema) || self.schema.all(name, name.size() <= 128 && !name.matches('[\\x00-\\x1f\\x7f]'))",
+            f"{at}.schema",
+            r"self.all(name, name.matches('^[^\\x00-\\x1f\\x7f]{1,128}$'))",
             "the names of columns have 1 to 128 characters, and no control characters",
-            field="schema",
         ),
         CelRule(
             at,
@@ -158,16 +159,11 @@ _SCHEMAS = tuple(
             "names a column that is not in the schema",
             field="columns",
         ),
+        # That none stands twice is over the budget too: what has as many names as the schema may still lack one.
         CelRule(
             at,
             "!has(self.columns) || !has(self.schema) || self.columns.size() == self.schema.size()",
             "name every column of the schema once, in the order of a line's fields",
-            field="columns",
-        ),
-        CelRule(
-            at,
-            "!has(self.columns) || self.columns.transformMapEntry(i, name, {name: i}).size() > 0",
-            "names a column twice; name each column once",
             field="columns",
         ),
     )
@@ -320,10 +316,19 @@ _PODS = (
         "names a label that the operator sets itself; leave it out",
         field="labels",
     ),
+    *(
+        CelRule(
+            f"spec.podTemplate.{field}",
+            f"self.all(name, name.matches('{LABEL_KEY}'))",
+            f"names must be as {said} have them, such as team or example.com/team",
+        )
+        for field, said in (("labels", "labels"), ("annotations", "annotations"), ("nodeSelector", "labels"))
+    ),
     CelRule(
         "spec.podTemplate.env[]",
         "!has(self.value) || !has(self.valueFrom)",
         "a variable has a value or a valueFrom, and this has both; keep one of them",
+        field="valueFrom",
     ),
 )
 

@@ -1,6 +1,7 @@
 """Pydantic's errors in plain words: what is wrong, and what would be right."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -100,7 +101,8 @@ def _choice(path: Path, value: Any, ctx: Any) -> tuple[str, str]:
 def _bound(path: Path, value: Any, ctx: Any) -> tuple[str, str]:
     field = find_field(path)
     size = "small" if "ge" in ctx else "large"
-    said = kind_of(value).removeprefix("the number ") if not isinstance(value, str) else shown(value)
+    said = written(value) if isinstance(value, timedelta) else kind_of(value).removeprefix("the number ")
+    said = shown(value) if isinstance(value, str) else said
     limit = written(ctx.get("ge", ctx.get("le")))
     return f"{said} is too {size}", f"take {range_of(field) if field else limit}"
 
@@ -131,6 +133,10 @@ def _duration(_: Path, value: Any, __: Any) -> tuple[str, str]:
     return f"must be a duration, and is {kind_of(value)}", "write numbers with units: 500ms, 2s, 1h30m"
 
 
+def _quantity(_: Path, value: Any, __: Any) -> tuple[str, str]:
+    return f"must be a quantity, and is {kind_of(value)}", "write a number, with its unit: 2, 250m, 512Mi, 1.5Gi"
+
+
 _Say = Callable[[Path, Any, Any], tuple[str, str]]
 
 _WORDS: dict[str, _Say] = {
@@ -153,4 +159,5 @@ _WORDS: dict[str, _Say] = {
     "too_long": _too_long,
     "too_short": _empty,
     "duration": _duration,
+    "quantity": _quantity,
 }

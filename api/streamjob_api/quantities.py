@@ -29,7 +29,7 @@ def _read(value: Any) -> str:
             return value
         except ValueError:
             pass
-    raise PydanticCustomError("quantity", "is not a quantity; write a number with its unit: 250m, 2, 512Mi, 4Gi")
+    raise PydanticCustomError("quantity", "is not a quantity")
 
 
 # Kubernetes takes `2` and `"2"` alike.

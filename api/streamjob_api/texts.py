@@ -13,7 +13,7 @@ _SQL_TYPE = r'^[A-Za-z_][A-Za-z0-9_ ,()\[\]"]*$'
 _LOCATION = r"^(s3://[a-z0-9][a-z0-9.-]+(/[^\x00-\x1f\x7f]*)?|file:///[^\x00-\x1f\x7f]*|([^\x00-\x1f\x7f:]|:[^/\x00-\x1f\x7f])+:?)$"
 _ENDPOINT = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?$"
 _ENV_NAME = r"^[-._A-Za-z][-._A-Za-z0-9]*$"
-_LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 _LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 _IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"
 
@@ -30,7 +30,7 @@ KINDS = {
     _SQL_TYPE: ("SQL type", "a SQL type, such as VARCHAR, BIGINT, DOUBLE, TIMESTAMP, DECIMAL(18, 2) or VARCHAR[]"),
     _LOCATION: ("location", "a path (relative to the manifest's folder, or absolute) or s3://bucket/prefix"),
     _ENV_NAME: ("variable", "a variable's name: letters, digits, -, _ and ., not beginning with a digit"),
-    _LABEL_KEY: ("label", "a label's name, such as team or example.com/team"),
+    LABEL_KEY: ("label", "a label's name, such as team or example.com/team"),
     _LABEL_VALUE: ("label value", "a label's value: letters, digits, -, _ and ., beginning and ending with no sign"),
     _IMAGE: ("image", "a container image, such as registry.example.com/team/runtime:1.0"),
     _ENDPOINT: ("address", "http://host:port or https://host:port, without a path and without credentials"),
@@ -45,7 +45,7 @@ SqlType = Annotated[str, StringConstraints(pattern=_SQL_TYPE, max_length=1024)]
 Location = Annotated[str, StringConstraints(pattern=_LOCATION, max_length=1024)]
 Endpoint = Annotated[str, StringConstraints(pattern=_ENDPOINT, max_length=253)]
 EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME, max_length=253)]
-LabelKey = Annotated[str, StringConstraints(pattern=_LABEL_KEY, max_length=317)]
+LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY, max_length=317)]
 LabelValue = Annotated[str, StringConstraints(pattern=_LABEL_VALUE, max_length=63)]
 ImageName = Annotated[str, StringConstraints(pattern=_IMAGE, max_length=512)]
 LabelText = Annotated[str, StringConstraints(max_length=1024)]
