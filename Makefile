@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint verify generate format tools bench lock clean kind-up kind-down kind-from-source
+.PHONY: help run test unit lint verify generate format tools images kind-load bench lock clean kind-up kind-down kind-from-source
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
@@ -44,6 +44,12 @@ bench: .venv/ready ## Measure beside Spark (docs/performance.md); installs it in
 
 kind-up: .venv/ready ## Make the cluster of kind-config.yaml, with Docker and kind
 	@$(BIN)/python -m scripts.kind up
+
+images: .venv/ready ## Build the images of operator and runtime (PYTHON_IMAGE=… for another base)
+	$(BIN)/python -m scripts.images
+
+kind-load: .venv/ready ## Bring these images to the nodes of the cluster
+	$(BIN)/python -m scripts.images --load
 
 kind-down: .venv/ready ## Remove that cluster, and the Docker engine if kind-from-source started it
 	@$(BIN)/python -m scripts.kind down

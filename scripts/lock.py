@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 FILES = {
     "runtime": ["runtime"],
     "operator": ["operator"],
+    "build": ["build"],
     "dev": ["runtime", "operator", "dev"],
     "bench": ["runtime", "bench"],
 }
