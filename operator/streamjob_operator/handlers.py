@@ -71,6 +71,7 @@ def _settings() -> kopf.OperatorSettings:
     # The operator needs to know of no other resources and no namespaces, and has no right to.
     settings.scanning.disabled = True
     settings.posting.enabled = False
+    settings.queueing.exit_timeout = 0.1
     settings.watching.server_timeout = 300
     settings.watching.label_selectors["pods"] = f"{names.LABEL_MANAGED_BY}={names.OPERATOR_NAME}"
     # kopf takes its own finalizer off whatever has no handler of deletion, so ours must not be the same.

@@ -2,14 +2,29 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from kubernetes.aio import client
 from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
+from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 # The usual times of Kubernetes' own controllers, in seconds.
 LEASE_S, RENEW_S, RETRY_S = 15, 10, 2
+
+
+class _Lock(LeaseLock):
+    """The client's own, but for one call that its version 37 cannot make: it passes `pretty` as what it is not."""
+
+    async def create(self, name: str, namespace: str, election_record: LeaderElectionRecord) -> bool:
+        """Make the Lease; False: it could not be made."""
+        body = client.V1Lease(metadata=client.V1ObjectMeta(name=name), spec=self.update_lease(election_record))
+        try:
+            await self.api_instance.create_namespaced_lease(namespace, body)
+        except client.ApiException:
+            return False  # another one was quicker, or the API server is away; the election tries again
+        return True
 
 
 class LeadershipLost(Exception):
@@ -23,34 +38,34 @@ async def lead(
 
     Returns when the work does. Raises `LeadershipLost` when the Lease is lost, and gives the Lease back when cancelled.
     """
-    working: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    acting: asyncio.Future[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
 
     async def started() -> None:
-        try:
-            await work()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            if not working.done():
-                working.set_exception(error)
-        else:
-            if not working.done():
-                working.set_result(None)
+        # The election cancels what it has started when the Lease is lost, but not when it is cancelled itself.
+        task = asyncio.ensure_future(work())
+        acting.set_result(task)
+        await task
 
     async def stopped() -> None:
-        if not working.done():
-            working.set_exception(LeadershipLost(f"the Lease {namespace}/{name} could not be renewed in time"))
+        """The election ends by itself then."""
 
-    lock = LeaseLock(name, namespace, identity, api)
+    lock = _Lock(name, namespace, identity, api)
     election = asyncio.create_task(LeaderElection(Config(lock, LEASE_S, RENEW_S, RETRY_S, started, stopped)).run())
     try:
-        await asyncio.wait({election, working}, return_when=asyncio.FIRST_COMPLETED)
-        if election.done() and not working.done():
+        either: set[asyncio.Future[Any]] = {election, acting}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not acting.done():
             election.result()
-        await working
+        task = await acting
+        await asyncio.wait({election, task}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise LeadershipLost(f"the Lease {namespace}/{name} could not be renewed in time")
+        task.result()
     finally:
-        election.cancel()
-        await asyncio.gather(election, return_exceptions=True)
+        ending = [election, acting.result()] if acting.done() else [election]
+        for each in ending:
+            each.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         await _give_back(api, namespace, name, identity)
 
 

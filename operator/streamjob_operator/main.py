@@ -9,7 +9,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -92,22 +93,23 @@ def run(options: Options, hook: Hook = lambda step: None) -> int:
 
 
 async def _until_stopped(options: Options, log: Log, hook: Hook) -> int:
-    work = asyncio.create_task(_operate(options, log, hook))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, work.cancel)
+    def stop_on_signals() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+
+    work = asyncio.create_task(_operate(options, log, hook, stop_on_signals))
+    stop_on_signals()
     try:
-        await work
-    except asyncio.CancelledError:
-        log.say("info", "stopped")
-        return 0
+        with suppress(asyncio.CancelledError):
+            await work
     except (LeadershipLost, ApiError, CannotServe) as error:
         log.say("error", f"{error}; this operator ends")
         return 75
+    log.say("info", "stopped")
     return 0
 
 
-async def _operate(options: Options, log: Log, hook: Hook) -> None:
+async def _operate(options: Options, log: Log, hook: Hook, stop_on_signals: Callable[[], None]) -> None:
     store, queue, ready = Store(), WorkQueue[Key](), asyncio.Event()
     metrics = Metrics(lambda: ((tree.get("status") or {}).get("phase", "Pending") for _, tree in store.jobs()))
     stands_by = options.leader_election
@@ -125,7 +127,7 @@ async def _operate(options: Options, log: Log, hook: Hook) -> None:
             nonlocal stands_by
             stands_by = False
             log.say("info", "acting", namespaces=",".join(options.namespaces) or "all", identity=options.identity)
-            await _act(options, log, hook, api, http, store, queue, ready, metrics)
+            await _act(options, log, hook, api, http, store, queue, ready, metrics, stop_on_signals)
 
         if options.leader_election:
             identity = f"{options.identity}_{secrets.token_hex(4)}"
@@ -145,6 +147,7 @@ async def _act(
     queue: WorkQueue[Key],
     ready: asyncio.Event,
     metrics: Metrics,
+    stop_on_signals: Callable[[], None],
 ) -> None:
     cluster = Cluster(api)
     progresses = Progresses(http, queue.add)
@@ -167,11 +170,30 @@ async def _act(
     controller = Controller(store, cluster, queue, reconciler, metrics, log.say, options.namespaces, monotonic)
     try:
         await controller.list_pods()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(controller.run())
-            tasks.create_task(watch(store, queue, options.namespaces, ready))
+        watching = watch(store, queue, options.namespaces, ready)
+        await _first_of(controller.run(), watching, _once(ready, stop_on_signals))
     finally:
         await progresses.close()
+
+
+async def _once(ready: asyncio.Event, take_signals_back: Callable[[], None]) -> None:
+    """kopf takes the signals when it starts, and then waits five seconds for every task it finds; we do not."""
+    await ready.wait()
+    take_signals_back()
+    await asyncio.Future()
+
+
+async def _first_of(*work: Coroutine[None, None, None]) -> None:
+    """Do all until one ends, then end the others."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,9 @@ class Observer:
         problems, wanted = tuple(str(b) for b in broken), None
         if checked is not None:
             try:
-                wanted = render(job.key, job.spec, self._default_location)
+                # By the model, so that a default which is written out, or which a newer CRD fills in, is no change.
+                spec = checked.spec.model_dump(mode="json", exclude_defaults=True)
+                wanted = render(job.key, spec, self._default_location)
             except NoCheckpointLocation as error:
                 problems = (str(error),)
         read = _Read(job.uid, job.generation, _policy(checked), wanted, problems)

@@ -1,0 +1,107 @@
+"""What the operator makes of a StreamJob as the API server has it."""
+
+import asyncio
+import random
+from typing import Any, cast
+
+from streamjob_operator.cluster import Cluster
+from streamjob_operator.model import Key, Observed
+from streamjob_operator.observe import Observer
+from streamjob_operator.progress import Progresses
+from streamjob_operator.store import Store
+from support.cluster_model import SPEC
+
+KEY = Key("shop", "views")
+
+
+class NobodyAsked:
+    """A job whose pods all speak for themselves needs no request."""
+
+    def of(self, key: Key) -> None:
+        return None
+
+
+def observe(spec: dict[str, Any], default_location: str | None = None, **metadata: Any) -> Observed:
+    store = Store()
+    tree = {
+        "apiVersion": "streamjob.dev/v1alpha1",
+        "kind": "StreamJob",
+        "metadata": {
+            "namespace": "shop",
+            "name": "views",
+            "uid": "u",
+            "resourceVersion": "7",
+            "generation": 2,
+            **metadata,
+        },
+        "spec": spec,
+    }
+    store.put_job(tree)
+    nobody = cast(Any, NobodyAsked())
+    observer = Observer(store, cast(Cluster, nobody), cast(Progresses, nobody), default_location, random.Random(1))
+    seen = asyncio.run(observer.observe(KEY, 0.0))
+    assert seen is not None
+    return seen[0]
+
+
+def name_of(spec: dict[str, Any]) -> str:
+    wanted = observe(spec).wanted
+    assert wanted is not None
+    return wanted.name
+
+
+def test_a_default_that_is_written_out_is_no_change() -> None:
+    written_out = {
+        **SPEC,
+        "engine": "embedded",
+        "trigger": "processingTime",
+        "checkpoint": {**SPEC["checkpoint"], "retained": 3},
+        "sinks": [{"from": "lines", "mode": "append", "console": {"rows": 20}}],
+        "suspend": False,
+    }
+    assert name_of(written_out) == name_of(SPEC)
+    assert name_of({**SPEC, "batchInterval": "2000ms"}) == name_of(SPEC)
+    assert name_of({**SPEC, "batchInterval": "3s"}) != name_of(SPEC)
+
+
+def test_a_wrong_spec_says_all_that_is_wrong() -> None:
+    seen = observe({**SPEC, "batchInterval": "soon", "trigger": "sometimes"})
+    assert seen.wanted is None
+    assert any("spec.batchInterval" in p for p in seen.problems)
+    assert any("spec.trigger" in p for p in seen.problems)
+
+
+def test_a_job_without_a_location_needs_the_operators() -> None:
+    spec = {k: v for k, v in SPEC.items() if k != "checkpoint"}
+    assert "spec.checkpoint.location is missing" in observe(spec).problems[0]
+    wanted = observe(spec, "s3://all").wanted
+    assert wanted is not None and wanted.spec["checkpoint"]["location"] == "s3://all/shop/views"
+
+
+def test_how_the_job_is_to_be_treated_is_read_from_the_spec() -> None:
+    spec = {
+        **SPEC,
+        "restart": {"maxFailures": 2, "resetAfter": "1m", "backoff": {"initial": "2s", "max": "8s"}},
+        "nodeLoss": {"after": "5s"},
+        "suspend": True,
+        "deletion": {"checkpoints": "Delete"},
+        "resources": {"limits": {"memory": "3Gi"}},
+    }
+    policy = observe(spec).policy
+    assert (policy.restart.max_failures, policy.restart.reset_after) == (2, 60.0)
+    assert (policy.restart.initial, policy.restart.max) == (2.0, 8.0)
+    assert (policy.node_loss_after, policy.suspend, policy.delete_checkpoints) == (5.0, True, True)
+    assert policy.memory_limit == "3Gi"
+    assert observe(SPEC).policy.memory_limit == "1Gi"
+
+
+def test_what_the_api_server_adds_is_no_mistake() -> None:
+    seen = observe(
+        SPEC,
+        creationTimestamp="2026-11-21T12:00:00Z",
+        deletionTimestamp="2026-11-21T12:00:00Z",
+        finalizers=["streamjob.dev/drain"],
+        annotations={"streamjob.dev/restart": "1"},
+    )
+    assert seen.problems == () and seen.job.deleting and seen.job.restart_request == "1"
+    assert seen.job.finalizers == ("streamjob.dev/drain",)
