@@ -12,6 +12,9 @@ from streamjob_api.quantities import Quantity
 from streamjob_api.texts import DnsName, EnvName, LabelKey, LabelValue
 from streamjob_api.trees import Rules
 
+# The fields of a spec that have an effect only on Kubernetes.
+FIELDS = ("suspend", "image", "resources", "restart", "nodeLoss", "deletion", "podTemplate")
+
 # One of Kubernetes' own objects, as it is written in a pod: the API server looks at it when the pod is made.
 Foreign = dict[str, Any]
 Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamjob_api.manifest import parse_manifest
 from streamjob_api.models import StreamJob
-from streamjob_api.reference import EXAMPLE
+from streamjob_api.reference_text import EXAMPLE
 
 GOOD: dict[str, Any] = yaml.safe_load(EXAMPLE)
 WORDS = ["name", "kind", "spec", "sources", "files", "tcp", "queue", "format", "schema", "json", "2s", "views", "from"]

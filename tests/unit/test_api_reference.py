@@ -3,10 +3,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from streamjob_api.fields import fields_of, inner_model
+from streamjob_api.kubernetes import FIELDS
 from streamjob_api.manifest import parse_manifest
-from streamjob_api.models import StreamJob
-from streamjob_api.reference import EXAMPLE, render
+from streamjob_api.models import StreamJob, StreamJobSpec
+from streamjob_api.names import ConditionType, Phase
+from streamjob_api.reference import render
+from streamjob_api.reference_text import CONDITIONS, EXAMPLE, PHASES
+from streamjob_api.status import Status
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,15 +26,25 @@ def test_the_example_is_good() -> None:
 
 
 def test_every_field_has_a_meaning_and_a_row() -> None:
-    page, models = render(), [StreamJob]
+    page, models = render(), list[type[BaseModel]]([StreamJob, Status])
     for model in models:
         for name, field in fields_of(model).items():
             assert field.description, f"{model.__name__}.{name}"
             assert re.search(rf"^\| `{name}` \| .+ \| .* \| .+ \|$", page, re.MULTILINE)
             inner = inner_model(field.annotation)
             if inner and inner not in models:
-                models.append(inner)  # type: ignore[arg-type]
-    assert len(models) == 27
+                models.append(inner)
+    assert len(models) == 37
+
+
+def test_fields_that_only_a_cluster_heeds_say_so() -> None:
+    said = set(re.findall(r"^\| `(\w+)` .*Kubernetes only\.", render(), re.MULTILINE))
+    assert said == set(FIELDS) < set(fields_of(StreamJobSpec))
+
+
+def test_every_phase_and_condition_has_a_meaning() -> None:
+    assert list(PHASES) == list(Phase)
+    assert list(CONDITIONS) == list(ConditionType)
 
 
 def test_links_lead_somewhere() -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from streamjob_api.crd import crd, render, schema
 from streamjob_api.manifest import parse_manifest
-from streamjob_api.reference import EXAMPLE
+from streamjob_api.reference_text import EXAMPLE
 from support.manifests import GOOD, WRONG, Wrong
 
 # `kubectl apply` on the client's side keeps the whole file in an annotation.

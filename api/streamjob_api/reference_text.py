@@ -1,0 +1,125 @@
+"""What the reference says besides its tables."""
+
+import textwrap
+from collections.abc import Mapping
+
+from streamjob_api.names import ConditionType, Phase
+from streamjob_api.texts import KINDS
+
+EXAMPLE = """\
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata:
+  name: ad-views
+spec:
+  batchInterval: 2s
+  sources:
+  - name: events
+    files: {path: in/events/, maxFilesPerBatch: 100}
+    format: json
+    schema: {ad_id: VARCHAR, event_type: VARCHAR, event_time: TIMESTAMP}
+    watermark: {column: event_time, delay: 10s}
+  tables:
+  - {name: ads, files: {path: in/ads.parquet}, format: parquet, refresh: 1h}
+  pipeline:
+  - name: views
+    sql: |
+      SELECT campaign_id, window_start, count(*) AS views
+      FROM events JOIN ads USING (ad_id)
+      WHERE event_type = 'view'
+      GROUP BY campaign_id, tumble(event_time, INTERVAL '10 seconds')
+  sinks:
+  - {from: views, mode: update, console: {}}
+  - {from: views, mode: append, files: {path: out/views/}, format: parquet}
+  checkpoint: {interval: 10s, location: .streamjob/ad-views}
+"""
+
+PHASES = {
+    Phase.PENDING: "its pod waits: for a node, an image, a Secret",
+    Phase.STARTING: "it opens its systems and recovers from its checkpoint",
+    Phase.RUNNING: "batches go through",
+    Phase.UPDATING: "it is drained, to start again with a changed spec",
+    Phase.RESTARTING: "it is started again, after a failure or a request",
+    Phase.SUSPENDING: "it finishes its batch and takes a checkpoint",
+    Phase.SUSPENDED: "`suspend` is true, and no pod is left",
+    Phase.FAILED: "it was given up",
+    Phase.COMPLETED: "it is done",
+    Phase.DELETING: "it is drained, and then its checkpoints are kept or removed",
+}
+
+CONDITIONS = {
+    ConditionType.READY: "batches go through",
+    ConditionType.PROGRESSING: "the operator is on its way to what the spec says; where that was refused, the message "
+    "says why, and the job runs on as it was",
+    ConditionType.CHECKPOINT_HEALTHY: "checkpoints are taken as often as they should be",
+    ConditionType.SUSPENDED: "the job rests, because `suspend` is true",
+    ConditionType.DEGRADED: "the job runs or starts, but something hinders it: a system it waits for, failures lately",
+    ConditionType.FAILED: "the job was given up; a new spec, or a new value of the annotation `streamjob.dev/restart`, "
+    "starts it again",
+    ConditionType.COMPLETE: "the job is done: all that was there for `availableNow` is written",
+}
+
+_TEXTS = "".join(f"- **{name}**: {meaning}\n" for name, meaning in KINDS.values())
+
+HEAD = f"""\
+# The manifest
+
+<!-- Written by scripts/generate.py from the models: change those, not this page. -->
+
+A manifest is a YAML file with one StreamJob; documents of other kinds in it are passed over. `streamjob validate FILE`
+says everything that is wrong with it, with the line and the field's path. What `kubectl get -o yaml` prints is a
+manifest too: `status` and what the API server adds to `metadata` are passed over.
+
+```yaml
+{EXAMPLE}```
+
+The fields in a table are the only ones that an object has: an unknown field is an error. No secret stands in a
+manifest: what ends in `Ref` names one. Some fields of `spec` are for Kubernetes only: elsewhere they are accepted and
+have no effect. The types are:
+
+- **quantity**: as Kubernetes writes amounts: a number, with its unit: `2`, `250m`, `512Mi`
+- **duration**: numbers with units, the largest first: `500ms`, `2s`, `1h30m`
+{_TEXTS}
+## Rules between fields
+
+- Sources, tables and steps share one set of names. A sink's `from` names a step or a source.
+- A source is exactly one of `tcp`, `files`, `rate`, `queue`; a sink exactly one of `console`, `files`, `queue`.
+- `tcp` reads `text`, `json`, `csv` (without a header line) or `raw`; `files` reads these and `parquet`; `rate` and
+  `queue` have no `format`.
+- `json`, `csv`, `parquet` and `queue` need a `schema`; `text`, `raw` and `rate` have one of their own. The names of
+  columns differ in more than case, and none is `batch_time`: that is a column that every source has.
+- `csv` without a header line (`tcp`, and `files` with `header: false`) needs `columns`: the order of a line's fields.
+  The fields of an object, such as `schema`, have no order. Elsewhere there is no `columns`, and the columns of a source
+  or a table are in alphabetical order.
+- A watermark's column is one of the source's, of type TIMESTAMP.
+- A static table in `json` or `csv` needs a `schema`; Parquet files bring theirs.
+- A files sink needs a `format` and takes the modes `append` and `complete`; other sinks have no `format`. `partitionBy`
+  goes with `append` only. Two sinks do not write to one folder.
+- `checkpoint.interval` is a whole multiple of `batchInterval`, 5 to 10 times as long.
+- The trigger `availableNow` needs sources that end: `files` or `queue`.
+- `resources.requests` are not above `resources.limits`, and `backoff.initial` is not above `backoff.max`. The pods'
+  labels are not those that the operator sets itself: `app.kubernetes.io/name`, `app.kubernetes.io/instance`,
+  `app.kubernetes.io/managed-by` and all of `streamjob.dev/`. A variable of `env` stands once, and has a `value` or a
+  `valueFrom`.
+
+The API server holds the same rules: `kubectl apply` refuses what they forbid. What is too much for it to reckon, the
+operator finds, and says it in a condition.
+"""
+
+
+def _bullets(meanings: Mapping[Phase, str] | Mapping[ConditionType, str]) -> str:
+    items = (f"- `{name}`: {meaning}" for name, meaning in meanings.items())
+    return "\n".join(textwrap.fill(item, 120, subsequent_indent="  ", break_on_hyphens=False) for item in items)
+
+
+STATUS = f"""
+## What the status says
+
+On Kubernetes `status` says how the job does; the operator alone writes it. `phase` is one word for people:
+
+{_bullets(PHASES)}
+
+The conditions are for `kubectl wait` and other programs. Each is True, False or Unknown, with a reason and a message:
+
+{_bullets(CONDITIONS)}
+"""
