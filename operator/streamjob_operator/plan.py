@@ -134,8 +134,8 @@ class _Planner:
     def _conclude(self, kind: str, reason: str, message: str, generation: int | None = None) -> None:
         """Start nothing any more. `generation`: of the spec that is to blame; left out, the one that was acted on."""
         if generation is None:
-            # A spec that has come since is another chance.
-            generation = self._o.job.status.get("observedGeneration", self._o.job.generation)
+            # A spec that has come since, or that nobody knows to have run, is another chance.
+            generation = self._o.job.status.get("observedGeneration", 0)
         self._s = replace(self._s, outcome=Outcome(kind, generation, reason, message), next_start=None)
         self._tell(kind if kind == "Completed" else reason, message, warning=kind == "Failed")
 
