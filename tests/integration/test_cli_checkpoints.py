@@ -1,8 +1,12 @@
 """`streamjob checkpoints` on the log of a job that was killed: what it shows, and the damage it finds."""
 
+import json
+import os
+import pty
 import re
 import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from streamjob_runtime.engine.steps import Step
-from support.command import streamjob
-from support.runtime import Runtime
+from support.command import STREAMJOB, streamjob
+from support.runtime import Runtime, wait_for
 
 MANIFEST = """
 apiVersion: streamjob.dev/v1alpha1
@@ -133,3 +137,82 @@ def test_damage_is_found_and_named(job: Path, pattern: str, which: int, damage: 
     assert verified.returncode == 1, verified.stdout
     lines = [line for line in verified.stdout.splitlines() if line.startswith("damaged: ")]
     assert any(str(file.relative_to(job / "ck")) in line for line in lines), verified.stdout
+
+
+def objects(job: Path) -> list[str]:
+    return [str(f.relative_to(job / "ck")) for f in (job / "ck").glob("**/*") if f.is_file()]
+
+
+def newest_record(job: Path) -> int:
+    return max(int(f.name) for f in (job / "ck" / "log").iterdir())
+
+
+def test_delete_removes_all_that_the_job_has_kept(job: Path) -> None:
+    (job / "ck" / "notes.txt").write_text("mine")
+    count = len(objects(job))  # the FENCE of the deletion comes, the notes stay
+    first = f"{count} objects of the job job deleted at {job / 'ck'}."
+    for said in (first, f"There is nothing of the job job at {job / 'ck'}."):
+        deleted = streamjob("checkpoints", "delete", "job.yaml", "--yes", "--termination-log", "end", cwd=job)
+        assert (deleted.returncode, deleted.stdout, deleted.stderr) == (0, said + "\n", "")
+        assert objects(job) == ["notes.txt"]
+        end = json.loads((job / "end").read_text())
+        assert (end["reason"], end["exitCode"]) == ("Done", 0)
+    assert list((job / "out").iterdir())  # results are not the checkpoint's
+
+
+def test_delete_asks_and_where_nobody_answers_wants_yes(job: Path) -> None:
+    before = objects(job)
+    deleted = streamjob("checkpoints", "delete", "job.yaml", cwd=job)
+    assert deleted.returncode == 2
+    assert "give --yes" in deleted.stderr
+    assert objects(job) == before
+
+
+def test_delete_refuses_another_jobs_log(job: Path) -> None:
+    before = objects(job)
+    text = (job / "job.yaml").read_text()
+    (job / "job.yaml").write_text(text.replace("name: job}", "name: other}"))
+    deleted = streamjob("checkpoints", "delete", "job.yaml", "--yes", "--termination-log", "end", cwd=job)
+    assert deleted.returncode == 78
+    assert "belongs to the job 'job', and this is 'other'" in deleted.stderr
+    assert json.loads((job / "end").read_text())["reason"] == "JobError"
+    assert objects(job) == before
+
+
+def test_delete_ends_a_job_that_runs(job: Path) -> None:
+    with sender() as port:
+        text = (job / "job.yaml").read_text()
+        (job / "job.yaml").write_text(re.sub(r"port: \d+", f"port: {port}", text))
+        newest = newest_record(job)
+        runtime = Runtime(job / "job.yaml", {})
+        try:
+            wait_for(lambda: newest_record(job) > newest + 20)
+            deleted = streamjob("checkpoints", "delete", "job.yaml", "--yes", cwd=job)
+            assert deleted.returncode == 0, deleted.stderr
+            assert runtime.wait() == 75, runtime.err
+        finally:
+            runtime.end()
+    assert json.loads(runtime.termination.read_text())["reason"] == "Fenced"
+    assert not [f for f in objects(job) if f.startswith("log/")]
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", True), ("y", False)])
+def test_delete_asks_in_a_terminal(job: Path, answer: str, left: bool) -> None:
+    terminal, inner = pty.openpty()
+    try:
+        os.write(terminal, answer.encode() + b"\n")
+        done = subprocess.run(
+            [STREAMJOB, "checkpoints", "delete", "job.yaml"],
+            cwd=job,
+            stdin=inner,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+        os.close(inner)
+    assert done.returncode == 0, done.stderr
+    assert f"Delete the log and the state of the job job at {job / 'ck'}? [y/N]" in done.stdout + done.stderr
+    assert bool(objects(job)) is left

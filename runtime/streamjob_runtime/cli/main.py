@@ -88,7 +88,7 @@ def validate(files: tuple[Path, ...]) -> None:
 
 @main.group()
 def checkpoints() -> None:
-    """Look into the log and the snapshots of a job."""
+    """Look into the log and the snapshots of a job, or delete them."""
 
 
 def _checkpoint_options(command: click.decorators.FC) -> click.decorators.FC:
@@ -117,6 +117,22 @@ def show(file: Path, checkpoint: str | None, secrets: Path | None) -> None:
     from streamjob_runtime.cli.checkpoints import on_job_store, show_log
 
     sys.exit(on_job_store(file, checkpoint, secrets, show_log))
+
+
+@checkpoints.command()
+@_checkpoint_options
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--termination-log", type=File, help="Write how it ended there.")
+def delete(file: Path, checkpoint: str | None, secrets: Path | None, yes: bool, termination_log: Path | None) -> None:
+    """Delete all that the job in FILE keeps at its checkpoint location. Its results stay.
+
+    A process that still runs the job can write no record more. Another job's log is refused (78).
+    """
+    from streamjob_runtime.cli.delete import delete_checkpoints
+
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("Nobody is there to be asked: to delete all that the job has kept, give --yes.")
+    sys.exit(delete_checkpoints(file, checkpoint, secrets, yes, termination_log))
 
 
 @checkpoints.command()

@@ -36,6 +36,16 @@ class Segment:
         return cls(int(start), int(epoch), nonce, int(lines))
 
 
+def is_segment(key: str) -> bool:
+    """Whether a segment of some source may have that key of the job's store."""
+    folder, _, rest = key.partition("/")
+    source, _, name = rest.partition("/")
+    try:
+        return folder == "wal" and bool(source) and Segment.parse(name).name == name
+    except ValueError:
+        return False
+
+
 class Wal:
     """The segments of one source, below `wal/<source>/` of the job's store. Any thread may call."""
 

@@ -1,6 +1,7 @@
 """The start-up proof of the one promise that the log rests on."""
 
 import random
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -9,6 +10,11 @@ from streamjob_runtime.stores.base import Store
 
 PREFIX = "proof/"
 _RIVALS = 16
+
+
+def is_proof(key: str) -> bool:
+    """Whether a proof that was broken off may have left that key."""
+    return re.fullmatch(f"{PREFIX}[0-9a-f]{{16}}", key) is not None
 
 
 def prove_atomic_create(store: Store, random: random.Random) -> None:
