@@ -51,7 +51,10 @@ class _Planner:
         runtimes = [p for p in observed.pods if p.role == ROLE_RUNTIME]
         # The status may be older than the newest pod: the operator was killed between the two.
         newest = max((p.attempt for p in runtimes), default=0)
-        self._s = replace(self._before, attempt=max(self._before.attempt, newest))
+        attempt, draining = max(self._before.attempt, newest), self._before.draining
+        if draining and draining.attempt < attempt:
+            draining = None  # it has ended, or the next one would not have been started
+        self._s = replace(self._before, attempt=attempt, draining=draining)
         self._pod = next((p for p in runtimes if p.attempt == self._s.attempt), None)
         if self._pod and not self._s.revision:
             self._s = replace(self._s, revision=self._pod.revision)
