@@ -60,7 +60,7 @@ def _check(options: CheckOptions, patience_s: float, ending: Ending) -> None:
     def abandon() -> int:
         trouble = progress.status.trouble
         error = f" ({trouble.error})" if trouble else ""
-        return ending.failed(Unavailable(f"{asked} did not answer within {patience_s:.0f} seconds{error}. Try again."))
+        return ending.failed(Unavailable(f"{asked} did not answer within {patience_s:g} seconds{error}. Try again."))
 
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="streamjob-", ignore_cleanup_errors=True))

@@ -30,10 +30,13 @@ def patience(seconds: float, give_up: threading.Event, abandon: Callable[[], int
         if not ended.wait(LAST_CALL_S):
             os._exit(abandon())
 
+    timer = threading.Thread(target=end_in_time, name="patience", daemon=True)
     try:
-        yield threading.Thread(target=end_in_time, name="patience", daemon=True).start
+        yield timer.start
     finally:
         ended.set()
+        if timer.ident is not None:
+            timer.join()  # one that lived on would disturb Python's own end
 
 
 @contextmanager
