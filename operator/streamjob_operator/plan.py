@@ -259,7 +259,7 @@ class _Planner:
     def _start(self) -> None:
         s, now = self._s, self._o.now
         revision = self._o.wanted if self._o.wanted and self._o.wanted.name == s.revision else self._o.current
-        if revision is None:
+        if revision is None or self._o.namespace_ends:
             return
         if s.next_start is not None and now < s.next_start:
             self._wakes.append(s.next_start)

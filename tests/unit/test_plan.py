@@ -407,6 +407,15 @@ def test_in_a_namespace_that_ends_nothing_is_cleaned_up() -> None:
     assert cluster.gone
 
 
+def test_in_a_namespace_that_ends_no_attempt_is_counted_that_could_not_be_made() -> None:
+    cluster = running()
+    cluster.namespace_ends = True
+    cluster.removed(cluster.runtime())
+    cluster.settle()
+    assert not cluster.pods
+    assert cluster.status["attempt"] == 1
+
+
 def test_what_a_pod_waits_for_is_the_jobs_condition() -> None:
     cluster = ClusterModel()
     cluster.settle()
