@@ -74,7 +74,7 @@ def schema() -> dict[str, Any]:
             "status": structural.object(Status, "status"),
         },
     }
-    root["x-kubernetes-validations"] = [rule.as_validation() for rule in RULES if rule.at == ""]
+    root["x-kubernetes-validations"] = [rule.as_validation() for rule in RULES[""]]
     return root
 
 

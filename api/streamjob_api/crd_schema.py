@@ -3,6 +3,7 @@
 What the models cannot say is added from `cel`: rules between fields.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -20,7 +21,7 @@ Schema = dict[str, Any]
 class Structural:
     """Turns models into schemas, each with the rules that stand at its path."""
 
-    def __init__(self, rules: tuple[CelRule, ...] = ()) -> None:
+    def __init__(self, rules: Mapping[str, tuple[CelRule, ...]]) -> None:
         self._rules = rules
 
     def object(self, model: Model, path: str, description: str = "") -> Schema:
@@ -54,7 +55,7 @@ class Structural:
         return self._ruled(node, path)
 
     def _ruled(self, node: Schema, path: str) -> Schema:
-        found = [rule.as_validation() for rule in self._rules if rule.at == path]
+        found = [rule.as_validation() for rule in self._rules.get(path, ())]
         if found:
             node["x-kubernetes-validations"] = node.get("x-kubernetes-validations", []) + found
         return node
@@ -63,7 +64,7 @@ class Structural:
 def _value(schema: Schema) -> Schema:
     """The schema of a value that is no model of ours."""
     if "x-kubernetes-int-or-string" in schema:
-        return {key: schema[key] for key in ("x-kubernetes-int-or-string", "pattern", "maxLength")}
+        return {key: schema[key] for key in ("x-kubernetes-int-or-string", "pattern", "maxLength", "minimum")}
     if schema["type"] == "array":
         raise TypeError("a list within a list has no schema here")
     if schema["type"] == "object":

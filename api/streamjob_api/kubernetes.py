@@ -18,6 +18,7 @@ FIELDS = ("suspend", "image", "resources", "restart", "nodeLoss", "deletion", "p
 # One of Kubernetes' own objects, as it is written in a pod: the API server looks at it when the pod is made.
 Foreign = dict[str, Any]
 Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
+Annotations = Annotated[dict[LabelKey, str], Field(max_length=64)]
 
 
 class Amounts(Part):
@@ -111,9 +112,7 @@ class PodTemplate(Ruled):
     _rules: ClassVar[Rules] = staticmethod(rules_pods.pod_template)
 
     labels: Labels | None = Field(None, description="Labels of the pods; those of the operator stay.")
-    annotations: Annotated[dict[LabelKey, str], Field(max_length=64)] | None = Field(
-        None, description="Annotations of the pods."
-    )
+    annotations: Annotations | None = Field(None, description="Annotations of the pods.")
     node_selector: Labels | None = Field(None, description="The labels that a node must have.")
     tolerations: tuple[Foreign, ...] = Field((), max_length=32, description="The taints of nodes that do not matter.")
     affinity: Foreign | None = Field(None, description="Which nodes, and which neighbours, are wanted.")

@@ -12,11 +12,20 @@ from pydantic import Field
 
 from streamjob_api.base import Bool, Int, Part, Ruled
 from streamjob_api.durations import Duration
-from streamjob_api.kubernetes import DEFAULT_RESOURCES, Deletion, NodeLoss, PodTemplate, Resources, Restart
+from streamjob_api.kubernetes import (
+    DEFAULT_RESOURCES,
+    Annotations,
+    Deletion,
+    Labels,
+    NodeLoss,
+    PodTemplate,
+    Resources,
+    Restart,
+)
 from streamjob_api.rules_across import DEFAULT_BATCH_INTERVAL, MIN_BATCHES_PER_CHECKPOINT, across
 from streamjob_api.sinks import Sink
 from streamjob_api.sources import Source, StaticTable
-from streamjob_api.texts import DnsLabel, DnsName, Endpoint, Identifier, ImageName, LabelText, Location, Sql
+from streamjob_api.texts import DnsLabel, DnsName, Endpoint, Identifier, ImageName, Location, Sql
 from streamjob_api.trees import Rules
 
 
@@ -25,8 +34,8 @@ class Metadata(Part):
 
     name: DnsLabel = Field(description="The job's name.")
     namespace: DnsLabel | None = Field(None, description="Its namespace; without a cluster it has no effect.")
-    labels: dict[str, LabelText] | None = Field(None, max_length=64, description="Kubernetes labels.")
-    annotations: dict[str, str] | None = Field(None, max_length=64, description="Kubernetes annotations.")
+    labels: Labels | None = Field(None, description="Kubernetes labels.")
+    annotations: Annotations | None = Field(None, description="Kubernetes annotations.")
 
 
 class NameRef(Part):

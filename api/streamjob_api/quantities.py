@@ -36,5 +36,5 @@ def _read(value: Any) -> str:
 Quantity = Annotated[
     str,
     BeforeValidator(_read),
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": PATTERN, "maxLength": 32}),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": PATTERN, "maxLength": 32, "minimum": 0}),
 ]

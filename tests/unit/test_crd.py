@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from streamjob_api.cel import RULES
 from streamjob_api.crd import crd, render, schema
 from streamjob_api.manifest import parse_manifest
 from streamjob_api.reference_text import EXAMPLE
@@ -48,6 +49,10 @@ def test_every_rule_of_the_crd_has_a_wrong_manifest() -> None:
         for rule in node.get("x-kubernetes-validations", ()):
             below = re.sub(r"\['(.*)'\]", r".\1", rule.get("fieldPath", ""))
             assert (path + below or "<nil>", rule["message"]) in shown
+
+
+def test_rules_stand_where_something_is() -> None:
+    assert set(RULES) <= {path for path, _ in nodes(schema())}
 
 
 def test_every_field_is_described() -> None:
