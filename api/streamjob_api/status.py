@@ -118,6 +118,9 @@ class Status(Report):
     started_at: AwareDatetime | None = Field(None, description="When the present attempt began.")
     last_failure: LastFailure | None = Field(None, description="The last failure.")
     check: Check | None = Field(None, description="The trial of a new spec.")
+    checkpoint_location: str | None = Field(
+        None, description="Where the job keeps its checkpoints. A job that names no location stays with this one."
+    )
     draining: Draining | None = Field(None, description="The attempt that was asked to end.")
     outcome: Outcome | None = Field(None, description="Why nothing is started any more.")
     restart_request: str | None = Field(

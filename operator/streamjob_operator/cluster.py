@@ -35,6 +35,10 @@ class Conflict(ApiError):
     """The object is there already, or has changed since it was read."""
 
 
+class Refused(ApiError):
+    """What was to be created is not allowed: by a quota, a policy or a rule of its kind."""
+
+
 class NamespaceEnds(ApiError):
     """Nothing can be created in the namespace: it is being deleted."""
 
@@ -143,7 +147,7 @@ def _error(status: int, data: bytes, what: str) -> ApiError:
     causes = {c.get("reason") for c in (said.get("details") or {}).get("causes") or ()}
     if "NamespaceTerminating" in causes:
         return NamespaceEnds(status, reason, message)
-    kind = {404: NotFound, 409: Conflict}.get(status, ApiError)
+    kind = {400: Refused, 403: Refused, 404: NotFound, 409: Conflict, 422: Refused}.get(status, ApiError)
     return kind(status, reason, message)
 
 

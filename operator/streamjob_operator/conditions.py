@@ -102,6 +102,8 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
         return Say("False", phase, _STOPPING[phase] + _cleanup_waits(o))
     if s.draining:
         return Say("False", s.draining.reason, "the job finishes its batch and takes a checkpoint, then starts again")
+    if o.refused:
+        return Say("False", "PodRefused", f"the pod was refused: {o.refused}")
     if pod is None or pod.deleting_until is not None:
         if not s.alive and s.next_start is not None:
             failure = (s.last_failure or {}).get("message", "")

@@ -124,6 +124,7 @@ class Observed:
     current: Revision | None  # what the status says is running, where it is not `wanted`; None: not known any more
     pods: tuple[Pod, ...]
     progress: Progress | None = None
+    refused: str | None = None  # why the API server has just refused to create the pod that is due
     namespace_ends: bool = False  # the namespace is being deleted: nothing can be created in it
 
 

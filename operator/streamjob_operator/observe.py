@@ -11,15 +11,13 @@ from streamjob_operator.cluster import Cluster, NotFound
 from streamjob_operator.manifests import config_name
 from streamjob_operator.model import Job, Key, Observed, Pod, Revision, Tree
 from streamjob_operator.mounts import waiting_for
+from streamjob_operator.plan import START_PATIENCE_S
 from streamjob_operator.pods import is_starting, read_pod
 from streamjob_operator.policy import Policy
 from streamjob_operator.progress import Progresses
-from streamjob_operator.revision import NoCheckpointLocation, render
+from streamjob_operator.revision import NoCheckpointLocation, default_location, render
 from streamjob_operator.state import State
 from streamjob_operator.store import Store
-
-# Pods come and go within that time without anybody having to ask why they wait.
-_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,9 @@ class Observer:
             try:
                 # By the model, so that a default which is written out, or which a newer CRD fills in, is no change.
                 spec = checked.spec.model_dump(mode="json", exclude_defaults=True)
-                wanted = render(job.key, spec, self._default_location)
+                # Where a job's checkpoints are is what the job is: another default must not make it begin anew.
+                location = State.read(job.status).checkpoint_location
+                wanted = render(job.key, spec, location or default_location(job.key, self._default_location))
             except NoCheckpointLocation as error:
                 problems = (str(error),)
         read = _Read(job.uid, job.generation, _policy(checked), wanted, problems)
@@ -97,7 +97,7 @@ class Observer:
 
     async def _pod(self, key: Key, tree: Tree, now: float) -> Pod:
         pod = read_pod(tree)
-        if pod.waiting is None and is_starting(tree) and now - pod.created > _PATIENCE_S:
+        if pod.waiting is None and is_starting(tree) and now - pod.created >= START_PATIENCE_S:
             waiting = waiting_for(await self._cluster.events_of(key, pod.uid), key.namespace)
             return pod.waits_for(waiting)
         return pod

@@ -32,6 +32,9 @@ from streamjob_operator.times import to_text
 
 # A pod that is told to end gets its grace period from the kubelet; one still there so much later has a dead node.
 DELETION_SLACK_S = 5.0
+# A pod that has not begun to run after the first of these times is looked at for why, and again after the second.
+START_PATIENCE_S = 5.0
+WAITING_LOOK_S = 10.0
 
 
 def plan(observed: Observed) -> Plan:
@@ -62,6 +65,7 @@ class _Planner:
     def plan(self) -> Plan:
         self._account_for_end()
         self._forget_failures()
+        self._look_at_waiting_pods()
         if self._o.job.deleting:
             self._delete_job()
         else:
@@ -154,6 +158,13 @@ class _Planner:
             self._s = replace(s, application_failures=0, infrastructure_failures=0)
         else:
             self._wakes.append(well_at)
+
+    def _look_at_waiting_pods(self) -> None:
+        """Why a pod's volumes are not there only its Events say, and no watch brings these."""
+        for pod in self._o.pods:
+            if pod.live and pod.started is None and pod.deleting_until is None:
+                patient = self._o.now - pod.created < START_PATIENCE_S
+                self._wakes.append(pod.created + START_PATIENCE_S if patient else self._o.now + WAITING_LOOK_S)
 
     # --- a job that is wanted
 
@@ -264,12 +275,20 @@ class _Planner:
         if s.next_start is not None and now < s.next_start:
             self._wakes.append(s.next_start)
             return
+        if self._o.refused:
+            return
         if FINALIZER not in self._o.job.finalizers:
             self._actions.append(AddFinalizer())
         attempt = s.attempt + 1
         self._actions.append(CreatePod(ROLE_RUNTIME, attempt, revision))
         unasked = s.last_failure is not None and s.last_failure.get("attempt") == s.attempt
-        self._s = replace(s, attempt=attempt, restarts=s.restarts + unasked, next_start=None)
+        self._s = replace(
+            s,
+            attempt=attempt,
+            restarts=s.restarts + unasked,
+            next_start=None,
+            checkpoint_location=revision.spec["checkpoint"]["location"],
+        )
         self._pod = None
 
     def _drain(self, reason: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from streamjob_operator.apply import Applier, Hook
-from streamjob_operator.cluster import ApiError, Cluster, NamespaceEnds, NotFound
+from streamjob_operator.cluster import ApiError, Cluster, NamespaceEnds, NotFound, Refused
 from streamjob_operator.events import event
 from streamjob_operator.metrics import Metrics
 from streamjob_operator.model import Job, Key, News, Observed, Plan, RemoveFinalizer, Tree
@@ -59,6 +59,11 @@ class Reconciler:
             # The job itself, or its namespace; the watch is about to say so, or has missed it.
             self._store.drop_job(tree)
             return None
+        except Refused as refusal:
+            # Too small a quota, too strict a policy: the user must hear of it, and the next try may go through.
+            told = replace(plan(replace(observed, refused=str(refusal))), actions=(), news=())
+            await self._carry_out(told, observed, tree)
+            raise
         except NamespaceEnds:
             # Nothing can be made here any more; what is left to do is to let go.
             again = plan(replace(observed, namespace_ends=True))

@@ -23,14 +23,19 @@ class NoCheckpointLocation(Exception):
         )
 
 
-def render(key: Key, spec: Tree, default_location: str | None) -> Revision:
-    """What a pod of this job is to run. Raises `NoCheckpointLocation`."""
+def default_location(key: Key, base: str | None) -> str | None:
+    """Where a job that names no location keeps its checkpoints below the operator's own place for them."""
+    return base and f"{base.rstrip('/')}/{key.namespace}/{key.name}"
+
+
+def render(key: Key, spec: Tree, location: str | None) -> Revision:
+    """What a pod of this job is to run; `location`: for a spec that names none. Raises `NoCheckpointLocation`."""
     kept: dict[str, Any] = {name: value for name, value in spec.items() if name not in IN_PLACE}
     checkpoint = dict(kept.get("checkpoint") or {})
     if not checkpoint.get("location"):
-        if default_location is None:
+        if not location:
             raise NoCheckpointLocation
-        checkpoint["location"] = f"{default_location.rstrip('/')}/{key.namespace}/{key.name}"
+        checkpoint["location"] = location
     kept["checkpoint"] = checkpoint
     manifest = {
         "apiVersion": "streamjob.dev/v1alpha1",

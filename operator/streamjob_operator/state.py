@@ -63,6 +63,7 @@ class State:
     check: Check | None = None
     draining: Draining | None = None
     outcome: Outcome | None = None
+    checkpoint_location: str = ""  # where the job that runs, or ran last, keeps its checkpoints
     restart_request: str = ""  # the last value of the annotation that was obeyed
 
     @property
@@ -96,6 +97,7 @@ class State:
             draining=draining and Draining(draining["attempt"], draining["reason"]),
             outcome=outcome
             and Outcome(outcome["kind"], outcome["generation"], outcome["reason"], outcome.get("message", "")),
+            checkpoint_location=status.get("checkpointLocation", ""),
             restart_request=status.get("restartRequest", ""),
         )
 
@@ -118,6 +120,7 @@ class State:
                 "reason": self.outcome.reason,
                 "message": self.outcome.message,
             },
+            checkpointLocation=self.checkpoint_location or None,
             restartRequest=self.restart_request or None,
         )
 

@@ -8,7 +8,7 @@ import yaml
 from streamjob_api import names, resource
 from streamjob_operator.manifests import Images, config_map, grace_seconds, pod, pod_name
 from streamjob_operator.model import CreatePod, Job, Key
-from streamjob_operator.revision import NoCheckpointLocation, changed_fields, render
+from streamjob_operator.revision import NoCheckpointLocation, changed_fields, default_location, render
 from support.cluster_model import SPEC
 
 IMAGES = Images("runtime:1", "IfNotPresent")
@@ -128,7 +128,7 @@ def test_a_pod_may_take_longer_to_end_than_a_batch(interval: str, grace: int) ->
 
 def test_a_location_left_out_is_the_operators_with_the_jobs_place_in_it() -> None:
     spec = {k: v for k, v in SPEC.items() if k != "checkpoint"}
-    revision = render(Key("shop", "views"), spec, "s3://all/checkpoints/")
+    revision = render(Key("shop", "views"), spec, default_location(Key("shop", "views"), "s3://all/checkpoints/"))
     assert revision.spec["checkpoint"]["location"] == "s3://all/checkpoints/shop/views"
     with pytest.raises(NoCheckpointLocation, match=r"spec\.checkpoint\.location is missing"):
         render(Key("shop", "views"), spec, None)

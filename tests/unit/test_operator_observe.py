@@ -21,7 +21,9 @@ class NobodyAsked:
         return None
 
 
-def observe(spec: dict[str, Any], default_location: str | None = None, **metadata: Any) -> Observed:
+def observe(
+    spec: dict[str, Any], default_location: str | None = None, status: dict[str, Any] | None = None, **metadata: Any
+) -> Observed:
     store = Store()
     tree = {
         "apiVersion": "streamjob.dev/v1alpha1",
@@ -35,6 +37,7 @@ def observe(spec: dict[str, Any], default_location: str | None = None, **metadat
             **metadata,
         },
         "spec": spec,
+        "status": status or {},
     }
     store.put_job(tree)
     nobody = cast(Any, NobodyAsked())
@@ -76,6 +79,15 @@ def test_a_job_without_a_location_needs_the_operators() -> None:
     assert "spec.checkpoint.location is missing" in observe(spec).problems[0]
     wanted = observe(spec, "s3://all").wanted
     assert wanted is not None and wanted.spec["checkpoint"]["location"] == "s3://all/shop/views"
+
+
+def test_a_job_stays_where_its_checkpoints_are_when_the_operators_default_changes() -> None:
+    spec = {k: v for k, v in SPEC.items() if k != "checkpoint"}
+    status = {"checkpointLocation": "s3://old/shop/views"}
+    wanted = observe(spec, "s3://new", status).wanted
+    assert wanted is not None and wanted.spec["checkpoint"]["location"] == "s3://old/shop/views"
+    named = observe(SPEC, "s3://new", status).wanted
+    assert named is not None and named.spec["checkpoint"]["location"] == "s3://checkpoints/views"
 
 
 def test_how_the_job_is_to_be_treated_is_read_from_the_spec() -> None:

@@ -7,6 +7,7 @@ import pytest
 from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP
 from streamjob_operator.backoff import RestartPolicy
 from streamjob_operator.model import CreatePod, DeletePod, Waiting
+from streamjob_operator.plan import plan
 from streamjob_operator.policy import Policy
 from support.cluster_model import ClusterModel
 
@@ -440,3 +441,25 @@ def test_a_spec_that_becomes_unreadable_leaves_the_job_running() -> None:
     cluster.settle()
     assert [p.deleting_until for p in cluster.live_runtimes()] == [None]
     assert condition(cluster, "Progressing")["reason"] == "ChangeRefused"
+
+
+def test_a_pod_that_does_not_begin_is_looked_at_again_though_nothing_happens() -> None:
+    cluster = ClusterModel()
+    assert cluster.step() and cluster.step().again_in == pytest.approx(5)
+    cluster.waits(5)
+    assert cluster.step().again_in == pytest.approx(10)
+    cluster.starts()
+    assert cluster.step().again_in is None
+
+
+def test_a_pod_that_the_api_server_refuses_is_told_and_counts_as_no_attempt() -> None:
+    cluster = ClusterModel()
+    refused = replace(cluster.observe(), refused='pods "views-1-0" is forbidden: exceeded quota')
+    decided = plan(refused)
+    assert decided.actions == () and decided.status["attempt"] == 0
+    [ready] = [c for c in decided.status["conditions"] if c["type"] == "Ready"]
+    assert ready["reason"] == "PodRefused" and "exceeded quota" in ready["message"]
+
+
+def test_the_status_says_where_the_checkpoints_are() -> None:
+    assert running().status["checkpointLocation"] == "s3://checkpoints/views"
