@@ -1,0 +1,201 @@
+"""The chart on a real cluster, as a user meets it: install, test, upgrade, uninstall, install again; what it may do."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.chart import CHART, CRD, copy_of_the_chart
+from support.cluster import Cluster, CommandFailed, Object
+
+RELEASE, OPERATOR = "chart", "chart-operator"
+CRD_NAME = "streamjobs.streamjob.dev"
+WAIT = ("--wait", "--timeout", "120s")
+# Whatever release the cluster's CRD came from, this one takes it over for a while.
+FIRST = ("--take-ownership", *WAIT)
+
+JOB = """
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {name: kept}
+spec:
+  suspend: true
+  sources: [{name: numbers, rate: {rowsPerSecond: 1}}]
+  pipeline: [{name: all, sql: SELECT value FROM numbers}]
+  sinks: [{from: all, mode: append, console: {}}]
+  checkpoint: {location: "s3://checkpoints/kept"}
+"""
+
+STREAMJOBS = {
+    "streamjobs.streamjob.dev": {"get", "list", "watch", "patch"},
+    "streamjobs.streamjob.dev/status": {"get", "patch", "update"},
+    "streamjobs.streamjob.dev/finalizers": {"update"},
+    "pods": {"get", "list", "watch", "create", "delete", "patch"},
+    "configmaps": {"get", "create", "patch", "delete"},
+    "events": {"create", "patch", "get", "list"},
+}
+LEASES = {
+    "leases.coordination.k8s.io": {"create"},
+    f"leases.coordination.k8s.io/{OPERATOR}": {"get", "update", "patch"},
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cluster with three restricted namespaces: for the operator, for jobs, and one that is nobody's business."""
+
+    cluster: Cluster
+    home: str
+    jobs: str
+    elsewhere: str
+
+    def install(self, *arguments: str) -> str:
+        """Install the chart into `home`."""
+        return self.cluster.helm("install", RELEASE, str(CHART), "-n", self.home, *arguments)
+
+    def helm(self, command: str, *arguments: str) -> str:
+        """A command for the installed release."""
+        return self.cluster.helm(command, RELEASE, *arguments, "-n", self.home)
+
+    def namespaced(self) -> tuple[str, str]:
+        """The values of namespaced mode."""
+        return ("--set", f"watchNamespaces={{{self.jobs}}}")
+
+    def job(self) -> Object:
+        """The StreamJob `kept`."""
+        return self.cluster.get("streamjob", "kept", self.jobs)
+
+    def is_empty(self) -> bool:
+        """Whether nothing of the release is left. helm waits for the Deployment to go, not for its pods."""
+        ours = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component!=test"
+        kinds = "all,serviceaccounts,roles,rolebindings,configmaps"
+        return not any(self.cluster.objects(kinds, namespace, ours) for namespace in (self.home, self.jobs))
+
+    def wait_for_operator(self) -> None:
+        """Until the operator has seen the present spec of the job."""
+        seen = f"--for=jsonpath={{.status.observedGeneration}}={self.job()['metadata']['generation']}"
+        self.cluster.kubectl("wait", seen, "stj/kept", "-n", self.jobs, "--timeout=60s")
+
+
+@pytest.fixture
+def place(cluster: Cluster) -> Iterator[Place]:
+    """Empty namespaces. Afterwards the CRD is as it was, and belongs to whom it belonged: other tests go on with it."""
+    before = cluster.find("crd", CRD_NAME)
+    with ExitStack() as namespaces:
+        found = Place(cluster, *(namespaces.enter_context(cluster.namespace()) for _ in range(3)))
+        yield found
+        # With the operator there, so that it finishes them.
+        if cluster.find("crd", CRD_NAME):
+            cluster.kubectl("delete", "streamjobs", "--all", "-n", found.jobs, "--timeout=60s")
+        for name in (found.home, found.elsewhere):
+            for release in json.loads(cluster.helm("list", "--all", "-n", name, "-o", "json")):
+                cluster.helm("uninstall", release["name"], "-n", name)
+    if before:
+        metadata = {key: before["metadata"].get(key, {}) for key in ("name", "labels", "annotations")}
+        cluster.kubectl("replace", "-f", "-", stdin=json.dumps(before | {"metadata": metadata}))
+    else:
+        cluster.kubectl("delete", "crd", CRD_NAME, "--ignore-not-found", "--timeout=60s")
+
+
+def test_the_life_of_a_release(place: Place, tmp_path: Path) -> None:
+    notes = place.install(*place.namespaced(), *FIRST)
+    assert f"helm test {RELEASE} --namespace {place.home}" in notes
+    assert f"looks after the StreamJobs of {place.jobs}." in notes
+    said = place.helm("test", "--logs")
+    assert f"ok: http://{OPERATOR}.{place.home}:8080/readyz answers 200" in said
+
+    place.cluster.apply(JOB, place.jobs)
+    uid = place.job()["metadata"]["uid"]
+    place.wait_for_operator()
+
+    chart = _next_version_of_the_chart(tmp_path)
+    assert "KEPT" not in place.cluster.kubectl("get", "stj", "-n", place.jobs)
+    place.cluster.helm("upgrade", RELEASE, str(chart), "-n", place.home, "--reuse-values", *WAIT)
+    assert "KEPT" in place.cluster.kubectl("get", "stj", "-n", place.jobs)
+    schema = place.cluster.get("crd", CRD_NAME)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert schema["description"] == "As the next version says it: {{ as text }}."
+
+    place.helm("uninstall", *WAIT)
+    place.cluster.wait(place.is_empty, what="an empty namespace")
+    assert place.job()["metadata"]["uid"] == uid
+
+    # A release of the same name takes over what it finds, and brings its own CRD back.
+    place.install(*place.namespaced(), *WAIT)
+    assert "KEPT" not in place.cluster.kubectl("get", "stj", "-n", place.jobs)
+    patch = '{"spec": {"nodeLoss": {"after": "30s"}}}'
+    place.cluster.kubectl("patch", "stj", "kept", "-n", place.jobs, "--type=merge", "-p", patch)
+    place.wait_for_operator()
+    assert place.job()["metadata"]["uid"] == uid
+    place.helm("uninstall", *WAIT)
+
+    # One of another name does so when that is said.
+    another = ("install", "another", str(CHART), "-n", place.elsewhere, *place.namespaced())
+    with pytest.raises(CommandFailed, match="cannot be imported into the current release"):
+        place.cluster.helm(*another)
+    place.cluster.helm(*another, "--take-ownership", *WAIT)
+    owner = place.cluster.get("crd", CRD_NAME)["metadata"]["annotations"]
+    assert (owner["meta.helm.sh/release-name"], owner["meta.helm.sh/release-namespace"]) == ("another", place.elsewhere)
+
+
+def test_in_namespaced_mode_nothing_outside_is_allowed_and_no_secret_inside(place: Place) -> None:
+    place.install(*place.namespaced(), *FIRST)
+    assert _rights(place, place.jobs) == STREAMJOBS
+    assert _rights(place, place.home) == LEASES
+    assert _rights(place, place.elsewhere) == {}
+
+    # And `helm test` would find it if that were not so.
+    account = f"--serviceaccount={place.home}:{OPERATOR}"
+    place.cluster.kubectl("create", "role", "too-much", "-n", place.jobs, "--verb=list", "--resource=secrets")
+    place.cluster.kubectl("create", "rolebinding", "too-much", "-n", place.jobs, "--role=too-much", account)
+    assert _rights(place, place.jobs) == STREAMJOBS | {"secrets": {"list"}}
+    with pytest.raises(CommandFailed, match="failed"):
+        place.helm("test")
+    log = place.cluster.logs(f"{OPERATOR}-test", place.home)
+    assert f"FAILED: https://kubernetes.default.svc/api/v1/namespaces/{place.jobs}/secrets?limit=1 answers 200" in log
+
+
+def test_two_operators_everywhere_behind_every_switch_that_needs_nothing_else(place: Place) -> None:
+    place.install("--set", "replicas=2,networkPolicy.enabled=true,monitoring.dashboard=true", *FIRST)
+    place.helm("test")
+    pods = place.cluster.objects("pods", place.home, "app.kubernetes.io/component=operator")
+    assert len({pod["spec"]["nodeName"] for pod in pods}) == 2
+    holder = place.cluster.get("lease", OPERATOR, place.home)["spec"]["holderIdentity"]
+    assert sum(holder.startswith(pod["metadata"]["name"]) for pod in pods) == 1
+    assert _rights(place, place.elsewhere) == STREAMJOBS
+    assert _rights(place, place.home) == STREAMJOBS | LEASES
+
+
+def _next_version_of_the_chart(folder: Path) -> Path:
+    """A chart whose CRD has one more printer column, and another description."""
+    chart = copy_of_the_chart(folder)
+    path = chart / CRD.relative_to(CHART)
+    crd = yaml.safe_load(path.read_text(encoding="utf-8"))
+    version = crd["spec"]["versions"][0]
+    version["additionalPrinterColumns"].append({"name": "Kept", "type": "string", "jsonPath": ".metadata.name"})
+    version["schema"]["openAPIV3Schema"]["description"] = "As the next version says it: {{ as text }}."
+    path.write_text(yaml.safe_dump(crd, sort_keys=False), encoding="utf-8")
+    return chart
+
+
+def _rights(place: Place, namespace: str) -> dict[str, set[str]]:
+    """What the operator's service account may do in a namespace, beyond what every service account may.
+
+    By `resource.group/subresource`, or `resource.group/name` where it may do so with one object alone.
+    """
+    user = f"--as=system:serviceaccount:{place.home}:"
+    ask = ("auth", "can-i", "--list", "--no-headers")
+    own, usual = (
+        {" ".join(line.split()) for line in place.cluster.kubectl(*ask, "-n", namespace, user + name).splitlines()}
+        for name in (OPERATOR, "default")
+    )
+    found: dict[str, set[str]] = {}
+    for line in own - usual:
+        cells = re.fullmatch(r"(\S+) \[] \[(\S*)] \[(.+)]", line)
+        assert cells, f"not the right to a resource: {line}"
+        found[cells[1] + (f"/{cells[2]}" if cells[2] else "")] = set(cells[3].split())
+    return found
