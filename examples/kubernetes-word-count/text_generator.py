@@ -7,12 +7,17 @@ import threading
 PORT = 9999
 LINES_PER_SECOND = 10
 
+# The words of the top ten come 33, 11, 10, 9 … 3 times, the others less often: so their order stays as it is.
 TEXT = """\
-A stream does not end, so nobody can wait for its end.
-The river passes the bridge, and the bridge counts the boats: one boat, two boats, ten boats.
-Every minute the keeper of the bridge writes the count into a book.
-When the keeper falls asleep, another keeper opens the book and counts on.
-The boats do not know that the keeper has changed, and the book does not show it.
+The river is a stream, and a stream does not end.
+Boats come down the river, and the keeper of the bridge counts the boats.
+One boat, two boats, ten boats: the keeper counts, and writes the count into the book.
+When the keeper falls asleep, another keeper opens the book and counts the boats from there.
+The boats on the river see the bridge, and never the keeper or the book.
+The book tells of the boats, the river and the bridge; of the keeper it tells nothing.
+Keeper by keeper, boats and boats, the book grows with the river, and the stream flows on.
+Whoever has the book may take the bridge of the last keeper, and counts the boats of the river.
+The river and its boats pass by; what counts is the book, the book of the names.
 """
 
 
