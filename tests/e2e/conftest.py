@@ -1,11 +1,16 @@
 """Fixtures of the tests that need a real cluster, and what is shown of it when one fails."""
 
+import sys
 from collections.abc import Generator, Iterator
 
 import pytest
 
-from support.cluster import Cluster
+from support import images as own_images
+from support.cluster import Cluster, run
 from support.cluster_setup import running_cluster
+from support.jobs import Jobs
+from support.operator_release import OperatorRelease
+from support.storage import Storage
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +32,50 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace of the test's own, under the `restricted` Pod Security level."""
     with cluster.namespace() as name:
         yield name
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster, request: pytest.FixtureRequest) -> None:
+    """The project's images, of the present sources, are in the cluster."""
+    output = request.config.pluginmanager.getplugin("capturemanager")
+    with output.global_and_fixture_disabled():
+        own_images.ensure(cluster)
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster, images: None) -> Iterator[OperatorRelease]:
+    """The operator, installed by its chart for all namespaces."""
+    with cluster.namespace() as name:
+        release = OperatorRelease(cluster, name)
+        release.install()
+        yield release
+        release.uninstall()
+
+
+@pytest.fixture(scope="session")
+def storage(cluster: Cluster) -> Iterator[Storage]:
+    """MinIO in the cluster; each job has a prefix of its own."""
+    image = run(sys.executable, "-m", "scripts.kind", "image", "minio").strip()
+    cluster.load_image(image)
+    with cluster.namespace() as name:
+        made = Storage(cluster, name)
+        made.start(image)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def jobs_of_session(cluster: Cluster, operator: OperatorRelease, storage: Storage) -> Iterator[Jobs]:
+    """Where all jobs are: a namespace goes slowly, so the tests share one."""
+    with cluster.namespace() as name:
+        yield Jobs(cluster, storage, name)
+
+
+@pytest.fixture
+def jobs(jobs_of_session: Jobs) -> Iterator[Jobs]:
+    """Makes the test's jobs, each of a name that no other test uses; they go when the test is over."""
+    yield jobs_of_session
+    jobs_of_session.let_go()
 
 
 @pytest.fixture(autouse=True)
