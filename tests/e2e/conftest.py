@@ -74,8 +74,8 @@ def jobs_of_session(cluster: Cluster, operator: OperatorRelease, storage: Storag
 @pytest.fixture
 def jobs(jobs_of_session: Jobs) -> Iterator[Jobs]:
     """Makes the test's jobs, each of a name that no other test uses; they go when the test is over."""
-    yield jobs_of_session
-    jobs_of_session.let_go()
+    with jobs_of_session.passing():
+        yield jobs_of_session
 
 
 @pytest.fixture(autouse=True)

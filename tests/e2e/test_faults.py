@@ -1,12 +1,22 @@
 """Whatever happens to a job's pods: what its sinks hold at the end is what they hold when nothing happens."""
 
-from support.jobs import Jobs
+import contextlib
+import itertools
+import os
+import subprocess
+from collections.abc import Iterator
+
+from support import tcp_lines
+from support.cluster import Cluster, path
+from support.jobs import Job, Jobs
+from support.storage import BUCKET
+
+HOGS = 5
+HOG = "import time; kept = b'x' * (100 << 20); time.sleep(600)"
 
 
 def test_a_process_that_is_killed(jobs: Jobs) -> None:
-    job = jobs.started("killed")
-    job.feed(3)
-    job.wait_until_read()
+    job = running(jobs, "killed")
     with job.fed():
         jobs.cluster.kill_in_pod(job.pod, jobs.namespace)
         job.wait_for_attempt(2)
@@ -15,3 +25,113 @@ def test_a_process_that_is_killed(jobs: Jobs) -> None:
     failure = job.status["lastFailure"]
     assert (failure["attempt"], failure["exitCode"]) == (1, 137)
     assert "killed by signal 9" in failure["message"]
+    assert job.condition("Degraded")["reason"] == "Restarted"
+
+
+def test_a_pod_that_is_deleted(jobs: Jobs) -> None:
+    job = running(jobs, "deleted")
+    with job.fed():
+        jobs.cluster.kubectl("delete", "pod", job.pod, "-n", jobs.namespace, "--wait=false")
+        job.wait_for_attempt(2)
+        job.wait_until_read()
+        jobs.cluster.kubectl("delete", "pod", job.pod, "-n", jobs.namespace, "--grace-period=0", "--force")
+        job.wait_for_attempt(3)
+        job.wait_until_read()
+    job.finish()
+    assert job.status["lastFailure"]["reason"] == "PodDeleted"
+    assert job.status["failures"] == {"application": 0, "infrastructure": 2}
+
+
+def test_a_process_that_runs_out_of_memory_and_then_fails_too_often(jobs: Jobs) -> None:
+    job = running(jobs, "greedy", restart={"maxFailures": 1})
+    with job.fed(), hogs(jobs.cluster, job):
+        job.wait_for_attempt(2)
+        job.wait_until_read()
+    failure = job.status["lastFailure"]
+    assert failure["reason"] == "OutOfMemory"
+    assert "ran out of memory (limit 512Mi)" in failure["message"]
+    assert "spec.resources.limits.memory" in failure["message"]
+
+    jobs.cluster.kill_in_pod(job.pod, jobs.namespace)
+    said = job.wait_for_condition("Failed", "TooManyFailures")
+    assert "failed 2 times in a row" in said and "killed by signal 9" in said
+    assert job.status["phase"] == "Failed"
+    job.feed(2)
+    job.restart("again")
+    job.wait_for_attempt(3)
+    assert job.condition("Failed")["status"] == "False"
+    job.finish()
+
+
+def test_lines_that_cannot_be_read_twice_count_once(jobs: Jobs) -> None:
+    job = jobs.job(
+        "tcp",
+        sources=[
+            {
+                "name": "lines",
+                "tcp": {"host": tcp_lines.NAME, "port": tcp_lines.PORT},
+                "format": "json",
+                "schema": {"n": "BIGINT", "last": "BOOLEAN"},
+            }
+        ],
+    )
+    place = f"s3://{BUCKET}/{job.prefix}"
+    job.spec |= {
+        "pipeline": [
+            {"name": "totals", "sql": "SELECT last, count(*) AS n, sum(n)::BIGINT AS total FROM lines GROUP BY last"}
+        ],
+        "sinks": [
+            {"from": "lines", "mode": "append", "files": {"path": f"{place}/rows/"}, "format": "json"},
+            {"from": "totals", "mode": "complete", "files": {"path": f"{place}/totals/"}, "format": "json"},
+        ],
+    }
+    tcp_lines.serve(jobs.cluster, jobs.namespace)
+    job.apply()
+    job.wait_until_ready()
+    jobs.cluster.wait(lambda: len(job.rows("rows")) > 500, what="500 lines in the sink")
+
+    jobs.cluster.kill_in_pod(job.pod, jobs.namespace)
+    before = len(job.rows("rows"))
+    job.wait_for_attempt(2)
+    jobs.cluster.wait(lambda: len(job.rows("rows")) > before + 200, what="more lines in the sink")
+    tcp_lines.end(jobs.cluster, jobs.namespace)
+    jobs.cluster.wait(lambda: any(row["last"] for row in job.rows("rows")), what="the last line in the sink")
+
+    rows = job.rows("rows")
+    numbers = [row["n"] for row in rows]
+    gaps = [(a, b) for a, b in itertools.pairwise(numbers) if b != a + 1]
+    # What was under way when the process was killed was nobody's yet. All else is there once, in order.
+    assert numbers[0] == 0 and len(gaps) <= 1 and all(a < b for a, b in gaps), gaps
+    wanted = [
+        {"last": last, "n": len(chosen), "total": sum(chosen)}
+        for last in (False, True)
+        if (chosen := [row["n"] for row in rows if row["last"] is last])
+    ]
+    jobs.cluster.wait(lambda: sorted(job.rows("totals"), key=lambda row: row["last"]) == wanted, what=f"{wanted}")
+
+
+def running(jobs: Jobs, name: str, **spec: object) -> Job:
+    """A job that is in the middle of its work."""
+    job = jobs.job(name, **spec)
+    job.feed(3)
+    job.apply()
+    job.wait_until_ready()
+    job.wait_until_read()
+    return job
+
+
+@contextlib.contextmanager
+def hogs(cluster: Cluster, job: Job) -> Iterator[None]:
+    """Processes in the job's container take its memory, until the kernel ends the largest one, which is the job's."""
+    command = ["kubectl", "exec", job.pod, "-n", job.namespace, "--", "python3", "-c", HOG]
+    environ = os.environ | {"PATH": path(), "KUBECONFIG": str(cluster.kubeconfig)}
+    processes = [
+        subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(HOGS)
+    ]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()

@@ -160,13 +160,26 @@ class Cluster:
 
     def kill_in_pod(self, pod: str, namespace: str, signal: str = "KILL") -> None:
         """Send a signal to the first process of a pod's first container: as the node's kernel would, unannounced."""
+        node, pid = self.process_of(pod, namespace)
+        self.docker("exec", node, "kill", "-s", signal, pid)
+
+    def process_of(self, pod: str, namespace: str) -> tuple[str, str]:
+        """The node on which a pod's first container runs, and there the id of its first process."""
         found = self.get("pod", pod, namespace)
         container = found["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
         node = found["spec"]["nodeName"]
         tasks = self.docker("exec", node, "ctr", "--namespace", "k8s.io", "tasks", "ls")
         pid = re.search(rf"^{container}\s+(\d+)", tasks, re.MULTILINE)
         assert pid, f"the container {container} does not run on {node}"
-        self.docker("exec", node, "kill", "-s", signal, pid[1])
+        return str(node), pid[1]
+
+    def runs(self, node: str, pid: str) -> bool:
+        """Whether there is still that process on a node."""
+        try:
+            self.docker("exec", node, "kill", "-0", pid)
+        except CommandFailed:
+            return False
+        return True
 
     @contextmanager
     def port_forward(self, target: str, port: int, namespace: str) -> Iterator[int]:

@@ -46,9 +46,13 @@ class Jobs:
         job.wait_until_ready()
         return job
 
-    def let_go(self) -> None:
-        """Delete the jobs made since the last time, without waiting for their end."""
-        gone, self._present = self._present, []
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """The jobs made while this lasts are deleted afterwards, without waiting for their end."""
+        before = len(self._present)
+        yield
+        gone = self._present[before:]
+        del self._present[before:]
         if gone:
             self.cluster.kubectl("delete", "stj", *gone, "-n", self.namespace, "--wait=false", "--ignore-not-found")
 
@@ -175,6 +179,10 @@ class Job:
             self.storage.put(f"{self.prefix}/in/{self.files:06d}.json", feed.file(self.files))
             self.files += 1
 
+    def end_feed(self) -> None:
+        """The last file, which makes every window before it final."""
+        self.storage.put(f"{self.prefix}/in/{self.files:06d}.json", feed.last_file(self.files))
+
     @contextmanager
     def fed(self) -> Iterator[None]:
         """For as long as this lasts, a file five times a second."""
@@ -201,16 +209,17 @@ class Job:
 
     def output(self) -> Output:
         """What stands in its sinks."""
-        rows, windows, totals = self._rows("rows"), self._rows("windows"), self._rows("totals")
+        rows, windows, totals = self.rows("rows"), self.rows("windows"), self.rows("totals")
         return Output(
             rows=sorted(row["id"] for row in rows),
             windows=sorted((row["kind"], row["window_start"], row["n"], row["total"]) for row in windows),
             totals={row["kind"]: (row["n"], row["total"]) for row in totals},
         )
 
-    def _rows(self, sink: str) -> list[Object]:
+    def rows(self, sink: str) -> list[Object]:
+        """What stands in one of its sinks, in the order of the batches."""
         found: list[Object] = []
-        for key, version in sorted(self.storage.versions(f"{self.prefix}/{sink}/").items()):
+        for key, version in sorted(self.versions(sink).items()):
             # What has been read once need not be fetched again.
             part = self._parts.get(f"{key} {version}")
             if part is None:
@@ -219,16 +228,18 @@ class Job:
             found += part
         return found
 
+    def versions(self, part: str) -> dict[str, str]:
+        """The objects of a sink or of the checkpoint, each with what changes whenever it is written."""
+        return self.storage.versions(f"{self.prefix}/{part}/")
+
     def wait_until_read(self, timeout: float = WAIT_S) -> None:
         """Until the rows of every file fed so far are in the sink."""
         last = self.files * feed.ROWS - 1
-        self.cluster.wait(
-            lambda: any(row["id"] == last for row in self._rows("rows")), timeout, f"row {last} in the sink"
-        )
+        what = f"row {last} in the sink of {self.name}"
+        self.cluster.wait(lambda: any(row["id"] == last for row in self.rows("rows")), timeout, what)
 
-    def finish(self, timeout: float = WAIT_S) -> None:
-        """End its input; what its sinks then hold is exactly what a run without faults would have written."""
-        self.storage.put(f"{self.prefix}/in/{self.files:06d}.json", feed.last_file(self.files))
+    def wait_until_complete(self, timeout: float = WAIT_S) -> None:
+        """Until the sinks hold exactly what a run without faults writes; called after `end_feed`."""
         wanted = feed.expected(self.files)
         last = ""
 
@@ -238,7 +249,12 @@ class Job:
             return not last
 
         try:
-            self.cluster.wait(is_complete, timeout, "the output without faults")
+            self.cluster.wait(is_complete, timeout, f"the output without faults of {self.name}")
         except AssertionError as error:
             error.add_note(last)
             raise
+
+    def finish(self, timeout: float = WAIT_S) -> None:
+        """End the input, and wait for the output."""
+        self.end_feed()
+        self.wait_until_complete(timeout)
