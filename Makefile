@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint verify generate format tools images kind-load bench lock clean kind-up kind-down kind-from-source
+.PHONY: help run test unit lint verify generate format tools images kind-load bench bench-scale lock clean kind-up kind-down kind-from-source
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
@@ -41,6 +41,11 @@ tools: .venv/ready ## Install the servers that tests need, into .tools
 bench: .venv/ready ## Measure beside Spark (docs/performance.md); installs it into .tools
 	@$(BIN)/python scripts/tools.py spark
 	$(BIN)/python -m benchmarks.run
+
+bench-scale: .venv/ready ## Measure the operator with 1,000 StreamJobs on simulated nodes (docs/performance.md)
+	@$(BIN)/python -m scripts.kind programs
+	@$(BIN)/python scripts/tools.py kwok
+	$(BIN)/python -m benchmarks.scale
 
 kind-up: .venv/ready ## Make the cluster of kind-config.yaml, with Docker and kind
 	@$(BIN)/python -m scripts.kind up

@@ -44,6 +44,7 @@ GO_PROGRAMS = {
     "kind": GoProgram("sigs.k8s.io/kind@v0.33.0"),
     "kubectl": GoProgram("k8s.io/kubernetes/cmd/kubectl", pinned_by=KUBERNETES),
     "helm": GoProgram("helm.sh/helm/v3/cmd/helm@v3.22.0"),
+    "kwok": GoProgram("sigs.k8s.io/kwok/cmd/kwok@v0.8.0"),
 }
 NEEDS_GO = (1, 26)
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from scripts.kind import cluster, from_source, images
+from scripts.kind import binaries, cluster, from_source, images
 from scripts.kind.steps import ImpossibleHere, StepError, say
 from scripts.tools import InstallError
 
@@ -17,6 +17,7 @@ def main(arguments: list[str]) -> int:
     up.add_argument("--kubeconfig", type=Path, help="where access to it is written, in place of kubectl's usual file")
     commands.add_parser("down", help="remove the cluster, and the Docker engine if this project started it")
     commands.add_parser("from-source", help="make Docker engine and node image from packages; changes this machine")
+    commands.add_parser("programs", help="build Kubernetes, etcd and CoreDNS; changes nothing outside .tools")
     image = commands.add_parser("image", help="have an image in the Docker engine, and print its name")
     image.add_argument("which", choices=["python", "minio"])
     asked = parser.parse_args(arguments)
@@ -27,6 +28,8 @@ def main(arguments: list[str]) -> int:
             cluster.down()
         elif asked.command == "from-source":
             from_source.make()
+        elif asked.command == "programs":
+            binaries.build()
         else:
             print(images.python() if asked.which == "python" else images.minio())
     except (StepError, InstallError, OSError) as err:
