@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from scripts import tools
 from scripts.kind import engine, from_source, images, node_image
-from scripts.kind.steps import ROOT, ImpossibleHere, run, say, step
+from scripts.kind.steps import ROOT, ImpossibleHere, is_ci, run, say, step
 
 CONFIG = ROOT / "kind-config.yaml"
 NAME = "streamjob"
@@ -26,7 +26,7 @@ def up(kubeconfig: Path | None = None) -> None:
     """Make the cluster, unless it runs, and give access to it in kubectl's usual file or in this one."""
     access = [] if kubeconfig is None else ["--kubeconfig", str(kubeconfig)]
     if not engine.is_running():
-        if not from_source.is_ci():
+        if not is_ci():
             raise ImpossibleHere(HOW_TO_GET_DOCKER)
         from_source.make()
     kind, kubectl = program("kind"), program("kubectl")
@@ -61,9 +61,9 @@ def choose_node_image() -> str:
     public = yaml.safe_load(CONFIG.read_text())["nodes"][0]["image"]
     if node_image.is_built():
         return node_image.name()
-    if images.exists(public) or images.pull(public):
+    if images.can_have(public):
         return str(public)
-    if not from_source.is_ci():
+    if not is_ci():
         raise ImpossibleHere(HOW_TO_GET_A_NODE_IMAGE)
     from_source.make()
     return node_image.name()

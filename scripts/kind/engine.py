@@ -1,14 +1,14 @@
 """A Docker engine of the project's own, for machines without one: Debian's, started by hand and taken away again."""
 
+import itertools
 import json
 import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
-from scripts.kind.steps import HERE, WORK, StepError, run, say, step, works
+from scripts.kind.steps import HERE, WORK, StepError, run, step, wait_for, works
 
 DATA = WORK / "docker"
 LOG = WORK / "dockerd.log"
@@ -23,6 +23,9 @@ SECONDS_TO_STOP = 30
 
 CAP_SYS_RESOURCE = 24
 
+FIREWALLS = ("iptables", "ip6tables")
+TABLES = ("filter", "nat", "raw")
+
 
 def is_running() -> bool:
     """Whether a Docker engine answers."""
@@ -36,7 +39,8 @@ def start() -> None:
     with step("starting dockerd"):
         WORK.mkdir(parents=True, exist_ok=True)
         if not BEFORE.exists():
-            BEFORE.write_text(json.dumps({"forward": forward_policy(), "ip_forward": IP_FORWARD.read_text().strip()}))
+            policies = {firewall: forward_policy(firewall) for firewall in FIREWALLS}
+            BEFORE.write_text(json.dumps({"forward": policies, "ip_forward": IP_FORWARD.read_text().strip()}))
         command = ["dockerd", f"--data-root={DATA}", f"--exec-root={RUNTIME_FILES}", f"--pidfile={PID}"]
         command.append("--host=unix:///var/run/docker.sock")
         if not has_sys_resource():
@@ -45,12 +49,10 @@ def start() -> None:
             command.append("--default-runtime=limited")
         with LOG.open("wb") as log:
             daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not is_running():
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                last = "\n".join(LOG.read_text(errors="replace").splitlines()[-10:])
-                raise StepError(f"dockerd did not start; the end of {LOG}:\n{last}")
-            time.sleep(0.2)
+        wait_for(lambda: is_running() or daemon.poll() is not None, SECONDS_TO_START)
+        if not is_running():
+            last = "\n".join(LOG.read_text(errors="replace").splitlines()[-10:])
+            raise StepError(f"dockerd did not start; the end of {LOG}:\n{last}")
 
 
 def stop() -> None:
@@ -65,7 +67,9 @@ def stop() -> None:
                 works("docker", "network", "rm", network)
         stop_process()
         before = json.loads(BEFORE.read_text())
-        remove_network(bridges, before["forward"])
+        remove_bridges(bridges)
+        for firewall, policy in before["forward"].items():
+            run(firewall, "-w", "-P", "FORWARD", policy)
         IP_FORWARD.write_text(before["ip_forward"])
         shutil.rmtree(RUNTIME_FILES, ignore_errors=True)
         BEFORE.unlink()
@@ -75,46 +79,38 @@ def stop_process() -> None:
     """End our dockerd and wait for it."""
     if not PID.exists():
         return
-    pid = int(PID.read_text())
-    deadline = time.monotonic() + SECONDS_TO_STOP
-    try:
-        os.kill(pid, signal.SIGTERM)
-        while time.monotonic() < deadline:
-            os.kill(pid, 0)
-            time.sleep(0.1)
-        say(f"dockerd ({pid}) does not stop; it is killed")
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    process = Path("/proc") / PID.read_text().strip()
+
+    def is_gone() -> bool:
+        # After a restart of the machine the number may be somebody else's.
+        return not process.exists() or (process / "comm").read_text() != "dockerd\n"
+
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not is_gone():
+            os.kill(int(process.name), number)
+        if wait_for(is_gone, SECONDS_TO_STOP):
+            break
     PID.unlink(missing_ok=True)
 
 
-def remove_network(bridges: list[str], forward: str) -> None:
-    """Remove the bridges and the firewall's rules and chains of an engine that is gone."""
+def remove_bridges(bridges: list[str]) -> None:
+    """Remove the bridges of an engine that is gone, and what the firewall has of them and of Docker."""
     for bridge in bridges:
         works("ip", "link", "delete", bridge)
-    for table in ("filter", "nat"):
-        rules = run("iptables", "-w", "-t", table, "-S").splitlines()
+    for firewall, table in itertools.product(FIREWALLS, TABLES):
+        command = [firewall, "-w", "-t", table]
+        rules = [rule.split() for rule in run(*command, "-S").splitlines()]
         for rule in rules:
-            words = rule.split()
-            if words[0] == "-A" and (is_ours(words, bridges)):
-                works("iptables", "-w", "-t", table, "-D", *words[1:])
+            if rule[0] == "-A" and any(word in bridges or word.startswith("DOCKER") for word in rule):
+                works(*command, "-D", *rule[1:])
         for rule in rules:
-            words = rule.split()
-            if words[0] == "-N" and words[1].startswith("DOCKER"):
-                works("iptables", "-w", "-t", table, "-F", words[1])
-                works("iptables", "-w", "-t", table, "-X", words[1])
-    works("iptables", "-w", "-P", "FORWARD", forward)
+            if rule[0] == "-N" and rule[1].startswith("DOCKER"):
+                works(*command, "-X", rule[1])
 
 
-def is_ours(words: list[str], bridges: list[str]) -> bool:
-    """Whether a firewall rule belongs to one of our bridges, or leads to a chain of Docker."""
-    return any(word in bridges or word.startswith("DOCKER") for word in words)
-
-
-def forward_policy() -> str:
-    """What the firewall does with forwarded packets that no rule names: ACCEPT or DROP."""
-    return run("iptables", "-w", "-S", "FORWARD").split()[2]
+def forward_policy(firewall: str) -> str:
+    """What a firewall does with forwarded packets that no rule names: ACCEPT or DROP."""
+    return run(firewall, "-w", "-S", "FORWARD").split()[2]
 
 
 def has_sys_resource() -> bool:

@@ -5,20 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts import tools
+from scripts.kind import debian
 from scripts.kind.archive import Image, copy_into, load
-from scripts.kind.steps import WORK, fresh_folder, run, step, works
+from scripts.kind.steps import WORK, ImpossibleHere, fresh_folder, is_ci, step, works
 
 PYTHON = "python:3.12-slim"
 PYTHON_STAND_IN = "streamjob/python:bookworm"
-PYTHON_PACKAGES = "ca-certificates,python3,python3-venv"
-NOT_NEEDED = (
-    "usr/share/doc",
-    "usr/share/man",
-    "usr/share/locale",
-    "var/cache/apt",
-    "var/cache/debconf",
-    "var/lib/apt/lists",
-)
 
 # The last public release that creates an object only once when asked to (`If-None-Match: *`).
 MINIO = "quay.io/minio/minio:RELEASE.2025-07-23T15-54-02Z"
@@ -30,15 +22,17 @@ def python() -> str:
     """The name of an image with Python and nothing else, which the engine has after this."""
     if exists(PYTHON_STAND_IN):
         return PYTHON_STAND_IN
-    if exists(PYTHON) or pull(PYTHON):
+    if can_have(PYTHON):
         return PYTHON
-    make(python_stand_in)
+    if not is_ci():
+        raise ImpossibleHere(f"{PYTHON} cannot be pulled. Check the network, or make one: make kind-from-source")
+    make_python()
     return PYTHON_STAND_IN
 
 
 def minio() -> str:
     """The name of MinIO's image, which the engine has after this; its program is the one of `make tools` if need be."""
-    if not exists(MINIO) and not pull(MINIO):
+    if not can_have(MINIO):
         make(minio_stand_in)
     return MINIO
 
@@ -48,10 +42,18 @@ def exists(name: str) -> bool:
     return works("docker", "image", "inspect", name)
 
 
-def pull(name: str) -> bool:
-    """Fetch an image; False where its registry cannot be reached."""
+def can_have(name: str) -> bool:
+    """Have an image in the engine; False where its registry cannot be reached."""
+    if exists(name):
+        return True
     with step(f"docker pull {name}"):
         return works("docker", "pull", "--quiet", name, seconds=SECONDS_TO_PULL)
+
+
+def make_python() -> None:
+    """Make the stand-in for Python's image, unless it is there."""
+    if not exists(PYTHON_STAND_IN):
+        make(python_stand_in)
 
 
 def make(lay_out: Callable[[Path], Image]) -> None:
@@ -67,10 +69,8 @@ def make(lay_out: Callable[[Path], Image]) -> None:
 
 def python_stand_in(root: Path) -> Image:
     """Debian with its Python, at the paths where the official image has it."""
-    with step(f"debootstrap for {PYTHON_STAND_IN}"):
-        run("debootstrap", "--variant=minbase", f"--include={PYTHON_PACKAGES}", "bookworm", root)
-    for path in NOT_NEEDED:
-        fresh_folder(root / path)
+    with step(f"{PYTHON_STAND_IN}: Debian's packages"):
+        debian.install(root, "ca-certificates", "python3", "python3-venv")
     (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
     (root / "usr/local/bin/python3").symlink_to("/usr/bin/python3")
     return Image(PYTHON_STAND_IN, root, command=("python3",), without=("dev", "proc", "sys"))

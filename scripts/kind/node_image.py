@@ -3,19 +3,32 @@
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
-from scripts.kind import binaries
+from scripts.kind import binaries, debian
 from scripts.kind.archive import Image, copy_into, load, write_archive
 from scripts.kind.components import PAUSE, component_images
-from scripts.kind.steps import HERE, WORK, StepError, fingerprint, fresh_folder, run, step, works
+from scripts.kind.steps import HERE, WORK, StepError, fingerprint, fresh_folder, run, step, wait_for, works
 
 REPOSITORY = "streamjob/node"
 
 PACKAGES = (
-    "busybox-static,ca-certificates,catatonit,conntrack,containerd,containernetworking-plugins,e2fsprogs,ethtool,"
-    "iproute2,iptables,jq,kmod,nftables,procps,runc,systemd"
+    "busybox-static",
+    "ca-certificates",
+    "catatonit",
+    "conntrack",
+    "containerd",
+    "containernetworking-plugins",
+    "e2fsprogs",
+    "ethtool",
+    "iproute2",
+    "iptables",
+    "jq",
+    "kmod",
+    "nftables",
+    "procps",
+    "runc",
+    "systemd",
 )
 NETWORK_PLUGINS = {"host-local", "loopback", "portmap", "ptp"}
 
@@ -30,15 +43,6 @@ STARTED_BY_SYSTEMD = (
     "lib/systemd/system/basic.target.wants/*",
 )
 SERVICES = ("kubelet", "containerd", "undo-mount-hacks")
-NOT_NEEDED = (
-    "usr/share/doc",
-    "usr/share/man",
-    "usr/share/locale",
-    "usr/share/info",
-    "var/cache/apt",
-    "var/lib/apt/lists",
-)
-
 # Containers of a node may not lower their score where the machine has no CAP_SYS_RESOURCE.
 CONTAINERD_CHANGES = {
     "restrict_oom_score_adj = false": "restrict_oom_score_adj = true",
@@ -58,7 +62,7 @@ SECONDS_TO_START = 30
 
 def name() -> str:
     """The name of the node image that these scripts make; it changes with anything that goes into it."""
-    ours = [HERE / file for file in ("node", "node_image.py", "components.py", "archive.py")]
+    ours = [HERE / file for file in ("node", "node_image.py", "components.py", "archive.py", "debian.py")]
     return f"{REPOSITORY}:{binaries.KUBERNETES}-{fingerprint(binaries.version(), *ours)}"
 
 
@@ -75,7 +79,7 @@ def build() -> None:
     root = folder / "root"
     try:
         with step("node image: Debian's packages"):
-            run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", root)
+            debian.install(root, *PACKAGES)
         with step("node image: files of a node"):
             trim(root)
             configure(root)
@@ -97,8 +101,6 @@ def remove_older() -> None:
 
 def trim(root: Path) -> None:
     """Remove what a node has no use for."""
-    for path in NOT_NEEDED:
-        fresh_folder(root / path)
     for pattern in STARTED_BY_SYSTEMD:
         for file in root.glob(pattern):
             file.unlink()
@@ -175,11 +177,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
     with log.open("wb") as output:
         daemon = subprocess.Popen(["containerd", "--config", config], stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not works("ctr", "--address", socket, "version"):
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                raise StepError(f"containerd did not start:\n{log.read_text(errors='replace')}")
-            time.sleep(0.1)
+        if not wait_for(lambda: works("ctr", "--address", socket, "version"), SECONDS_TO_START):
+            raise StepError(f"containerd did not start:\n{log.read_text(errors='replace')}")
         run("ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", "--no-unpack", archive)
     finally:
         daemon.terminate()

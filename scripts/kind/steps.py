@@ -1,6 +1,7 @@
 """What every step shares: where things lie, how a command is run, and a line that says what takes how long."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,11 @@ class StepError(Exception):
 
 class ImpossibleHere(StepError):
     """The machine lacks something that only its user may decide to install."""
+
+
+def is_ci() -> bool:
+    """Whether this machine is there for tests only, so that packages and daemons are nobody's surprise."""
+    return bool(os.environ.get("CI"))
 
 
 def say(text: str) -> None:
