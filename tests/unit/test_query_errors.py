@@ -1,7 +1,9 @@
 """What the data makes impossible is said in the job's own words, and memory does not grow with the batches."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from streamjob_runtime.errors import JobError
@@ -51,6 +53,28 @@ def test_a_state_that_does_not_fit_into_memory_says_so() -> None:
     given = rows(query, "events", [{"n": n, "l": [n] * 200} for n in range(10_000)])
     with pytest.raises(JobError, match=r"^The batch needs more memory than the job has"):
         query.run(BatchInput(0, START, None, None, {"events": given}))
+
+
+def test_a_snapshot_that_does_not_fit_into_memory_beside_the_state_is_not_begun() -> None:
+    job = spec({"v": "SELECT k, count(*) AS c FROM events GROUP BY k"}, [("v", "update")])
+
+    def grown(memory_limit: str, state: Mapping[str, pa.Table] | None, batches: int) -> EmbeddedQuery:
+        query = open_query(job, threads=1, memory_limit=memory_limit)
+        if state is not None:
+            query.restore(state)
+        for i in range(batches):
+            given = rows(query, "events", [{"k": f"{i}-{n}".rjust(200)} for n in range(50_000)])
+            query.run(BatchInput(i, START, None, None, {"events": given}))
+        return query
+
+    small, large = grown("110MB", None, 1), grown("1GB", None, 3)
+    assert small.snapshot()["v"].num_rows == 50_000
+    state = large.snapshot()
+    assert grown("1GB", state, 1).snapshot()["v"].num_rows == 150_000
+    with pytest.raises(
+        JobError, match=r"^The state has grown to 150,000 rows, .* of 210 MiB. Give the job more memory"
+    ):
+        grown("110MB", state, 1).snapshot()
 
 
 @pytest.mark.parametrize(

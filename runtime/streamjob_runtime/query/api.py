@@ -72,7 +72,10 @@ class Query(Protocol):
         ...
 
     def snapshot(self) -> Mapping[str, pa.Table]:
-        """Stateful operator -> its whole state, a copy: later batches do not change it."""
+        """Stateful operator -> its whole state, a copy: later batches do not change it.
+
+        Raises `JobError` if there is no memory for one.
+        """
         ...
 
     def restore(self, state: Mapping[str, pa.Table]) -> None:

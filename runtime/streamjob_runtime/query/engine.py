@@ -13,6 +13,7 @@ from streamjob_runtime.query.inputs import SourceRows
 from streamjob_runtime.query.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.query.plan import MARK, Aggregation, Plan, SinkPlan
 from streamjob_runtime.query.rolling import Rolling
+from streamjob_runtime.query.room import Room
 from streamjob_runtime.query.tree import quoted
 from streamjob_runtime.query.windowed import Windowed
 
@@ -51,6 +52,7 @@ class EmbeddedQuery:
             name: set().union(*(self._read_from[i] for i in o.step.inputs)) for name, o in self._operators.items()
         }
         self._empty = {_key(s): self._empty_result(s) for s in plan.sinks}
+        self._room = Room(db)
         self._complete: dict[_Result, pa.Table] = {}  # what did not change since it was computed
 
     def _open(self, step: Aggregation) -> Operator:
@@ -177,13 +179,18 @@ class EmbeddedQuery:
 
     def snapshot(self) -> Mapping[str, pa.Table]:
         """See `api.Query`."""
-        return {name: o.snapshot() for name, o in self._operators.items()}
+        self._room.check({name: o.progress().rows_total for name, o in self._operators.items()})
+        with translated("Taking a snapshot"):
+            state = {name: o.snapshot() for name, o in self._operators.items()}
+        self._room.note(state)
+        return state
 
     def restore(self, state: Mapping[str, pa.Table]) -> None:
         """See `api.Query`."""
         with translated("Taking up the state"):
             for name, rows in state.items():
                 self._operators[name].restore(rows)
+        self._room.note(state)
         self._complete.clear()
 
     def close(self) -> None:
