@@ -92,7 +92,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the cluster of a test that fails, before its namespace is removed."""
     report = yield
-    cluster = item.funcargs.get("cluster")
+    cluster, namespace = (item.funcargs.get(name) for name in ("cluster", "namespace"))
     if report.failed and isinstance(cluster, Cluster):
-        report.sections.append(("cluster", cluster.diagnosis()))
+        report.sections.append(("cluster", cluster.diagnosis(str(namespace) if namespace else None)))
     return report

@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,9 +22,9 @@ _POLL_S = 0.2
 _NAMESPACE_S = 90
 
 # How much of a failing test's cluster is shown.
-_EVENTS = 30
-_LOG_LINES = 40
+_LINES = 40
 _PODS_WITH_LOGS = 6
+_OUR_NAMESPACES = ("--all-namespaces", "--field-selector=metadata.namespace!=kube-system")
 
 _Value = TypeVar("_Value")
 Object = dict[str, Any]
@@ -203,24 +203,26 @@ class Cluster:
             process.communicate()
 
     def diagnosis(self, namespace: str | None = None) -> str:
-        """What a person would look at first: pods, jobs, events, the last logs of operator and runtimes."""
-        where = ["--all-namespaces"] if namespace is None else ["--namespace", namespace]
-        logs = [
-            ["logs", "-n", pod["metadata"]["namespace"], pod["metadata"]["name"], f"--tail={_LOG_LINES}"]
-            for pod in self._own_pods(where)[-_PODS_WITH_LOGS:]
-        ]
+        """What a person would look at first: pods, jobs, events, the last logs of operators and runtimes.
+
+        Of one namespace, or of all but Kubernetes' own; operators may be anywhere.
+        """
+        where = ("--namespace", namespace) if namespace else _OUR_NAMESPACES
+        pods = [*self._pods("streamjob-operator", _OUR_NAMESPACES), *self._pods("streamjob-runtime", where)]
         looks = [
-            ["get", "pods", *where, "-o", "wide"],
-            ["get", "streamjobs", *where, "-o", "wide"],
-            ["get", "events", *where, "--sort-by=.lastTimestamp"],
-            *logs,
+            ("get", "pods", *where, "-o", "wide"),
+            ("get", "streamjobs", *where, "-o", "wide"),
+            ("get", "events", *where, "--sort-by=.lastTimestamp"),
+            *(("logs", *pod, f"--tail={_LINES}") for pod in pods[:_PODS_WITH_LOGS]),
         ]
         return "\n".join(self._look(*look) for look in looks)
 
-    def _own_pods(self, where: list[str]) -> list[Object]:
-        selector = "app.kubernetes.io/name in (streamjob-operator, streamjob-runtime)"
+    def _pods(self, app: str, where: Sequence[str]) -> list[Sequence[str]]:
+        """How kubectl is told of the pods of an application, the newest first."""
+        look = ("get", "pods", *where, "-l", f"app.kubernetes.io/name={app}", "--sort-by=.metadata.creationTimestamp")
         with contextlib.suppress(CommandFailed, subprocess.TimeoutExpired):
-            return list(json.loads(self.kubectl("get", "pods", *where, "-l", selector, "-o", "json"))["items"])
+            found = [pod["metadata"] for pod in json.loads(self.kubectl(*look, "-o", "json"))["items"]]
+            return [(pod["name"], "--namespace", pod["namespace"]) for pod in reversed(found)]
         return []
 
     def _look(self, *args: str) -> str:
@@ -228,7 +230,7 @@ class Cluster:
             lines = self.kubectl(*args).splitlines()
         except (CommandFailed, subprocess.TimeoutExpired) as err:
             lines = [str(err)]
-        return "\n".join([f"$ kubectl {' '.join(args)}", *lines[-max(_EVENTS, _LOG_LINES) :]])
+        return "\n".join([f"$ kubectl {' '.join(args)}", *lines[-_LINES:]])
 
 
 def _within(namespace: str | None) -> list[str]:
