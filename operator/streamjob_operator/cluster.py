@@ -160,5 +160,7 @@ async def connect() -> AsyncIterator[client.ApiClient]:
     else:
         await config.load_kube_config(client_configuration=settings)
     settings.connection_pool_maxsize = _CONNECTIONS
+    # The client would look for a proxy in the environment at each request, in a thread. The watches do not either.
+    settings.client_session_kwargs = {"trust_env": False}
     async with client.ApiClient(settings) as api:
         yield api

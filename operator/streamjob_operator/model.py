@@ -183,3 +183,4 @@ class Plan:
     actions: tuple[Action, ...] = ()
     news: tuple[News, ...] = field(default=())
     again_in: float | None = None  # seconds; None: only when something happens
+    told_later: bool = False  # status and events may wait for the next look, which finds the same by itself

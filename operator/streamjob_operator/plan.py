@@ -70,6 +70,7 @@ class _Planner:
             self._delete_job()
         else:
             self._run_job()
+        self._remember_location()
         self._sweep()
         if self._s.attempt > self._before.attempt:
             self._tell("Started", f"Attempt {self._s.attempt} was started")
@@ -78,7 +79,18 @@ class _Planner:
             self._tell("Suspended", "The job has drained; spec.suspend: false lets it go on from its checkpoint")
         due = min(self._wakes, default=None)
         again = None if due is None else max(0.0, due - self._o.now)
-        return Plan(status, tuple(self._actions), tuple(self._news), again)
+        return Plan(status, tuple(self._actions), tuple(self._news), again, self._begins())
+
+    def _begins(self) -> bool:
+        """Whether this makes a job's first pod, of which the status has nothing to say that the pod does not show."""
+        makes_pod = any(isinstance(action, CreatePod) for action in self._actions)
+        return makes_pod and self._before == State() and not self._o.job.restart_request
+
+    def _remember_location(self) -> None:
+        """Where the checkpoints are, also when the status was not written as the attempt was started."""
+        s, wanted = self._s, self._o.wanted
+        if s.alive and not s.checkpoint_location and wanted and wanted.name == s.revision:
+            self._s = replace(s, checkpoint_location=wanted.spec["checkpoint"]["location"])
 
     # --- how the present attempt fares
 

@@ -73,6 +73,9 @@ class Reconciler:
     async def _carry_out(self, decided: Plan, observed: Observed, tree: Tree) -> float | None:
         job = observed.job
         tree = await self._applier.apply(job, tree, decided.actions)
+        if decided.told_later:
+            # When many jobs are applied at once, all their pods come before what there is to say of them.
+            return 0.0
         gone = any(isinstance(action, RemoveFinalizer) for action in decided.actions)
         if not gone and decided.status != (tree.get("status") or {}):
             self._store.put_job(await self._cluster.write_status({**tree, "status": decided.status}))
