@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint verify generate format tools images kind-load bench bench-scale lock clean kind-up kind-down kind-from-source
+.PHONY: help run test unit e2e lint verify generate format tools images kind-load bench bench-scale lock clean kind-up kind-down kind-from-source
 
 help: ## Show this help
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
 
 run: .venv/ready ## Run the word-count example on the embedded engine, from the beginning
 	@rm -rf .streamjob/word-count
@@ -18,6 +18,9 @@ test: lint ## Lint, then every test that this machine can run; the others are sk
 
 unit: .venv/ready ## The quick tests only
 	$(BIN)/python -m pytest tests/unit tests/contract -k "not s3"
+
+e2e: .venv/ready ## The tests on a real cluster only: the one that runs, or one made for them
+	$(BIN)/python -m pytest tests/e2e
 
 lint: .venv/ready verify ## Style, types and the doors between packages
 	$(BIN)/ruff format --check
