@@ -145,7 +145,7 @@ def _progressing(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
         waiting = next((p.waiting.message for p in o.pods if p.revision == check.revision and p.waiting), "")
         return Say("True", "Checking", f"the changed spec is being checked{again}{waiting and '; ' + waiting}")
     if phase in (Phase.RUNNING, Phase.SUSPENDED) and (pod is None or pod.ready):
-        return Say("False", "UpToDate", "the job runs as its spec says")
+        return Say("False", "UpToDate", "the job is as its spec says")
     return Say("True", phase, _PROGRESS.get(phase, "the job is on its way"))
 
 
@@ -194,8 +194,8 @@ def _degraded(o: Observed, s: State, pod: Pod | None) -> Say:
         return Say(
             "True",
             "Restarted",
-            f"{s.application_failures} failures of the job and {s.infrastructure_failures} of the cluster in a row; "
-            f"the last one, at {last.get('time')}: {last.get('message')}",
+            f"failures that are not forgotten yet: {s.application_failures} of the job, "
+            f"{s.infrastructure_failures} of the cluster; the last one, at {last.get('time')}: {last.get('message')}",
         )
     return Say("False", "AsExpected", "nothing hinders the job")
 

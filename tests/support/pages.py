@@ -67,7 +67,8 @@ def _pattern(line: str) -> re.Pattern[str]:
 
 
 def _word(word: str) -> str:
+    name, equals, value = word.rpartition("=")
     for fixed, pattern in _VARIABLE:
-        if fixed.fullmatch(word):
-            return pattern
+        if fixed.fullmatch(value):
+            return re.escape(name + equals) + pattern
     return ".*".join(re.escape(part) for part in word.split("…"))
