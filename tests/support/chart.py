@@ -35,7 +35,7 @@ def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     own = ROOT / ".tools" / "bin" / "helm"
     binary = own if own.exists() else shutil.which("helm")
     if binary is None:
-        message = "helm is not installed; to run this test: install Helm 3.17 or newer, or run make tools"
+        message = "helm is not installed; to run this test: python scripts/tools.py helm"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
