@@ -124,8 +124,8 @@ def lines_for(requirements: str, python: Python) -> list[str]:
     found = []
     for entry in requirements.replace("\\\n", " ").splitlines():
         if entry.strip() and not entry.lstrip().startswith("#"):
-            name, *hashes = entry.split(" --hash=")
-            requirement = Requirement(name.strip())
+            name, *hashes = (part.strip() for part in entry.split("--hash="))
+            requirement = Requirement(name)
             if requirement.marker is None or requirement.marker.evaluate(python.markers):
                 found.append(" --hash=".join([f"{requirement.name}{requirement.specifier}", *hashes]))
     return found
