@@ -16,6 +16,7 @@ _TIMEOUT_S = 30
 _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 _MERGE = {**_JSON, "Content-Type": "application/merge-patch+json"}
 _CONNECTIONS = 32
+_PAGE = 250  # objects of a list at once: thousands as one text would take more memory than all that is kept of them
 
 
 class ApiError(Exception):
@@ -53,12 +54,7 @@ class Cluster:
         """All pods of StreamJobs in the namespace (None: in all), and the version of the list."""
         selector = f"{names.LABEL_MANAGED_BY}%3D{names.OPERATOR_NAME}"
         where = f"/namespaces/{namespace}" if namespace else ""
-        return await self._list(f"/api/v1{where}/pods?labelSelector={selector}&resourceVersion=0")
-
-    async def list_jobs(self, namespace: str | None) -> tuple[list[dict[str, Any]], int]:
-        """All StreamJobs in the namespace (None: in all), and the version of the list."""
-        where = f"/namespaces/{namespace}" if namespace else ""
-        return await self._list(f"/apis/{names.API_VERSION}{where}/{names.PLURAL}?resourceVersion=0")
+        return await self._list(f"/api/v1{where}/pods?labelSelector={selector}")
 
     async def create_pod(self, key: Key, body: Tree) -> dict[str, Any]:
         """Create the pod; give it back as the server has it."""
@@ -77,7 +73,7 @@ class Cluster:
 
     async def create_config_map(self, key: Key, body: Tree) -> None:
         """Create the ConfigMap."""
-        await self._call("POST", f"{_core(key)}/configmaps?{_MANAGER}", body)
+        await self._send("POST", f"{_core(key)}/configmaps?{_MANAGER}", body)
 
     async def read_config_map(self, key: Key, name: str) -> dict[str, Any]:
         """One ConfigMap."""
@@ -99,19 +95,32 @@ class Cluster:
 
     async def create_event(self, key: Key, body: Tree) -> None:
         """Post an Event."""
-        await self._call("POST", f"{_core(key)}/events", body)
+        await self._send("POST", f"{_core(key)}/events", body)
 
     async def events_of(self, key: Key, uid: str) -> list[dict[str, Any]]:
         """The Events about one object."""
         return (await self._list(f"{_core(key)}/events?fieldSelector=involvedObject.uid%3D{uid}"))[0]
 
     async def _list(self, path: str) -> tuple[list[dict[str, Any]], int]:
-        answer = await self._call("GET", path)
-        return answer["items"], int(answer["metadata"].get("resourceVersion") or 0)
+        items: list[dict[str, Any]] = []
+        page = f"{path}&limit={_PAGE}"
+        while True:
+            answer = await self._call("GET", page)
+            for item in answer["items"]:
+                item["metadata"].pop("managedFields", None)
+            items += answer["items"]
+            rest = answer["metadata"].get("continue")
+            if not rest:
+                return items, int(answer["metadata"].get("resourceVersion") or 0)
+            page = f"{path}&limit={_PAGE}&continue={rest}"
 
     async def _call(
         self, method: str, path: str, body: Tree | None = None, headers: dict[str, str] = _JSON
     ) -> dict[str, Any]:
+        parsed: dict[str, Any] = json.loads(await self._send(method, path, body, headers))
+        return parsed
+
+    async def _send(self, method: str, path: str, body: Tree | None = None, headers: dict[str, str] = _JSON) -> bytes:
         try:
             request = await self._api.param_serialize(
                 method, path, header_params=dict(headers), query_params=[], auth_settings=["BearerToken"]
@@ -123,8 +132,7 @@ class Cluster:
             raise ApiError(0, "Unreachable", f"{method} {path}: {type(error).__name__}: {error}") from error
         if answer.status >= 300:
             raise _error(answer.status, data, f"{method} {path.partition('?')[0]}")
-        parsed: dict[str, Any] = json.loads(data)
-        return parsed
+        return bytes(data)
 
 
 _MANAGER = f"fieldManager={names.FIELD_MANAGER}"

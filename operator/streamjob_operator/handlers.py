@@ -1,4 +1,7 @@
-"""What kopf tells us: every event only updates the store and puts the job into the queue. The only importer of kopf."""
+"""What kopf tells us: an event only updates the store and puts the job into the queue. The only importer of kopf.
+
+Most events are echoes of what the operator wrote itself; the store knows these already, and nobody looks at them.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -38,11 +41,12 @@ async def watch(store: Store, queue: WorkQueue[Key], namespaces: Sequence[str], 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
     async def on_job(event: Mapping[str, Any], **_: Any) -> None:
         tree = event["object"]
+        key = key_of(tree)
         if event["type"] == "DELETED":
             store.drop_job(tree)
-        else:
-            store.put_job(tree)
-        queue.add(key_of(tree))
+        elif not store.put_job(tree):
+            return
+        queue.add(key, soon=not store.pods(key))
 
     @kopf.on.event("v1", "pods", registry=registry)
     async def on_pod(event: Mapping[str, Any], **_: Any) -> None:
@@ -52,9 +56,9 @@ async def watch(store: Store, queue: WorkQueue[Key], namespaces: Sequence[str], 
             return
         if event["type"] == "DELETED":
             store.drop_pod(tree)
-        else:
-            store.put_pod(tree)
-        queue.add(job)
+        elif not store.put_pod(tree):
+            return
+        queue.add(job, soon=not store.pods(job))
 
     await kopf.operator(
         registry=registry,
@@ -73,6 +77,9 @@ def _settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.queueing.exit_timeout = 0.1
     settings.watching.server_timeout = 300
+    settings.watching.chunk_size = 250
+    # For each object that is seen a task waits so long for its next event, with all of the last one in memory.
+    settings.queueing.idle_timeout = 1.0
     settings.watching.label_selectors["pods"] = f"{names.LABEL_MANAGED_BY}={names.OPERATOR_NAME}"
     # kopf takes its own finalizer off whatever has no handler of deletion, so ours must not be the same.
     settings.persistence.finalizer = f"{names.GROUP}/kopf"

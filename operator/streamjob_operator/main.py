@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import random
 import secrets
@@ -119,7 +120,8 @@ async def _operate(options: Options, log: Log, hook: Hook, stop_on_signals: Call
 
     async with (
         connect() as api,
-        aiohttp.ClientSession() as http,
+        # A thousand runtimes at most answer at once; none keeps its connection.
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as http,
         serve(options.http_host, options.http_port, metrics, is_ready),
     ):
 
@@ -150,9 +152,9 @@ async def _act(
     stop_on_signals: Callable[[], None],
 ) -> None:
     cluster = Cluster(api)
-    progresses = Progresses(http, queue.add)
-    images = Images(options.runtime_image, options.image_pull_policy)
     rng = random.Random(secrets.randbits(64))
+    progresses = Progresses(http, queue.add, rng)
+    images = Images(options.runtime_image, options.image_pull_policy)
     observer = Observer(store, cluster, progresses, options.default_checkpoint_location, rng)
     reconciler = Reconciler(
         store,
@@ -168,12 +170,20 @@ async def _act(
     )
     monotonic = asyncio.get_running_loop().time
     controller = Controller(store, cluster, queue, reconciler, metrics, log.say, options.namespaces, monotonic)
+    _spare_the_collector()
     try:
         await controller.list_pods()
         watching = watch(store, queue, options.namespaces, ready)
         await _first_of(controller.run(), watching, _once(ready, stop_on_signals))
     finally:
         await progresses.close()
+
+
+def _spare_the_collector() -> None:
+    """What is loaded by now stays, and objects of the API have no cycles: looking for these must not stop all work."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 async def _once(ready: asyncio.Event, take_signals_back: Callable[[], None]) -> None:

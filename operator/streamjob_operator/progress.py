@@ -1,7 +1,8 @@
-"""What runtimes say of themselves: fetched from each pod's `/progress`, every ten seconds."""
+"""What runtimes say of themselves: fetched from each pod's `/progress`, every ten seconds or a little more."""
 
 import asyncio
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,9 @@ from streamjob_operator.times import from_text
 
 PERIOD_S = 10.0
 _FIRST_AFTER_S = 1.0
+# One that has not answered for a minute is probably out of reach, and is not asked so often.
+_SILENT_AFTER = 6
+_SILENT_PERIOD_S = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
 _MOST_BYTES = 1_000_000
 # A checkpoint is due every 5 to 10 batch intervals; one may fail, and the store may be away for a while.
@@ -23,9 +27,10 @@ _OVERDUE_LEAST_S = 60.0
 class Progresses:
     """The newest word of each job's runtime. `changed` is called with the job when there is a new one."""
 
-    def __init__(self, http: aiohttp.ClientSession, changed: Callable[[Key], None]) -> None:
+    def __init__(self, http: aiohttp.ClientSession, changed: Callable[[Key], None], rng: random.Random) -> None:
         self._http = http
         self._changed = changed
+        self._rng = rng
         self._newest: dict[Key, Progress] = {}
         self._tasks: dict[Key, tuple[str, asyncio.Task[None]]] = {}  # with the uid of the pod that is asked
 
@@ -57,12 +62,14 @@ class Progresses:
     async def _ask(self, key: Key, ip: str) -> None:
         await asyncio.sleep(_FIRST_AFTER_S)
         host = f"[{ip}]" if ":" in ip else ip
+        unanswered = 0
         while True:
             said = await self._fetch(f"http://{host}:{PORT}/progress?batches=1")
+            unanswered = 0 if said else unanswered + 1
             if said is not None and said != self._newest.get(key):
                 self._newest[key] = said
                 self._changed(key)
-            await asyncio.sleep(PERIOD_S)
+            await asyncio.sleep(pause(unanswered, self._rng.random()))
 
     async def _fetch(self, url: str) -> Progress | None:
         try:
@@ -71,6 +78,14 @@ class Progresses:
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError, KeyError, TypeError):
             # A runtime that starts, ends or is out of reach; its pod's conditions tell which.
             return None
+
+
+def pause(unanswered: int, jitter: float) -> float:
+    """Seconds until a runtime is asked again. `unanswered`: how often in a row it has not answered by now.
+
+    `jitter`, from 0 to 1, comes on top, so that runtimes which were first asked together are soon asked one by one.
+    """
+    return (PERIOD_S if unanswered < _SILENT_AFTER else _SILENT_PERIOD_S) * (1 + jitter / 4)
 
 
 def read_progress(tree: Tree) -> Progress:

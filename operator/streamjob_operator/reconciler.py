@@ -8,7 +8,7 @@ from streamjob_operator.apply import Applier, Hook
 from streamjob_operator.cluster import ApiError, Cluster, NamespaceEnds, NotFound, Refused
 from streamjob_operator.events import event
 from streamjob_operator.metrics import Metrics
-from streamjob_operator.model import Job, Key, News, Observed, Plan, RemoveFinalizer, Tree
+from streamjob_operator.model import CreatePod, Job, Key, News, Observed, Plan, RemoveFinalizer, Tree
 from streamjob_operator.observe import Observer
 from streamjob_operator.plan import plan
 from streamjob_operator.progress import Progresses
@@ -84,7 +84,9 @@ class Reconciler:
         self._count(job.status, decided.status)
         for news in decided.news:
             await self._tell(job, news)
-        return decided.again_in
+        # Nobody tells of a pod that was just made: the store has it from its maker.
+        made = any(isinstance(action, CreatePod) for action in decided.actions)
+        return 0.0 if made else decided.again_in
 
     def _follow_progress(self, job: Job, observed: Observed, decided: Plan) -> None:
         state = State.read(decided.status)

@@ -31,7 +31,7 @@ class Store:
         pods, name = self._pods[job], tree["metadata"]["name"]
         if name in pods and not _newer(tree, pods[name]):
             return False
-        pods[name] = _slim(tree)
+        pods[name] = _slim_pod(tree)
         return True
 
     def drop_job(self, tree: Tree) -> None:
@@ -107,3 +107,9 @@ def _slim(tree: Tree) -> Tree:
     """The object without what nobody reads and thousands of them would hold in memory."""
     metadata = {k: v for k, v in tree["metadata"].items() if k != "managedFields"}
     return {**tree, "metadata": metadata}
+
+
+def _slim_pod(tree: Tree) -> Tree:
+    """Of a pod's spec only the image is ever told to somebody."""
+    containers = (tree.get("spec") or {}).get("containers") or ()
+    return {**_slim(tree), "spec": {"containers": [{"image": container.get("image")} for container in containers]}}

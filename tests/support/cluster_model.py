@@ -100,7 +100,7 @@ class ClusterModel:
             if dies_after is not None and count >= dies_after:
                 return decided
             self._act(action)
-        if dies_after is None and not self.gone:
+        if dies_after is None and not self.gone and not decided.told_later:
             self.status = decided.status
             self.news += decided.news
         return decided

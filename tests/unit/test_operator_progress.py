@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from streamjob_operator.progress import read_progress
+from streamjob_operator.progress import PERIOD_S, pause, read_progress
 from streamjob_runtime.engine.progress import BatchProgress, CheckpointProgress, SourceProgress, Status, Trouble
 from streamjob_runtime.server.progress_json import progress_json
 
@@ -60,3 +60,9 @@ def test_a_source_that_is_not_connected_is_trouble() -> None:
     status = replace(STATUS, sources_message={"lines": "lines:9999 refuses connections"})
     said = read_progress(progress_json(status, [], START_MS))
     assert said.trouble == "source lines: lines:9999 refuses connections"
+
+
+def test_a_runtime_is_asked_every_ten_seconds_and_one_that_stays_silent_less_often() -> None:
+    assert pause(0, 0.0) == pause(3, 0.0) == PERIOD_S == 10
+    assert pause(6, 0.0) == pause(1000, 0.0) == 60
+    assert PERIOD_S < pause(0, 0.5) < pause(0, 1.0) < 15, "a thousand that began together drift apart"

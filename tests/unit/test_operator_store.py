@@ -75,6 +75,9 @@ def test_what_nobody_reads_is_not_held_in_memory() -> None:
     store.put_job(job(1, managedFields=[{"a": "long list"}]))
     kept = store.job(KEY)
     assert kept is not None and "managedFields" not in kept["metadata"]
+    container = {"name": "runtime", "image": "runtime:1", "env": [{"name": "A", "value": "b"}]}
+    store.put_pod({**pod("views-1-0", 1), "spec": {"containers": [container], "volumes": []}})
+    assert [p["spec"] for p in store.pods(KEY)] == [{"containers": [{"image": "runtime:1"}]}]
 
 
 async def _taken(queue: WorkQueue[str]) -> str | None:
@@ -92,6 +95,16 @@ def test_a_key_waits_once_however_often_it_is_added() -> None:
         assert await queue.get() == "a"
         queue.done("a")
         assert await _taken(queue) is None
+
+    asyncio.run(story())
+
+
+def test_keys_that_are_to_be_soon_come_before_all_others_each_kind_in_its_order() -> None:
+    async def story() -> None:
+        queue = WorkQueue[str]()
+        for key, soon in (("a", False), ("b", True), ("c", False), ("d", True)):
+            queue.add(key, soon)
+        assert [await queue.get() for _ in range(4)] == ["b", "d", "a", "c"]
 
     asyncio.run(story())
 

@@ -34,8 +34,34 @@ def test_a_new_job_gets_its_finalizer_first_and_then_one_pod() -> None:
     decided = cluster.step()
     assert [type(a).__name__ for a in decided.actions] == ["AddFinalizer", "CreatePod"]
     assert cluster.runtime().attempt == 1
+    cluster.step()
     assert cluster.status["phase"] == "Starting"
     assert condition(cluster, "Ready")["status"] == "False"
+
+
+def test_a_new_jobs_pod_comes_before_what_there_is_to_say_of_it_and_nothing_is_lost_by_that() -> None:
+    at_once, later = ClusterModel(), ClusterModel()
+    decided = later.step()
+    assert decided.told_later and later.status == {} and later.news == []
+    at_once.status, at_once.finalizers = decided.status, later.finalizers
+    at_once.pods, at_once.configs = dict(later.pods), dict(later.configs)
+    for cluster in (at_once, later):
+        cluster.starts()
+        cluster.settle()
+    assert later.status == at_once.status
+    assert reasons(later) == ["Started"]
+
+
+def test_a_new_job_that_asks_for_a_restart_is_not_restarted() -> None:
+    cluster = running(restart_request="1")
+    assert cluster.runtime().attempt == 1 and cluster.status["restartRequest"] == "1"
+
+
+def test_what_a_next_attempt_is_for_is_told_at_once() -> None:
+    cluster = running()
+    cluster.ends(cluster.runtime(), 137, why="EvictionByEvictionAPI")
+    decided = cluster.step()
+    assert any(isinstance(a, CreatePod) for a in decided.actions) and not decided.told_later
 
 
 def test_a_job_whose_pod_is_ready_is_ready_and_then_nothing_is_written() -> None:
