@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from streamjob_runtime.engine.steps import Step
-from support.command import Running, running, streamjob
+from support.command import STREAMJOB, Running, running, streamjob
 from support.minio import MinioServer
 from support.runtime import Runtime, wait_for
 
@@ -218,6 +218,15 @@ def test_the_second_interrupt_ends_it_at_once(job: Path) -> None:
     assert not (job / "end").exists()
     shown = streamjob("checkpoints", "list", "job.yaml", cwd=job).stdout
     assert shown.endswith("from the beginning, replay 0 batches, write batch 0 again, then run batch 1.\n")
+
+
+def test_a_signal_before_the_job_is_even_read_ends_it_by_its_own_hand(job: Path) -> None:
+    """A container's first process has no other: the kernel does nothing with a signal that it does not handle."""
+    (job / "job.yaml").unlink()
+    os.mkfifo(job / "job.yaml")
+    with running([STREAMJOB, "run", "job.yaml"], job) as process, (job / "job.yaml").open("w"):
+        process.send(signal.SIGTERM)
+        assert process.wait(20) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])

@@ -1,5 +1,6 @@
 """The command `streamjob`."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class Location(click.ParamType[str]):
 @click.version_option(package_name="streamjob")
 def main() -> None:
     """Stream processing from one manifest."""
+    # As the first process of a container it would not even hear SIGTERM before a command has its own handler.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 @main.command()
