@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from scripts import tools
 from scripts.kind import engine, from_source, images, node_image
-from scripts.kind.steps import ROOT, ImpossibleHere, is_ci, run, say, step
+from scripts.kind.steps import ROOT, ImpossibleHere, StepError, is_ci, run, say, step, works
 
 CONFIG = ROOT / "kind-config.yaml"
 NAME = "streamjob"
@@ -40,7 +40,10 @@ def up(kubeconfig: Path | None = None) -> None:
     # kind waits for the control plane alone.
     with step("waiting for all nodes"):
         context = ["--context", f"kind-{NAME}", *access]
-        run(kubectl, *context, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
+        if not works(
+            kubectl, *context, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s", seconds=150
+        ):
+            raise StepError(f"not all nodes of {NAME} are ready: kubectl describe nodes. To begin anew: make kind-down")
 
 
 def down() -> None:
