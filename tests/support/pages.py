@@ -9,11 +9,11 @@ _BLOCK = re.compile(r"^```(?P<kind>[a-z ]+)\n(?P<text>.*?)^```$", re.MULTILINE |
 _COMMANDS = ("sh", "sh refused")
 _LOOK = re.compile(r"kubectl (get|logs|describe|events) ")
 
-# What differs from one time to the next: ages, times, and numbers of more than one digit.
+# What differs from one time to the next: ages, times, and numbers; but 0 and 1 often say whether something is so.
 _VARIABLE = (
     (re.compile(r"(\d+[dhms])+"), r"(\d+[dhms])+"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), r"\d{4}-\d\d-\d\dT[\d:.]+Z"),
-    (re.compile(r"\d\d+"), r"\d+"),
+    (re.compile(r"(?![01]$)\d+(\.\d+)?"), r"\d+(\.\d+)?"),
 )
 
 
@@ -49,8 +49,8 @@ def _steps(text: str) -> Iterator[Step]:
 def missing(shown: str, printed: str) -> str:
     """The first line of a page that a command did not print, in the page's order; "" if it printed them all.
 
-    Other lines may stand between them. `…` stands for anything; numbers of one digit, and everything else that does
-    not count or tell time, is meant as it is.
+    Other lines may stand between them. `…` stands for anything, and a number, an age or a time for any other; 0 and 1
+    are meant as they are.
     """
     lines = iter(printed.splitlines())
     for wanted in map(str.strip, shown.splitlines()):

@@ -46,6 +46,8 @@ def test_a_page_is_a_list_of_steps(tmp_path: Path) -> None:
         ("a 12s\n", "a 1d2h\n"),
         ("batch 11 · 2026-11-21T13:47:54.448Z\n", "batch 7 · 2027-01-02T03:04:05Z\n"),
         ("next=11 replayed=0\n", "next=7 replayed=0\n"),
+        ("a 283.4\n", "a 89\n"),
+        ("a 9\n", "a 1\n"),
         ("first\nlast\n", "first\nin between\nlast\n"),
         ("first\n…\nlast\n", "first\nin\nbetween\nlast\n"),
         ("first\n…\n\nlast\n", "first\nlast\n"),
