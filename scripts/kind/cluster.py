@@ -39,10 +39,8 @@ def up(kubeconfig: Path | None = None) -> None:
             run(kind, "create", "cluster", "--config", CONFIG, "--image", image, "--wait", "120s", *access)
     # kind waits for the control plane alone.
     with step("waiting for all nodes"):
-        context = ["--context", f"kind-{NAME}", *access]
-        if not works(
-            kubectl, *context, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s", seconds=150
-        ):
+        wait = ["wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s"]
+        if not works(kubectl, "--context", f"kind-{NAME}", *access, *wait, seconds=150):
             raise StepError(f"not all nodes of {NAME} are ready: kubectl describe nodes. To begin anew: make kind-down")
 
 
