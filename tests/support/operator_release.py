@@ -1,15 +1,13 @@
 """The operator as its users install it: by its chart."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from support.chart import CHART, CRD
 from support.cluster import Cluster
 
-RELEASE = "streamjob"
-DEPLOYMENT = "deployment/streamjob-operator"
-_PODS = "app.kubernetes.io/name=streamjob-operator,app.kubernetes.io/component=operator"
 _WAIT = ("--wait", "--timeout", "180s")
 
 
@@ -18,42 +16,44 @@ class OperatorRelease:
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.cluster, self.namespace = cluster, namespace
+        self._release = f"e2e-{secrets.token_hex(4)}"
+        self._name = f"{self._release}-operator"
 
     def install(self) -> None:
         """`helm install`. The CRD is brought by kubectl: it may belong to another release of this cluster."""
         self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
         where = json.dumps({"kubernetes.io/hostname": self.cluster.workers()[0]})
         values = ["--set", "crds.install=false", "--set-json", f"nodeSelector={where}"]
-        self.cluster.helm("install", RELEASE, str(CHART), "-n", self.namespace, *values, *_WAIT)
+        self.cluster.helm("install", self._release, str(CHART), "-n", self.namespace, *values, *_WAIT)
 
     def uninstall(self) -> None:
         """`helm uninstall`."""
-        self.cluster.helm("uninstall", RELEASE, "-n", self.namespace, *_WAIT)
+        self.cluster.helm("uninstall", self._release, "-n", self.namespace, *_WAIT)
 
     def set_replicas(self, count: int) -> None:
         """`helm upgrade` to another number of replicas."""
         flags = ["--reuse-values", "--set", f"replicas={count}"]
-        self.cluster.helm("upgrade", RELEASE, str(CHART), "-n", self.namespace, *flags, *_WAIT)
+        self.cluster.helm("upgrade", self._release, str(CHART), "-n", self.namespace, *flags, *_WAIT)
 
     @contextmanager
     def away(self) -> Iterator[None]:
         """No operator runs for as long as this lasts."""
         self._scale(0)
         try:
+            self.cluster.wait(lambda: not self.pods(), what="the end of the operator")
             yield
         finally:
             self._scale(1)
 
     def pods(self) -> list[str]:
         """The names of its pods."""
-        return [pod["metadata"]["name"] for pod in self.cluster.objects("pods", self.namespace, _PODS)]
+        ours = f"app.kubernetes.io/instance={self._release},app.kubernetes.io/component=operator"
+        return [pod["metadata"]["name"] for pod in self.cluster.objects("pods", self.namespace, ours)]
 
     def leader(self) -> str:
         """Who holds the Lease: the name of a pod, an underscore, and something of its process's own; "": nobody."""
-        lease = self.cluster.get("lease", f"{RELEASE}-operator", self.namespace)
+        lease = self.cluster.get("lease", self._name, self.namespace)
         return str(lease["spec"].get("holderIdentity") or "")
 
     def _scale(self, count: int) -> None:
-        self.cluster.kubectl("scale", DEPLOYMENT, "-n", self.namespace, f"--replicas={count}")
-        self.cluster.wait(lambda: len(self.pods()) == count, what=f"{count} pods of the operator")
-        self.cluster.kubectl("rollout", "status", DEPLOYMENT, "-n", self.namespace, "--timeout=120s")
+        self.cluster.kubectl("scale", f"deployment/{self._name}", "-n", self.namespace, f"--replicas={count}")

@@ -42,12 +42,9 @@ class PodHistory:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        lines: list[str] = []
-        for line in self._process.stdout:
-            lines.append(line)
-            if line == "}\n":  # each event is indented JSON
-                self._take(json.loads("".join(lines)))
-                lines.clear()
+        with self._process.stdout as events:
+            for line in events:
+                self._take(json.loads(line))
 
     def _take(self, event: Object) -> None:
         pod = event["object"]
