@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.scale import control_plane, measures
+from benchmarks.scale import control_plane, measures, runtimes
 from benchmarks.scale.api import Api, connected
 from benchmarks.scale.audit import Audit, written
 from benchmarks.scale.measures import BATCH_JOB, STREAM_JOB, Figures, elsewhere
@@ -18,6 +18,7 @@ from benchmarks.scale.table import table
 
 ROOT = Path(__file__).parents[2]
 _STARTED_AGAIN_S = 10.0
+_ALL_ASKED_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Options:
     jobs: int
     rounds: int  # of what is measured one after the other
     rest_s: float
+    busy_s: float
     peer: bool
     folder: Path
 
@@ -36,10 +38,11 @@ def options() -> Options:
     parser.add_argument("--jobs", type=int, default=1000, help="how many StreamJobs there are at once")
     parser.add_argument("--rounds", type=int, default=100, help="how often what is done one after the other is done")
     parser.add_argument("--rest", type=float, default=130.0, help="seconds in which nothing happens")
+    parser.add_argument("--busy", type=float, default=60.0, help="seconds in which all jobs report batches; 0: none")
     parser.add_argument("--without-peer", action="store_true", help="only StreamJobs, not Kubernetes' own Jobs")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "scale", help="for results and the logs")
     args = parser.parse_args()
-    return Options(args.jobs, args.rounds, args.rest, not args.without_peer, args.folder.absolute())
+    return Options(args.jobs, args.rounds, args.rest, args.busy, not args.without_peer, args.folder.absolute())
 
 
 def main() -> int:
@@ -71,6 +74,8 @@ async def _peer(given: Options) -> Figures:
             with elsewhere(pids, figures, "burst"):
                 _say(f"{given.jobs} Jobs at once")
                 figures |= await measures.burst(api, audit, BATCH_JOB, given.jobs)
+            # Its own limit of requests keeps the controller busy with the last ones' status.
+            await measures.settled(audit, "system:serviceaccount:kube-system:job-controller")
             _say("pods of Jobs deleted")
             figures |= await measures.batch_replaced(api, audit, min(20, given.rounds))
     return figures
@@ -84,7 +89,8 @@ async def _ours(given: Options) -> Figures:
             try:
                 with operating(plane) as operator:
                     await _with_operator(given, plane, api, audit, operator, figures)
-                await _started_again(given, plane, audit, figures)
+                with operating(plane) as operator:
+                    await _started_again(given, plane, audit, operator, figures)
             finally:
                 (given.folder / "operator.log").write_bytes((plane.folder / "operator.log").read_bytes())
     return figures
@@ -102,6 +108,7 @@ async def _with_operator(
         position, cpu = audit.position(), operator.cpu_s()
         figures |= await measures.burst(api, audit, STREAM_JOB, given.jobs)
         await measures.settled(audit)
+    figures["reported_s"] = measures.last_write_s(audit, position, STREAM_JOB)
     mine = [r for r in audit.since(position) if r.user == USER]
     figures["burst_cpu_s"] = operator.cpu_s() - cpu
     figures["burst_peak_mib"] = operator.peak_mib()
@@ -121,17 +128,24 @@ async def _with_operator(
     figures["peak_mib"] = operator.peak_mib()
 
 
-async def _started_again(given: Options, plane: control_plane.ControlPlane, audit: Audit, figures: Figures) -> None:
-    _say("the operator starts again")
-    position = audit.position()
-    with operating(plane) as operator:
-        while operator.looks() < given.jobs:
-            await asyncio.sleep(0.05)
-        figures["again_ready_s"] = operator.ready_after_s
-        figures["again_looked_s"] = time.time() - operator.started
-        await asyncio.sleep(_STARTED_AGAIN_S)
-        figures["again_writes"] = sum(1 for _ in written(audit.since(position), USER))
-        figures["again_peak_mib"] = operator.peak_mib()
+async def _started_again(
+    given: Options, plane: control_plane.ControlPlane, audit: Audit, operator: Operator, figures: Figures
+) -> None:
+    _say("the operator has started again")
+    while operator.looks() < given.jobs:
+        await asyncio.sleep(0.05)
+    figures["again_ready_s"] = operator.ready_after_s
+    figures["again_looked_s"] = time.time() - operator.started
+    await asyncio.sleep(_STARTED_AGAIN_S)
+    mine = [r for r in audit.since(0) if r.received >= operator.started]
+    figures["again_writes"] = sum(1 for _ in written(mine, USER))
+    if given.busy_s:
+        _say(f"{given.busy_s:.0f} s in which all jobs report batches")
+        pids = [*plane.pids.values(), operator.process.pid]
+        with runtimes.answering(2 * (given.jobs + 2 * given.rounds)), elsewhere(pids, figures, "busy"):
+            await asyncio.sleep(_ALL_ASKED_S)
+            figures |= await measures.busy(audit, operator, given.busy_s)
+    figures["again_peak_mib"] = operator.peak_mib()
 
 
 async def _set_up(given: Options, plane: control_plane.ControlPlane, api: Api) -> Audit:

@@ -1,6 +1,7 @@
 """A Kubernetes control plane of its own on loopback, with simulated nodes: no container, no kubelet, nothing shared."""
 
 import contextlib
+import ipaddress
 import json
 import os
 import secrets
@@ -29,6 +30,8 @@ USERS = {
     "system:kube-scheduler": "",
     "streamjob-operator": "",
 }
+# Loopback, so that no packet for a pod that does not exist leaves this machine.
+POD_NETWORK = ipaddress.ip_network("127.64.0.0/10")
 _STARTS_WITHIN_S = 60.0
 _ENDS_WITHIN_S = 20.0
 
@@ -166,8 +169,7 @@ class _ControlPlaneMaker:
             "config": HERE / "stages.yaml",
             "manage-all-nodes": "true",
             "node-lease-duration-seconds": 40,
-            # Loopback, so that no packet for a pod that does not exist leaves this machine.
-            "cidr": "127.64.0.0/10",
+            "cidr": POD_NETWORK,
         }
         self._start(KWOK, flags)
 

@@ -80,6 +80,13 @@ def running(seen: list[Request]) -> dict[str, float]:
     return found
 
 
+def last_write_s(audit: Audit, position: int, kind: Kind) -> float:
+    """From the first create since then to the last write of a status."""
+    seen = audit.since(position)
+    first = min(r.received for r in seen if r.is_("create", kind.resource))
+    return max(r.done for r in seen if r.is_("update", f"{kind.resource}/status")) - first
+
+
 async def alone(api: Api, audit: Audit, kind: Kind, count: int, prefix: str) -> Figures:
     """One after the other: from the create to its pod."""
     times = []
@@ -161,9 +168,19 @@ def _is_of(request: Request, job: str) -> bool:
     return request.name == job or request.name.startswith((f"{job}-", f"{job}."))
 
 
-async def settled(audit: Audit) -> None:
-    """Wait until the operator has written nothing for a while."""
-    await audit.quiet(USER, _SETTLES_S, _WITHIN_S)
+async def busy(audit: Audit, operator: Operator, seconds: float) -> Figures:
+    """All jobs report a new batch whenever they are asked: what the operator writes of that, and uses."""
+    position, cpu = audit.position(), operator.cpu_s()
+    await asyncio.sleep(seconds)
+    return {
+        "busy_writes_per_s": sum(1 for _ in written(audit.since(position), USER)) / seconds,
+        "busy_cpu_percent": 100 * (operator.cpu_s() - cpu) / seconds,
+    }
+
+
+async def settled(audit: Audit, user: str = USER) -> None:
+    """Wait until the operator, or another user, has written nothing for a while."""
+    await audit.quiet(user, _SETTLES_S, _WITHIN_S)
 
 
 async def _pause(audit: Audit) -> None:

@@ -9,25 +9,26 @@ from benchmarks.scale.measures import Figures
 class Row:
     """One line of the table."""
 
-    text: str  # `n` stands for the number of StreamJobs
+    text: str  # `{n}` stands for the number of StreamJobs
     key: str
     digits: int
     aim: float | None = None
 
 
 ROWS = (
-    Row("n at once: first create to the last create, s", "applied_s", 1),
-    Row("n at once: first create to the last pod, s", "pods_s", 1, 30),
-    Row("n at once: first create to the last pod that runs, s", "running_s", 1),
+    Row("{n} at once: first create to the last create, s", "applied_s", 1),
+    Row("{n} at once: first create to the last pod, s", "pods_s", 1, 30),
+    Row("{n} at once: first create to the last pod that runs, s", "running_s", 1),
+    Row("{n} at once: first create to the last status, s", "reported_s", 1),
     Row("one alone: create to its pod, p50, ms", "alone_ms_p50", 1, 50),
     Row("one alone: create to its pod, p95, ms", "alone_ms_p95", 1, 150),
-    Row("one beside n others: create to its pod, p50, ms", "beside_ms_p50", 1),
-    Row("one beside n others: create to its pod, p95, ms", "beside_ms_p95", 1),
+    Row("one beside {n} others: create to its pod, p50, ms", "beside_ms_p50", 1),
+    Row("one beside {n} others: create to its pod, p95, ms", "beside_ms_p95", 1),
     Row("pod deleted to its replacement, p50, s", "replaced_p50", 3),
     Row("pod deleted to its replacement, p95, s", "replaced_p95", 3),
     Row("pod deleted to its replacement, the slowest, s", "replaced_max", 3, 1),
     Row("peak memory of the operator, MiB", "peak_mib", 0, 200),
-    Row("CPU of the operator for n at once, s", "burst_cpu_s", 1),
+    Row("CPU of the operator for {n} at once, s", "burst_cpu_s", 1),
     Row("writes of the operator a job, until it runs", "writes_a_job", 2),
     Row("at rest: writes", "rest_writes", 0, 0),
     Row("at rest: reads", "rest_reads", 0),
@@ -35,10 +36,12 @@ ROWS = (
     Row("a spec changed: to the pod that runs it, s", "edit_s", 2),
     Row("a spec changed: writes to this job and what it owns", "edit_writes_own", 0),
     Row("a spec changed: writes to anything else", "edit_writes_others", 0, 0),
-    Row("operator started with n there: ready, s", "again_ready_s", 2),
-    Row("operator started with n there: has looked at each, s", "again_looked_s", 2),
-    Row("operator started with n there: writes", "again_writes", 0, 0),
-    Row("operator started with n there: peak memory, MiB", "again_peak_mib", 0),
+    Row("operator started with {n} there: ready, s", "again_ready_s", 2),
+    Row("operator started with {n} there: has looked at each, s", "again_looked_s", 2),
+    Row("operator started with {n} there: writes", "again_writes", 0, 0),
+    Row("{n} that report batches: writes a second", "busy_writes_per_s", 1),
+    Row("{n} that report batches: CPU of the operator, % of a core", "busy_cpu_percent", 1),
+    Row("operator started with {n} there: peak memory, MiB", "again_peak_mib", 0),
 )
 
 
@@ -49,9 +52,11 @@ def table(jobs: int, ours: Figures, peer: Figures | None) -> str:
         f"| --- | ---: |{' ---: | ---: |' if peer else ''} ---: |",
     ]
     for row in ROWS:
+        if row.key not in ours:
+            continue
         mine = ours[row.key]
         cells = [
-            row.text.replace("n ", f"{jobs:,} ", 1) if " n " in f" {row.text} " else row.text,
+            row.text.format(n=f"{jobs:,}"),
             f"{mine:,.{row.digits}f}",
         ]
         if peer:
