@@ -1,4 +1,8 @@
-"""What runtimes say of themselves: fetched from each pod's `/progress`, every ten seconds or a little more."""
+"""What runtimes say of themselves: fetched from each pod's `/progress`, every ten seconds or a little more.
+
+Whatever is new becomes a write of a status, which the API server and its store have to bear for as long as a job runs.
+So the more runtimes there are, the less often each is asked: all together have `_MOST_A_SECOND`.
+"""
 
 import asyncio
 import json
@@ -14,6 +18,7 @@ from streamjob_operator.times import from_text
 
 PERIOD_S = 10.0
 _FIRST_AFTER_S = 1.0
+_MOST_A_SECOND = 25
 # One that has not answered for a minute is probably out of reach, and is not asked so often.
 _SILENT_AFTER = 6
 _SILENT_PERIOD_S = 60.0
@@ -69,7 +74,7 @@ class Progresses:
             if said is not None and said != self._newest.get(key):
                 self._newest[key] = said
                 self._changed(key)
-            await asyncio.sleep(pause(unanswered, self._rng.random()))
+            await asyncio.sleep(pause(len(self._tasks), unanswered, self._rng.random()))
 
     async def _fetch(self, url: str) -> Progress | None:
         try:
@@ -80,12 +85,13 @@ class Progresses:
             return None
 
 
-def pause(unanswered: int, jitter: float) -> float:
-    """Seconds until a runtime is asked again. `unanswered`: how often in a row it has not answered by now.
+def pause(runtimes: int, unanswered: int, jitter: float) -> float:
+    """Seconds until one of so many runtimes is asked again. `unanswered`: how often in a row it has not answered.
 
     `jitter`, from 0 to 1, comes on top, so that runtimes which were first asked together are soon asked one by one.
     """
-    return (PERIOD_S if unanswered < _SILENT_AFTER else _SILENT_PERIOD_S) * (1 + jitter / 4)
+    least = PERIOD_S if unanswered < _SILENT_AFTER else _SILENT_PERIOD_S
+    return max(least, runtimes / _MOST_A_SECOND) * (1 + jitter / 4)
 
 
 def read_progress(tree: Tree) -> Progress:

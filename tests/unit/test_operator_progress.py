@@ -63,6 +63,10 @@ def test_a_source_that_is_not_connected_is_trouble() -> None:
 
 
 def test_a_runtime_is_asked_every_ten_seconds_and_one_that_stays_silent_less_often() -> None:
-    assert pause(0, 0.0) == pause(3, 0.0) == PERIOD_S == 10
-    assert pause(6, 0.0) == pause(1000, 0.0) == 60
-    assert PERIOD_S < pause(0, 0.5) < pause(0, 1.0) < 15, "a thousand that began together drift apart"
+    assert pause(1, 0, 0.0) == pause(250, 3, 0.0) == PERIOD_S == 10
+    assert pause(1, 6, 0.0) == pause(1, 1000, 0.0) == 60
+    assert PERIOD_S < pause(1, 0, 0.5) < pause(1, 0, 1.0) < 15, "those that began together drift apart"
+
+
+def test_a_thousand_runtimes_are_asked_so_seldom_that_their_news_leave_the_api_server_alone() -> None:
+    assert 1000 / pause(1000, 0, 0.0) == 10_000 / pause(10_000, 6, 0.0) == 25
