@@ -17,6 +17,7 @@ from benchmarks.scale.resources import setup
 from benchmarks.scale.table import table
 
 ROOT = Path(__file__).parents[2]
+PROGRAMS_MISSING = 3
 _STARTED_AGAIN_S = 10.0
 _ALL_ASKED_S = 20.0
 
@@ -55,7 +56,7 @@ def main() -> int:
         results[STREAM_JOB.name] = asyncio.run(_ours(given))
     except control_plane.CannotRun as error:
         print(f"bench-scale: {error}", file=sys.stderr)
-        return 1
+        return PROGRAMS_MISSING if isinstance(error, control_plane.ProgramsMissing) else 1
     (given.folder / "results.json").write_text(json.dumps({"jobs": given.jobs, "kinds": results}, indent=2))
     print(table(given.jobs, results[STREAM_JOB.name], results.get(BATCH_JOB.name)))
     return 0
@@ -136,7 +137,7 @@ async def _started_again(
         await asyncio.sleep(0.05)
     figures["again_ready_s"] = operator.ready_after_s
     figures["again_looked_s"] = time.time() - operator.started
-    await asyncio.sleep(_STARTED_AGAIN_S)
+    await asyncio.sleep(min(_STARTED_AGAIN_S, given.rest_s))
     mine = [r for r in audit.since(0) if r.received >= operator.started]
     figures["again_writes"] = sum(1 for _ in written(mine, USER))
     if given.busy_s:

@@ -40,6 +40,10 @@ class CannotRun(Exception):
     """Why there is no control plane, in a sentence for the user."""
 
 
+class ProgramsMissing(CannotRun):
+    """There are no programs to start."""
+
+
 @dataclass(frozen=True)
 class ControlPlane:
     """One that runs."""
@@ -77,7 +81,7 @@ def missing() -> list[str]:
 def running() -> Iterator[ControlPlane]:
     """Start everything in a temporary folder; end it, by process id, when the context ends. Raises `CannotRun`."""
     if missing():
-        raise CannotRun(f"{', '.join(missing())} cannot be found; `make bench-scale` installs what it needs")
+        raise ProgramsMissing(f"{', '.join(missing())} cannot be found; `make bench-scale` installs what it needs")
     with tempfile.TemporaryDirectory(prefix="streamjob-scale-") as name, contextlib.ExitStack() as processes:
         folder = Path(name)
         plane = _ControlPlaneMaker(folder, processes)
