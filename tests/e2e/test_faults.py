@@ -16,7 +16,7 @@ HOG = "import time; kept = b'x' * (100 << 20); time.sleep(600)"
 
 
 def test_a_process_that_is_killed(jobs: Jobs) -> None:
-    job = running(jobs, "killed")
+    job = jobs.running("killed")
     with job.fed():
         jobs.cluster.kill_in_pod(job.pod, jobs.namespace)
         job.wait_for_attempt(2)
@@ -29,7 +29,7 @@ def test_a_process_that_is_killed(jobs: Jobs) -> None:
 
 
 def test_a_pod_that_is_deleted(jobs: Jobs) -> None:
-    job = running(jobs, "deleted")
+    job = jobs.running("deleted")
     with job.fed():
         jobs.cluster.kubectl("delete", "pod", job.pod, "-n", jobs.namespace, "--wait=false")
         job.wait_for_attempt(2)
@@ -43,7 +43,7 @@ def test_a_pod_that_is_deleted(jobs: Jobs) -> None:
 
 
 def test_a_process_that_runs_out_of_memory_and_then_fails_too_often(jobs: Jobs) -> None:
-    job = running(jobs, "greedy", restart={"maxFailures": 1})
+    job = jobs.running("greedy", restart={"maxFailures": 1})
     with job.fed(), hogs(jobs.cluster, job):
         job.wait_for_attempt(2)
         job.wait_until_read()
@@ -108,16 +108,6 @@ def test_lines_that_cannot_be_read_twice_count_once(jobs: Jobs) -> None:
         if (chosen := [row["n"] for row in rows if row["last"] is last])
     ]
     jobs.cluster.wait(lambda: sorted(job.rows("totals"), key=lambda row: row["last"]) == wanted, what=f"{wanted}")
-
-
-def running(jobs: Jobs, name: str, **spec: object) -> Job:
-    """A job that is in the middle of its work."""
-    job = jobs.job(name, **spec)
-    job.feed(3)
-    job.apply()
-    job.wait_until_ready()
-    job.wait_until_read()
-    return job
 
 
 @contextlib.contextmanager

@@ -73,8 +73,7 @@ def test_two_operators_at_once(unserved: Jobs) -> None:
 def test_a_leader_that_stalls_is_replaced_and_steps_down_when_it_wakes(operator: OperatorRelease, jobs: Jobs) -> None:
     cluster = jobs.cluster
     operator.set_replicas(2)
-    job = jobs.started("led")
-    job.feed(3)
+    job = jobs.running("led")
     leader = operator.leader()
     pod = leader.partition("_")[0]
     with PodHistory(cluster, jobs.namespace, job.name) as history:

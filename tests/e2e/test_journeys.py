@@ -38,7 +38,7 @@ def test_a_job_becomes_ready_and_kubectl_get_tells_how_it_fares(jobs: Jobs) -> N
 
 
 def test_a_changed_job_is_checked_drained_and_goes_on_with_what_it_had(jobs: Jobs) -> None:
-    job = started(jobs, "changed")
+    job = jobs.running("changed")
     revision = job.status["revision"]
     with job.fed():
         job.apply(batchInterval="100ms")
@@ -54,7 +54,7 @@ def test_a_changed_job_is_checked_drained_and_goes_on_with_what_it_had(jobs: Job
 
 
 def test_a_change_that_does_not_fit_the_state_is_refused_until_it_is_undone(jobs: Jobs) -> None:
-    job = started(jobs, "refused")
+    job = jobs.running("refused")
     good = job.spec["pipeline"]
     with job.fed():
         totals = {"name": "totals", "sql": "SELECT kind, t, count(*) AS n, 0 AS total FROM events GROUP BY kind, t"}
@@ -72,7 +72,7 @@ def test_a_change_that_does_not_fit_the_state_is_refused_until_it_is_undone(jobs
 
 
 def test_a_suspended_job_has_no_pod_and_goes_on_when_it_is_resumed(jobs: Jobs) -> None:
-    job = started(jobs, "suspended")
+    job = jobs.running("suspended")
     with job.fed():
         job.apply(suspend=True)
         job.wait_for("condition=Suspended")
@@ -101,7 +101,7 @@ def test_a_job_that_has_read_all_there_was_is_complete(jobs: Jobs) -> None:
 
 
 def test_a_deleted_job_drains_and_keeps_its_checkpoint_or_does_not(jobs: Jobs) -> None:
-    job = started(jobs, "removed")
+    job = jobs.running("removed")
     job.delete()
     kept = job.versions("checkpoint")
     assert any("/state/" in key for key in kept)
@@ -126,7 +126,7 @@ def test_a_namespace_goes_with_the_jobs_in_it(jobs: Jobs) -> None:
     name = f"test-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
     other = Jobs(cluster, jobs.storage, name)
-    job = other.started("passing", deletion={"checkpoints": "Delete"})
+    job = other.running("passing", deletion={"checkpoints": "Delete"})
     cluster.kubectl("delete", "namespace", name, f"--timeout={SOON_S}s")
     assert not cluster.find("namespace", name)
     assert job.versions("checkpoint"), "nothing can be started in a namespace that goes, so the checkpoints stay"
@@ -185,16 +185,6 @@ def test_a_job_without_a_place_for_checkpoints_says_how_to_get_one(stuck: dict[s
     said = stuck["no-location"].wait_for_condition("Failed", "InvalidSpec")
     assert "spec.checkpoint.location is missing" in said
     assert not stuck["no-location"].pods()
-
-
-def started(jobs: Jobs, name: str) -> Job:
-    """A job that has read something."""
-    job = jobs.job(name)
-    job.feed(3)
-    job.apply()
-    job.wait_until_ready()
-    job.wait_until_read()
-    return job
 
 
 def events(job: Job) -> list[str]:

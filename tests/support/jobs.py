@@ -39,11 +39,13 @@ class Jobs:
         self._present.append(name)
         return Job(self, name, spec)
 
-    def started(self, name: str, **spec: Any) -> "Job":
-        """A job that runs."""
+    def running(self, name: str, **spec: Any) -> "Job":
+        """A job that is in the middle of its work."""
         job = self.job(name, **spec)
+        job.feed(3)
         job.apply()
         job.wait_until_ready()
+        job.wait_until_read()
         return job
 
     @contextmanager

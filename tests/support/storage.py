@@ -14,13 +14,14 @@ from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, S3Error, ServerError
 
-from support.cluster import Cluster, Object
+from support.cluster import Cluster, CommandFailed, Object
 
 PORT = 9000
 NAME = "minio"
 BUCKET = "jobs"
 PATIENCE_S = 60
 TIMEOUT_S = 5.0
+PAUSE_S = 0.2
 _LABELS = {"app": NAME}
 # What MinIO says in the moments after its health probe has become good.
 _NOT_YET = frozenset({"XMinioServerNotInitialized", "ServiceUnavailable", "SlowDown"})
@@ -107,14 +108,16 @@ class Storage:
         """The answer; the port is forwarded anew when the way there has broken down."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            client = self._reach()
+            client = None
             try:
+                client = self._reach()
                 return question(client)
-            except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError) as error:
+            except (CommandFailed, urllib3.exceptions.HTTPError, InvalidResponseError, ServerError) as error:
                 assert time.monotonic() < deadline, f"MinIO cannot be reached through a forwarded port: {error}"
             except S3Error as error:
                 assert error.code in _NOT_YET and time.monotonic() < deadline, error
             self._lose(client)
+            time.sleep(PAUSE_S)
 
     def _reach(self) -> Minio:
         with self._lock:
@@ -130,7 +133,7 @@ class Storage:
                 )
             return self._client
 
-    def _lose(self, client: Minio) -> None:
+    def _lose(self, client: Minio | None) -> None:
         with self._lock:
             if self._client is client:
                 self._forward.close()
