@@ -51,10 +51,15 @@ def config_name(job: Job, revision: str) -> str:
 def pod_name(job: Job, action: CreatePod) -> str:
     """The pod's name. It says all that makes the pod, so that two operators cannot make it twice."""
     if action.role == names.ROLE_RUNTIME:
-        return f"{job.key.name}-{action.attempt}-0"
+        return runtime_name(job, action.attempt)
     if action.role == names.ROLE_CHECK:
         return f"{job.key.name}-check-{action.revision.name}"
     return f"{job.key.name}-cleanup"
+
+
+def runtime_name(job: Job, attempt: int) -> str:
+    """The name of an attempt's pod."""
+    return f"{job.key.name}-{attempt}-0"
 
 
 def pod(job: Job, action: CreatePod, images: Images) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from streamjob_operator import failures
 from streamjob_operator.backoff import delay_after
 from streamjob_operator.conditions import status_of
 from streamjob_operator.failures import Failure, Kind
+from streamjob_operator.manifests import runtime_name
 from streamjob_operator.model import (
     Action,
     AddFinalizer,
@@ -73,7 +74,8 @@ class _Planner:
         self._remember_location()
         self._sweep()
         if self._s.attempt > self._before.attempt:
-            self._tell("Started", f"Attempt {self._s.attempt} was started")
+            pod = runtime_name(self._o.job, self._s.attempt)
+            self._tell("Started", f"Attempt {self._s.attempt} was started: pod {pod}")
         status = status_of(self._o, self._s, self._pod if self._s.alive else None)
         if status["phase"] == Phase.SUSPENDED and self._o.job.status.get("phase") != Phase.SUSPENDED:
             self._tell("Suspended", "The job has drained; spec.suspend: false lets it go on from its checkpoint")

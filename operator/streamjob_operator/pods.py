@@ -1,6 +1,7 @@
 """From a pod as the API server has it to what decisions need of it."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from streamjob_operator.times import from_text
 _IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _NOT_YET = frozenset({"ContainerCreating", "PodInitializing"})
 _NO_EXIT_CODE = 255
+# Where a mistake stands in the rendered manifest, which the user has never seen; the field's path follows on it.
+_PLACE = re.compile(rf"^{re.escape(names.JOB_MOUNT)}/{re.escape(names.JOB_FILE)}:\d+:\d+: ", re.MULTILINE)
 
 
 def read_pod(tree: Tree) -> Pod:
@@ -80,7 +83,7 @@ def _last_words(ended: Tree) -> tuple[str, str]:
 def _runtime_said(text: str) -> tuple[str, str] | None:
     try:
         said = json.loads(text)
-        return str(said["reason"]), str(said["message"])
+        return str(said["reason"]), _PLACE.sub("", str(said["message"]))
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -74,7 +74,8 @@ class Progresses:
             if said is not None and said != self._newest.get(key):
                 self._newest[key] = said
                 self._changed(key)
-            await asyncio.sleep(pause(len(self._tasks), unanswered, self._rng.random()))
+            begins = key not in self._newest and unanswered < _SILENT_AFTER
+            await asyncio.sleep(pause(len(self._tasks), unanswered, self._rng.random(), begins))
 
     async def _fetch(self, url: str) -> Progress | None:
         try:
@@ -85,12 +86,14 @@ class Progresses:
             return None
 
 
-def pause(runtimes: int, unanswered: int, jitter: float) -> float:
+def pause(runtimes: int, unanswered: int, jitter: float, begins: bool = False) -> float:
     """Seconds until one of so many runtimes is asked again. `unanswered`: how often in a row it has not answered.
 
+    `begins`: it may not serve yet, and somebody waits to see its first batch.
     `jitter`, from 0 to 1, comes on top, so that runtimes which were first asked together are soon asked one by one.
     """
     least = PERIOD_S if unanswered < _SILENT_AFTER else _SILENT_PERIOD_S
+    least = _FIRST_AFTER_S if begins else least
     return max(least, runtimes / _MOST_A_SECOND) * (1 + jitter / 4)
 
 

@@ -1,5 +1,6 @@
 """What the operator reads out of a pod, as the API server and the kubelet write it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -55,6 +56,14 @@ def test_the_runtimes_last_words_are_its_own() -> None:
     assert pod.ended is not None and not pod.live and not pod.ready
     assert (pod.ended.exit_code, pod.ended.reason, pod.ended.message) == (78, "JobError", "there is no column ad")
     assert pod.infrastructure is None
+
+
+def test_a_place_in_the_rendered_manifest_is_left_out_of_what_the_user_reads() -> None:
+    places = [f"/etc/streamjob/job/streamjob.yaml:{n}:3: spec.pipeline[{n}].sql: there is no column ad" for n in (1, 2)]
+    said = json.dumps({"reason": "InvalidManifest", "message": "\n".join(places)})
+    pod = read_pod(tree("Failed", ended(78, message=said)))
+    assert pod.ended is not None
+    assert pod.ended.message.splitlines() == [p.partition(": ")[2] for p in places]
 
 
 @pytest.mark.parametrize("said", ["", "Killed", "[1]", '{"reason": 1}'])

@@ -64,6 +64,8 @@ def test_a_source_that_is_not_connected_is_trouble() -> None:
 
 def test_a_runtime_is_asked_every_ten_seconds_and_one_that_stays_silent_less_often() -> None:
     assert pause(1, 0, 0.0) == pause(250, 3, 0.0) == PERIOD_S == 10
+    assert pause(1, 2, 0.0, begins=True) == 1, "its first batch is waited for"
+    assert pause(1000, 2, 0.0, begins=True) == 40, "but not at the others' cost"
     assert pause(1, 6, 0.0) == pause(1, 1000, 0.0) == 60
     assert PERIOD_S < pause(1, 0, 0.5) < pause(1, 0, 1.0) < 15, "those that began together drift apart"
 
