@@ -60,8 +60,13 @@ class _Planner:
             draining = None  # it has ended, or the next one would not have been started
         self._s = replace(self._before, attempt=attempt, draining=draining)
         self._pod = next((p for p in runtimes if p.attempt == self._s.attempt), None)
-        if self._pod and not self._s.revision:
+        if self._pod and (not self._s.revision or self._runs_wanted_already(self._pod)):
             self._s = replace(self._s, revision=self._pod.revision)
+
+    def _runs_wanted_already(self, pod: Pod) -> bool:
+        """Whether the pod was started with the present spec, and the status does not say so yet."""
+        wanted = self._o.wanted
+        return pod.attempt > self._before.attempt and wanted is not None and wanted.name == pod.revision
 
     def plan(self) -> Plan:
         self._account_for_end()

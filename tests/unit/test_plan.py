@@ -304,6 +304,20 @@ def test_a_changed_spec_is_checked_first_then_the_job_drains_and_starts_with_it(
     assert cluster.most_live == 1
 
 
+def test_a_change_is_brought_to_the_job_once_even_if_the_operator_never_comes_to_write_it_down() -> None:
+    cluster = running()
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    cluster.ends(cluster.pod_of(ROLE_CHECK), 0, "Done")
+    cluster.step(dies_after=1)
+    cluster.drains()
+    started = cluster.step(dies_after=10)
+    assert any(isinstance(action, CreatePod) for action in started.actions)
+    cluster.settle()
+    assert [p.attempt for p in cluster.live_runtimes()] == [2]
+    assert cluster.runtime().deleting_until is None
+
+
 def test_a_change_that_fails_its_check_leaves_the_job_as_it_is_even_through_a_crash() -> None:
     cluster = running()
     old = cluster.status["revision"]
