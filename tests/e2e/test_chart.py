@@ -12,8 +12,9 @@ import yaml
 
 from support.chart import CHART, CRD, copy_of_the_chart
 from support.cluster import Cluster, CommandFailed, Object
+from support.operator_release import OperatorRelease
 
-RELEASE, OPERATOR = "chart", "chart-operator"
+RELEASE, OPERATOR, ANOTHER = "chart", "chart-operator", "another"
 CRD_NAME = "streamjobs.streamjob.dev"
 WAIT = ("--wait", "--timeout", "120s")
 # Whatever release the cluster's CRD came from, this one takes it over for a while.
@@ -83,23 +84,26 @@ class Place:
 
 
 @pytest.fixture
-def place(cluster: Cluster) -> Iterator[Place]:
-    """Empty namespaces. Afterwards the CRD is as it was, and belongs to whom it belonged: other tests go on with it."""
-    before = cluster.find("crd", CRD_NAME)
-    with ExitStack() as namespaces:
-        found = Place(cluster, *(namespaces.enter_context(cluster.namespace()) for _ in range(3)))
+def place(cluster: Cluster, operator: OperatorRelease) -> Iterator[Place]:
+    """Empty namespaces, and no operator. Afterwards that of other tests goes on, with the CRD as it was."""
+    # Last to first, and each whatever becomes of the others: what is left behind would meet the next test.
+    with ExitStack() as afterwards:
+        afterwards.enter_context(operator.away())
+        afterwards.callback(_bring_crd_back, cluster, cluster.find("crd", CRD_NAME))
+        found = Place(cluster, *(afterwards.enter_context(cluster.namespace()) for _ in range(3)))
+        for release, namespace in ((RELEASE, found.home), (ANOTHER, found.elsewhere)):
+            afterwards.callback(cluster.helm, "uninstall", release, "-n", namespace, "--ignore-not-found")
+        # While there is an operator that finishes them.
+        afterwards.callback(cluster.kubectl, "delete", "streamjobs", "--all", "-n", found.jobs, "--timeout=60s")
         yield found
-        # With the operator there, so that it finishes them.
-        if cluster.find("crd", CRD_NAME):
-            cluster.kubectl("delete", "streamjobs", "--all", "-n", found.jobs, "--timeout=60s")
-        for name in (found.home, found.elsewhere):
-            for release in json.loads(cluster.helm("list", "--all", "-n", name, "-o", "json")):
-                cluster.helm("uninstall", release["name"], "-n", name)
-    if before:
-        metadata = {key: before["metadata"].get(key, {}) for key in ("name", "labels", "annotations")}
-        cluster.kubectl("replace", "-f", "-", stdin=json.dumps(before | {"metadata": metadata}))
-    else:
+
+
+def _bring_crd_back(cluster: Cluster, before: Object | None) -> None:
+    if before is None:
         cluster.kubectl("delete", "crd", CRD_NAME, "--ignore-not-found", "--timeout=60s")
+        return
+    metadata = {key: before["metadata"].get(key, {}) for key in ("name", "labels", "annotations")}
+    cluster.kubectl("replace", "-f", "-", stdin=json.dumps(before | {"metadata": metadata}))
 
 
 def test_the_life_of_a_release(place: Place, tmp_path: Path) -> None:
@@ -134,12 +138,12 @@ def test_the_life_of_a_release(place: Place, tmp_path: Path) -> None:
     place.helm("uninstall", *WAIT)
 
     # One of another name does so when that is said.
-    another = ("install", "another", str(CHART), "-n", place.elsewhere, *place.namespaced())
+    another = ("install", ANOTHER, str(CHART), "-n", place.elsewhere, *place.namespaced())
     with pytest.raises(CommandFailed, match="cannot be imported into the current release"):
         place.cluster.helm(*another)
     place.cluster.helm(*another, "--take-ownership", *WAIT)
     owner = place.cluster.get("crd", CRD_NAME)["metadata"]["annotations"]
-    assert (owner["meta.helm.sh/release-name"], owner["meta.helm.sh/release-namespace"]) == ("another", place.elsewhere)
+    assert (owner["meta.helm.sh/release-name"], owner["meta.helm.sh/release-namespace"]) == (ANOTHER, place.elsewhere)
 
 
 def test_in_namespaced_mode_nothing_outside_is_allowed_and_no_secret_inside(place: Place) -> None:
@@ -153,7 +157,7 @@ def test_in_namespaced_mode_nothing_outside_is_allowed_and_no_secret_inside(plac
     place.cluster.kubectl("create", "role", "too-much", "-n", place.jobs, "--verb=list", "--resource=secrets")
     place.cluster.kubectl("create", "rolebinding", "too-much", "-n", place.jobs, "--role=too-much", account)
     assert _rights(place, place.jobs) == STREAMJOBS | {"secrets": {"list"}}
-    with pytest.raises(CommandFailed, match="failed"):
+    with pytest.raises(CommandFailed, match=f"pod {OPERATOR}-test failed"):
         place.helm("test")
     log = place.cluster.logs(f"{OPERATOR}-test", place.home)
     assert f"FAILED: https://kubernetes.default.svc/api/v1/namespaces/{place.jobs}/secrets?limit=1 answers 200" in log
