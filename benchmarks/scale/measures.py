@@ -34,6 +34,7 @@ STREAM_JOB = Kind("StreamJob", "streamjobs", JOBS, resources.stream_job)
 BATCH_JOB = Kind("Job", "jobs", resources.BATCH_JOBS, resources.batch_job)
 
 Figures = dict[str, float]
+BESIDE = "_other_cores"
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def elsewhere(pids: list[int], figures: Figures, prefix: str) -> Iterator[None]:
     start, busy, ours = time.monotonic(), _busy(), _used(processes)
     yield
     seconds = time.monotonic() - start
-    figures[f"{prefix}_other_cores"] = max(0.0, (_busy() - busy) - (_used(processes) - ours)) / seconds
+    figures[f"{prefix}{BESIDE}"] = max(0.0, (_busy() - busy) - (_used(processes) - ours)) / seconds
 
 
 def _busy() -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.scale.measures import Figures
+from benchmarks.scale.measures import BESIDE, Figures
 
 
 @dataclass(frozen=True)
@@ -64,4 +64,11 @@ def table(jobs: int, ours: Figures, peer: Figures | None) -> str:
             cells += ["", ""] if theirs is None else [f"{theirs:,.{row.digits}f}", f"{theirs / mine:.1f}"]
         cells.append("" if row.aim is None else f"{row.aim:g}: {'met' if mine <= row.aim else 'missed'}")
         lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", *(_beside(name, figures) for name, figures in (("StreamJob", ours), ("Job", peer)) if figures)]
     return "\n".join(lines)
+
+
+def _beside(name: str, figures: Figures) -> str:
+    cores = {key.removesuffix(BESIDE): value for key, value in figures.items() if key.endswith(BESIDE)}
+    used = ", ".join(f"{measure} {value:.1f}" for measure, value in cores.items())
+    return f"Cores that other work on this machine used meanwhile, {name}: {used}."
