@@ -33,16 +33,16 @@ spec:
 """
 
 STREAMJOBS = {
-    "streamjobs.streamjob.dev": {"get", "list", "watch", "patch"},
-    "streamjobs.streamjob.dev/status": {"get", "patch", "update"},
+    "streamjobs.streamjob.dev": {"list", "watch", "patch"},
+    "streamjobs.streamjob.dev/status": {"update"},
     "streamjobs.streamjob.dev/finalizers": {"update"},
-    "pods": {"get", "list", "watch", "create", "delete", "patch"},
-    "configmaps": {"get", "create", "patch", "delete"},
-    "events": {"create", "patch", "get", "list"},
+    "pods": {"get", "list", "watch", "create", "delete"},
+    "configmaps": {"get", "create", "delete"},
+    "events": {"create", "list"},
 }
 LEASES = {
     "leases.coordination.k8s.io": {"create"},
-    f"leases.coordination.k8s.io/{OPERATOR}": {"get", "update", "patch"},
+    f"leases.coordination.k8s.io/{OPERATOR}": {"get", "update"},
 }
 
 

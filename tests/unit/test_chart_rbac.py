@@ -20,12 +20,12 @@ from support.chart import (
 )
 
 NEEDED = {
-    ("streamjob.dev", "streamjobs"): {"get", "list", "watch", "patch"},
-    ("streamjob.dev", "streamjobs/status"): {"get", "patch", "update"},
+    ("streamjob.dev", "streamjobs"): {"list", "watch", "patch"},
+    ("streamjob.dev", "streamjobs/status"): {"update"},
     ("streamjob.dev", "streamjobs/finalizers"): {"update"},
-    ("", "pods"): {"get", "list", "watch", "create", "delete", "patch"},
-    ("", "configmaps"): {"get", "create", "patch", "delete"},
-    ("", "events"): {"create", "patch", "get", "list"},
+    ("", "pods"): {"get", "list", "watch", "create", "delete"},
+    ("", "configmaps"): {"get", "create", "delete"},
+    ("", "events"): {"create", "list"},
 }
 LEASES = ("coordination.k8s.io", "leases")
 
@@ -62,7 +62,7 @@ def test_leases_are_its_own_alone_and_in_its_own_namespace() -> None:
             "apiGroups": [LEASES[0]],
             "resources": [LEASES[1]],
             "resourceNames": ["streamjob-operator"],
-            "verbs": ["get", "update", "patch"],
+            "verbs": ["get", "update"],
         },
     ]
     args = operator_of(objects)["args"]

@@ -36,23 +36,23 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- define "operator.rules" -}}
 - apiGroups: [streamjob.dev]
   resources: [streamjobs]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [streamjob.dev]
   resources: [streamjobs/status]
-  verbs: [get, patch, update]
+  verbs: [update]
 # To own pods with blockOwnerDeletion, where the API server asks for it.
 - apiGroups: [streamjob.dev]
   resources: [streamjobs/finalizers]
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, delete, patch]
+  verbs: [get, list, watch, create, delete]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, create, patch, delete]
+  verbs: [get, create, delete]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch, get, list]
+  verbs: [create, list]
 {{- end }}
 
 {{/* The `restricted` Pod Security level, and no more than it takes: these are no values, so that none can weaken them. */}}
