@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit e2e lint verify generate format tools images kind-load bench bench-scale lock clean kind-up kind-down kind-from-source
+.PHONY: help run test unit e2e lint verify generate format tools images kind-load bench bench-scale bench-cluster lock clean kind-up kind-down kind-from-source
 
 help: ## Show this help
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
@@ -49,6 +49,9 @@ bench-scale: .venv/ready ## Measure the operator with 1,000 StreamJobs on simula
 	@$(BIN)/python -m scripts.kind programs
 	@$(BIN)/python scripts/tools.py kwok
 	$(BIN)/python -m benchmarks.scale
+
+bench-cluster: .venv/ready ## Measure how soon a job on the kind cluster starts, and goes on (docs/performance.md)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.cluster
 
 kind-up: .venv/ready ## Make the cluster of kind-config.yaml, with Docker and kind
 	@$(BIN)/python -m scripts.kind up
