@@ -283,16 +283,17 @@ def test_what_is_available_does_not_wait_for_a_file_that_was_taken_away() -> Non
 
 
 class SlowListing(MemoryStore):
-    """A store whose listing takes two seconds."""
+    """A store whose listing takes its time, two seconds to begin with."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(clock)
         self.clock = clock
         self.listings = 0
+        self.seconds = 2.0
 
     def list(self, prefix: str = "", recursive: bool = True) -> Any:
         self.listings += 1
-        self.clock.advance(2)
+        self.clock.advance(self.seconds)
         return super().list(prefix, recursive)
 
 
@@ -306,6 +307,27 @@ def test_a_slow_listing_takes_a_fifth_of_the_time_at_most() -> None:
         source.poll(None, clock.now_ms())
         clock.advance(0.5)
     assert 9 <= store.listings <= 11
+
+
+@pytest.mark.parametrize("listings_before", [0, 1, 2, 5])
+def test_a_listing_that_waited_for_a_store_that_was_away_delays_no_other(listings_before: int) -> None:
+    clock = ManualClock()
+    store = SlowListing(clock)
+    source = FilesSource("in", store, TextDecoder(), TEXT, 10, clock, settle_ms=0)
+    source.open(None)
+
+    def list_once(seconds: float) -> None:
+        store.seconds = seconds
+        source.poll(None, clock.now_ms())
+        clock.advance(1)
+
+    for _ in range(listings_before):
+        list_once(0.1)
+    list_once(60)
+    assert store.listings == listings_before + 1
+    store.create("a", b"row\n")
+    list_once(0.1)
+    assert source.status().latest == {"files": 1}
 
 
 @pytest.mark.parametrize(

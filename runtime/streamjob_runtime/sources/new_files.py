@@ -32,6 +32,7 @@ class NewFiles:
         self._begun: str | None = None  # the key of a file that is read in parts
         self._limited = False
         self._next_listing = float("-inf")  # on the monotonic clock
+        self._listing_before_s = 0.0  # how long it took
         self._passed_over = 0
 
     def limit_to_available(self) -> None:
@@ -69,7 +70,9 @@ class NewFiles:
             began = self._clock.monotonic()
             self._sort(self._unseen(), now_ms)
             ended = self._clock.monotonic()
-            self._next_listing = ended + _REST * (ended - began)
+            # Of two listings the longer one may have waited for a store that was away: that is no reason to rest.
+            self._next_listing = ended + _REST * min(ended - began, self._listing_before_s)
+            self._listing_before_s = ended - began
 
     def first(self, count: int) -> list[Entry]:
         """The files to read next: at most `count`, and of `MAX_BYTES` together unless it is one."""
