@@ -53,7 +53,15 @@ JAVA_SERVERS = ("hdfs",)
 NEEDS_JAVA = 17
 # PostgreSQL, and what Debian's build of it needs that not every machine has.
 DEBIAN_PACKAGES = {
-    "postgres": ("postgresql-15", "postgresql-client-15", "libpq5", "libicu72", "libldap-2.5-0", "libsasl2-2", "libxml2")
+    "postgres": (
+        "postgresql-15",
+        "postgresql-client-15",
+        "libpq5",
+        "libicu72",
+        "libldap-2.5-0",
+        "libsasl2-2",
+        "libxml2",
+    )
 }
 POSTGRES_OF_DEBIAN = Path("/usr/lib/postgresql/15/bin/postgres")
 

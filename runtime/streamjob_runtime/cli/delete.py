@@ -19,7 +19,8 @@ from streamjob_runtime.engine.removal import remove
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
-from streamjob_runtime.stores.retrying import RetryingStore, StoreTrouble
+from streamjob_runtime.stores.patience import StoreTrouble
+from streamjob_runtime.stores.retrying import RetryingStore
 
 # How long a store that fails is tried again, seconds.
 PATIENCE_S = 30.0
