@@ -8,8 +8,10 @@ import pytest
 from hypothesis import settings
 
 from streamjob_runtime.stores.base import Store
+from support import postgres as postgres_support
 from support import stores
 from support.minio import BINARY, INSTALL, MinioServer
+from support.postgres import PostgresServer
 
 # CI judges a change: there the same examples each time. Elsewhere new ones, which find new faults.
 settings.register_profile("ci", derandomize=True)
@@ -37,11 +39,37 @@ def own_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinioServer]
     server.kill()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for the whole session; a test makes its own schema, and neither stops nor kills this server."""
+    yield from _postgres()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for one test, which may stop, kill and restart it."""
+    yield from _postgres()
+
+
+def _postgres() -> Iterator[PostgresServer]:
+    if postgres_support.binaries() is None:
+        _not_installed("PostgreSQL", postgres_support.INSTALL)
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
 def require_minio() -> None:
     """Skip the test where MinIO is not installed; fail in CI, which installs it."""
-    if BINARY.exists():
-        return
-    message = f"MinIO is not installed; to run this test: {INSTALL}"
+    if not BINARY.exists():
+        _not_installed("MinIO", INSTALL)
+
+
+def _not_installed(what: str, install: str) -> None:
+    message = f"{what} is not installed; to run this test: {install}"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)

@@ -122,15 +122,15 @@ class PostgresServer:
         self.do(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
         return f"{self.dsn}?options=-csearch_path%3D{name}"
 
-    def do(self, statement: str | sql.Composable, dsn: str | None = None) -> None:
+    def do(self, statement: str | sql.Composed, dsn: str | None = None) -> None:
         """Run statements, as the superuser or with a DSN."""
         with psycopg.connect(dsn or self.dsn) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
     def rows(self, query: str, dsn: str | None = None) -> list[tuple[Any, ...]]:
         """What a query gives."""
         with psycopg.connect(dsn or self.dsn) as connection:
-            return connection.execute(query).fetchall()  # type: ignore[call-overload,no-any-return]
+            return connection.execute(query).fetchall()
 
     def _make_data(self) -> None:
         password = self._folder / "password"

@@ -57,5 +57,5 @@ def parse_dsn(text: str, where: str) -> Dsn:
         if not plausible.fullmatch(given.get(name, "")):
             raise JobError(f"{where} has no plausible {name}, perhaps because of a sign in its password. {form}.")
     host = given.get("host") or given.get("hostaddr") or "localhost"
-    place = f"{host}:{given.get('port', '5432')}/{given.get('dbname') or given.get('user', '')}".rstrip("/")
+    place = f"{host}:{given.get('port', '5432')}/{given.get('dbname', '')}".rstrip("/")
     return Dsn(_DEFAULTS | given, place)

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +12,6 @@ import pyarrow.types as pt
 from streamjob_runtime.formats.json_text import column_text, value_text
 
 _ROWS = 1 << 16  # that are text at a time
-_LATEST = {"s": 2**63 - 1, "ms": 2**63 - 1, "us": 2**63 - 1}
-
-_Array = "pa.Array[Any]"
 
 
 def as_csv(rows: pa.Table, as_json: frozenset[str] = frozenset()) -> Iterator[bytes]:
@@ -53,25 +50,24 @@ def _text(column: "pa.Array[Any]") -> "pa.Array[Any]":
 
 def _with_infinity(column: "pa.Array[Any]", latest: int) -> "pa.Array[Any]":
     """Times as text. DuckDB's infinity is the largest number, and the same below zero."""
-    numbers = column.cast(pa.int64() if pt.is_timestamp(column.type) else pa.int32())
-    bounds = pc.min_max(numbers).as_py()
-    if bounds["max"] != latest and bounds["min"] != -latest:
+    numbers: Any = column.cast(pa.int64() if pt.is_timestamp(column.type) else pa.int32())
+    if latest not in (pc.max(numbers).as_py(), -(pc.min(numbers).as_py() or 0)):
         return column
-    text = column.cast(pa.string())
-    text = pc.if_else(pc.equal(numbers, latest), "infinity", text)
-    return pc.if_else(pc.equal(numbers, -latest), "-infinity", text)
+    compute: Any = pc  # its stubs know no scalar but their own
+    text = compute.if_else(compute.equal(numbers, latest), "infinity", column.cast(pa.string()))
+    return cast("pa.Array[Any]", compute.if_else(compute.equal(numbers, -latest), "-infinity", text))
 
 
 def _json(column: "pa.Array[Any]") -> "pa.Array[Any]":
     if pt.is_nested(column.type):
         return _each(column, value_text)
     # What is no value is NULL, and not JSON's null.
-    return pc.if_else(column.is_valid(), column_text(column), pa.scalar(None, pa.string()))
+    return cast("pa.Array[Any]", pc.if_else(column.is_valid(), column_text(column), pa.scalar(None, pa.string())))
 
 
 def _arrays(column: "pa.Array[Any]") -> "pa.Array[Any]":
     """Lists as array literals: {1,NULL,"a b"}."""
-    items = _text(column.flatten()).cast(pa.string()).to_pylist()
+    items = _text(cast("pa.ListArray[Any]", column).flatten()).cast(pa.string()).to_pylist()
     quoted = iter([_item(item) for item in items])
     lengths = pc.list_value_length(column).to_pylist()
     lists = ["{" + ",".join(next(quoted) for _ in range(n)) + "}" if n is not None else None for n in lengths]
@@ -85,4 +81,5 @@ def _item(text: str | None) -> str:
 
 
 def _each(column: "pa.Array[Any]", say: Callable[[Any], str]) -> "pa.Array[Any]":
-    return pa.array([None if value is None else say(value) for value in column.to_pylist()], pa.string())
+    values = column.to_pylist(maps_as_pydicts="strict")  # otherwise an empty map is a list
+    return pa.array([None if value is None else say(value) for value in values], pa.string())

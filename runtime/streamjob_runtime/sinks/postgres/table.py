@@ -33,6 +33,7 @@ class Unique:
 
     columns: frozenset[str]
     nulls_are_equal: bool
+    deferrable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,10 @@ class Table:
         found = exact or [c for c in self.columns if c.name.lower() == name.lower()]
         return found[0] if len(found) == 1 else None
 
-    def unique_for(self, key: Sequence[str]) -> Unique | None:
-        """The unique index on just these columns; one for which NULL equals NULL, if there is one."""
+    def uniques_for(self, key: Sequence[str]) -> list[Unique]:
+        """The unique indexes on just these columns."""
         wanted = {column.name for name in key if (column := self.column_for(name))}
-        found = [u for u in self.uniques if u.columns == wanted]
-        return max(found, key=lambda u: u.nulls_are_equal, default=None)
+        return [u for u in self.uniques if u.columns == wanted]
 
 
 def read_table(connection: "Connection[Any]", schema: str, name: str) -> Table | None:
@@ -95,11 +95,11 @@ def _uniques(connection: "Connection[Any]", oid: int) -> tuple[Unique, ...]:
     rows = connection.execute(
         "SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY k(number, place) "
         "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number WHERE k.place <= i.indnkeyatts), "
-        "coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) FROM pg_index i WHERE i.indrelid = %s "
-        "AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL",
+        "coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false), NOT i.indimmediate FROM pg_index i "
+        "WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL",
         (oid,),
     ).fetchall()
-    return tuple(Unique(frozenset(columns), nulls_are_equal) for columns, nulls_are_equal in rows)
+    return tuple(Unique(frozenset(columns), *flags) for columns, *flags in rows)
 
 
 def misfits(table: Table, rows: pa.Schema, mode: str, key: Sequence[str]) -> list[str]:
@@ -120,13 +120,13 @@ def misfits(table: Table, rows: pa.Schema, mode: str, key: Sequence[str]) -> lis
         elif not holds(column.type, field.type):
             found.append(_wrong_type(column, field))
     given = {column.name for name in rows.names if (column := table.column_for(name))}
-    for column in table.columns:
-        if column.required and column.name not in given:
-            found.append(
-                f'its column "{column.name}" may not be NULL, and the result has no such column: add it to the result, '
-                "or give it a default"
-            )
-    return found + _key_misfits(table, rows, key)
+    found += [
+        f'its column "{column.name}" may not be NULL, and the result has no such column: add it to the result, or give '
+        "it a default"
+        for column in table.columns
+        if column.required and column.name not in given
+    ]
+    return found + _key_misfits(table, key)
 
 
 def _wrong_type(column: Column, field: "pa.Field[Any]") -> str:
@@ -139,11 +139,14 @@ def _wrong_type(column: Column, field: "pa.Field[Any]") -> str:
     )
 
 
-def _key_misfits(table: Table, rows: pa.Schema, key: Sequence[str]) -> list[str]:
+def _key_misfits(table: Table, key: Sequence[str]) -> list[str]:
     if not key or not all(table.column_for(name) for name in key):
         return []
     columns = ", ".join(key)
-    if table.unique_for(key) is None:
+    uniques = table.uniques_for(key)
+    if any(unique.deferrable for unique in uniques):
+        return [f"a unique constraint on the key ({columns}) is DEFERRABLE, which an upsert cannot use: take that away"]
+    if not uniques:
         return [f"it has no unique index on just the key ({columns}): CREATE UNIQUE INDEX ON … ({columns})"]
     return []
 
@@ -167,17 +170,18 @@ def unmakeable(name: str, rows: pa.Schema) -> list[str]:
         for f in rows
         if type_for(f.type) is None
     ]
-    for each in (name, *rows.names):
-        if len(each.encode()) > _LONGEST_NAME:
-            found.append(f'the name "{each}" has more than {_LONGEST_NAME} bytes: take a shorter one')
+    found += [
+        f'the name "{each}" has more than {_LONGEST_NAME} bytes: take a shorter one'
+        for each in (name, *rows.names)
+        if len(each.encode()) > _LONGEST_NAME
+    ]
     return found
 
 
 def create_statement(schema: str, name: str, rows: pa.Schema, key: Sequence[str], version: int) -> sql.Composed:
     """The statement that makes a table for such rows; `version`: the server's, such as 150018."""
     parts: list[sql.Composable] = [
-        sql.SQL("{} {}").format(sql.Identifier(f.name), sql.SQL(type_for(f.type) or "text"))  # type: ignore[arg-type]
-        for f in rows
+        sql.SQL("{} {}").format(sql.Identifier(f.name), sql.SQL(type_for(f.type) or "text")) for f in rows
     ]
     if key:
         # A group may well have NULL for its key.

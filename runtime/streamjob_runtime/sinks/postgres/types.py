@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -32,7 +33,7 @@ def parse_type(text: str, is_enum: bool = False) -> PgType:
     return PgType(name, numbers, found["array"] is not None)
 
 
-def type_for(kind: pa.DataType) -> str | None:
+def type_for(kind: Any) -> str | None:
     """The type of a column that is made for such values; None: there is none."""
     if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
         if _is_nested(kind.value_type):
@@ -66,8 +67,8 @@ _SIMPLE = (
 )
 
 
-def holds(column: PgType, kind: pa.DataType) -> bool:
-    """Whether each value of the Arrow type either stays what it is in such a column, or is refused aloud."""
+def holds(column: PgType, kind: Any) -> bool:
+    """Whether each value of an Arrow type either stays what it is in such a column, or is refused aloud."""
     if pt.is_dictionary(kind):
         return holds(column, kind.value_type)
     if _is_nested(kind):
@@ -98,7 +99,7 @@ _HELD = (
 )
 
 
-def _holds_number(column: PgType, kind: pa.DataType) -> bool:
+def _holds_number(column: PgType, kind: Any) -> bool:
     if column.name != "numeric":
         least = _integer(kind) if pt.is_integer(kind) else None
         sizes = ("smallint", "integer", "bigint")
@@ -107,11 +108,11 @@ def _holds_number(column: PgType, kind: pa.DataType) -> bool:
         return True
     precision, scale = column.numbers if len(column.numbers) == 2 else (column.numbers[0], 0)
     if pt.is_decimal(kind):
-        return scale >= kind.scale and precision - scale >= kind.precision - kind.scale
-    return scale >= 0 and precision - scale >= _DIGITS[kind.bit_width] + (str(kind) == "uint64")
+        return bool(scale >= kind.scale and precision - scale >= kind.precision - kind.scale)
+    return bool(scale >= 0 and precision - scale >= _DIGITS[kind.bit_width] + (kind == pa.uint64()))
 
 
-def _holds_time(column: PgType, kind: pa.DataType) -> bool:
+def _holds_time(column: PgType, kind: Any) -> bool:
     zone = pt.is_timestamp(kind) and kind.tz is not None
     what = "timestamp" if pt.is_timestamp(kind) else "time"
     if column.name != f"{what} {'with' if zone else 'without'} time zone":
@@ -119,11 +120,11 @@ def _holds_time(column: PgType, kind: pa.DataType) -> bool:
     return not column.numbers or column.numbers[0] >= _FRACTION[kind.unit]
 
 
-def _integer(kind: pa.DataType) -> str:
+def _integer(kind: Any) -> str:
     """The smallest type that holds all such integers."""
     bits = kind.bit_width + pt.is_unsigned_integer(kind)
     return "smallint" if bits <= 16 else "integer" if bits <= 32 else "bigint" if bits <= 64 else "numeric(20,0)"
 
 
-def _is_nested(kind: pa.DataType) -> bool:
+def _is_nested(kind: Any) -> bool:
     return bool(pt.is_nested(kind) and not pt.is_union(kind))

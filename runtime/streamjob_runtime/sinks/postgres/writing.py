@@ -27,8 +27,7 @@ class Writing:
         self._json = frozenset(column.name for column in columns if column.type.name in ("json", "jsonb"))
         self._mode = mode
         self._key = [_there(found, column).name for column in key]
-        unique = found.unique_for(key)
-        self._nulls_in_key = unique is not None and unique.nulls_are_equal
+        self._nulls_in_key = any(unique.nulls_are_equal for unique in found.uniques_for(key))
         digest = hashlib.sha256(repr((place, columns)).encode()).hexdigest()[:16]
         self._stage = sql.Identifier("pg_temp", f"streamjob_{digest}")
 
