@@ -78,6 +78,19 @@ class S3Connection(Part):
     )
 
 
+class HdfsConnection(Part):
+    """How every `hdfs://` location of the job is reached."""
+
+    user: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        None, description="Who the job is there. Left out: `HADOOP_USER_NAME`, or else the process's own user."
+    )
+    config_map_ref: NameRef | None = Field(
+        None,
+        description="The ConfigMap with the files `core-site.xml` and `hdfs-site.xml`, which know the name nodes "
+        "behind a name. On a laptop: the folder that `HADOOP_CONF_DIR` names.",
+    )
+
+
 class StreamJobSpec(Ruled):
     """What the job does."""
 
@@ -101,6 +114,7 @@ class StreamJobSpec(Ruled):
     sinks: tuple[Sink, ...] = Field(min_length=1, max_length=32, description="Where the results go.")
     checkpoint: Checkpoint = Field(Checkpoint(), description="How often the state is kept, and where.")
     s3: S3Connection | None = Field(None, description="The connection for every `s3://` location.")
+    hdfs: HdfsConnection | None = Field(None, description="The connection for every `hdfs://` location.")
     suspend: Bool = Field(
         False, description="Whether the job rests: it finishes its batch, takes a checkpoint, and its pod goes."
     )

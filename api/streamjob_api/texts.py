@@ -10,7 +10,7 @@ _DNS_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _HOST = r"^[A-Za-z0-9._:-]+$"
 _COLUMN = r"^[^\x00-\x1f\x7f]+$"
 _SQL_TYPE = r'^[A-Za-z_][A-Za-z0-9_ ,()\[\]"]*$'
-_LOCATION = r"^(s3://[a-z0-9][a-z0-9.-]+(/[^\x00-\x1f\x7f]*)?|file:///[^\x00-\x1f\x7f]*|([^\x00-\x1f\x7f:]|:[^/\x00-\x1f\x7f])+:?)$"
+_LOCATION = r"^(hdfs://[A-Za-z0-9._-]*(:[0-9]{1,5})?(/[^\x00-\x1f\x7f]*)?|s3://[a-z0-9][a-z0-9.-]+(/[^\x00-\x1f\x7f]*)?|file:///[^\x00-\x1f\x7f]*|([^\x00-\x1f\x7f:]|:[^/\x00-\x1f\x7f])+:?)$"
 _ENDPOINT = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?$"
 _POSTGRES_NAME = r'^[^\x00-\x1f\x7f".]+$'
 _ENV_NAME = r"^[-._A-Za-z][-._A-Za-z0-9]*$"
@@ -29,7 +29,10 @@ KINDS = {
     _HOST: ("host", "a host name or an IP address, without a port"),
     _COLUMN: ("column", "a column's name, without control characters"),
     _SQL_TYPE: ("SQL type", "a SQL type, such as VARCHAR, BIGINT, DOUBLE, TIMESTAMP, DECIMAL(18, 2) or VARCHAR[]"),
-    _LOCATION: ("location", "a path (relative to the manifest's folder, or absolute) or s3://bucket/prefix"),
+    _LOCATION: (
+        "location",
+        "a path (relative to the manifest's folder, or absolute), s3://bucket/prefix or hdfs://host:port/path",
+    ),
     _POSTGRES_NAME: (
         "PostgreSQL name",
         "a name in PostgreSQL, without quotes and points; where it lies is said by schema: public",

@@ -38,7 +38,8 @@ def delete_checkpoints(
             job, _ = load_job(file)
             name = full_name(job.metadata.namespace, job.metadata.name)
             bare = open_store(
-                location_of(job, file, checkpoint), Connections(job.spec.s3, Secrets(secrets, os.environ))
+                location_of(job, file, checkpoint),
+                Connections(job.spec.s3, Secrets(secrets, os.environ), job.spec.hdfs),
             )
             if not yes and not click.confirm(f"Delete the log and the state of the job {name} at {bare.url}?"):
                 return DONE
