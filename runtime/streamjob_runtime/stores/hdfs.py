@@ -137,7 +137,7 @@ class HdfsStore:
     def delete(self, key: str) -> None:
         """See `Store`."""
         path, place = self._path(key)
-        with translate(place), suppress(FileNotFoundError):
+        with suppress(NotFound), translate(place):
             self._client.delete(path, recursive=False)
 
     def close(self) -> None:

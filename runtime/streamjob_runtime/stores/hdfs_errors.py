@@ -56,6 +56,8 @@ def from_answer(said: str, place: str) -> StreamJobError:
     found = _ANSWER.fullmatch(said)
     kind = found["kind"].rpartition(".")[2] if found else ""
     text = _short(found["text"] if found else said)
+    if kind == "AccessControlException" and text.endswith("(is not a directory)"):
+        return NotFound(f"There is no file {place}.")  # nor can be: a part of its path is a file
     remedy = _REMEDIES.get(kind) or next((r for words, r in _WRONG.items() if words in said), None)
     if remedy is not None:
         return JobError(f"{place} cannot be used ({': '.join(filter(None, (kind, text)))}): {remedy}.")
