@@ -32,14 +32,15 @@ def retrying(inner: HdfsStore, on_trouble: Callable[[StoreTrouble | None], None]
 
 def break_renames(store: HdfsStore, monkeypatch: pytest.MonkeyPatch, applied: bool) -> None:
     """The answer to each rename gets lost, after it was applied or before."""
-    rename = store._client.rename
+    client = store._calls._client
+    rename = client.rename
 
     def broken(*arguments: Any) -> None:
         if applied:
             rename(*arguments)
         raise OSError("connection reset")
 
-    monkeypatch.setattr(store._client, "rename", broken)
+    monkeypatch.setattr(client, "rename", broken)
 
 
 def temporary_files(hdfs: HdfsServer, store: HdfsStore) -> list[str]:
@@ -135,6 +136,21 @@ def test_a_name_node_that_is_killed_is_waited_for(own_hdfs: HdfsServer) -> None:
     assert not writer.is_alive()
     assert [(e.key, store.read(e.key)) for e in store.list()] == [(f"log/{n}", str(n).encode()) for n in range(6)]
     assert troubles[-1] is None
+
+
+def test_a_name_node_that_hangs_is_given_up_and_asked_again(
+    own_hdfs: HdfsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = HdfsStore(own_hdfs.create_root())
+    store.create("a", b"1")
+    monkeypatch.setattr("streamjob_runtime.stores.hdfs_calls._ANSWER_S", 1.0)
+    with own_hdfs.frozen("namenode"):
+        for call in (lambda: store.create("b", b"2"), lambda: store.read("a"), lambda: list(store.list())):
+            with pytest.raises(Unavailable, match="no answer within 1 seconds"):
+                call()
+    monkeypatch.undo()
+    retrying(store).create("b", b"2")
+    assert [(entry.key, store.read(entry.key)) for entry in store.list()] == [("a", b"1"), ("b", b"2")]
 
 
 def test_without_a_data_node_nothing_half_written_is_seen(own_hdfs: HdfsServer) -> None:

@@ -4,14 +4,16 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from hdfs_native import Client, FileStatus, WriteOptions
 
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, StreamJobError, Unavailable
 from streamjob_runtime.stores.base import Entry
 from streamjob_runtime.stores.connections import Connections
+from streamjob_runtime.stores.hdfs_calls import Calls
 from streamjob_runtime.stores.hdfs_errors import translate
 from streamjob_runtime.stores.keys import RESERVED, check_key, check_prefix
 
@@ -50,7 +52,7 @@ class HdfsStore:
         # Without a host it is the site files' own file system.
         root = f"hdfs://{found['authority']}" if found["authority"] else None
         with translate(self._url):
-            self._client = Client(root, config=_IMPATIENT, config_dir=conf_dir)
+            self._calls = Calls(lambda: Client(root, config=_IMPATIENT, config_dir=conf_dir))
         self._temporary = f"{self._base}{RESERVED}/"
         self._counter = itertools.count()
         self._replacing = threading.Lock()
@@ -89,13 +91,14 @@ class HdfsStore:
         """See `Store`."""
         path, place = self._path(key)
         with translate(place):
-            return self._client.read(path).read()
+            reader = self._calls.call(lambda client: client.read(path))
+            return self._calls.call(lambda _: reader.read(), len(reader))
 
     def stat(self, key: str) -> Entry:
         """See `Store`."""
         path, place = self._path(key)
         with translate(place):
-            found = self._client.get_file_info(path)
+            found = self._info(path)
         if found.isdir:
             raise NotFound(f"{place} is not a file.")
         return _entry(key, found)
@@ -122,10 +125,10 @@ class HdfsStore:
             if before.version != expected:
                 raise AlreadyExists(f"{place} was replaced by somebody else.")
             with self._written(place, data) as temporary, translate(place):
-                written = self._client.get_file_info(temporary)
+                written = self._info(temporary)
                 later_ms = max(written.modification_time, before.modified_ms + 1)
                 if later_ms != written.modification_time:
-                    self._client.set_times(temporary, later_ms, later_ms)
+                    self._calls.call(lambda client: client.set_times(temporary, later_ms, later_ms))
                 version = _version(later_ms, len(data))
                 try:
                     self._rename(temporary, path, place, overwrite=True)
@@ -138,7 +141,7 @@ class HdfsStore:
         """See `Store`."""
         path, place = self._path(key)
         with suppress(NotFound), translate(place):
-            self._client.delete(path, recursive=False)
+            self._delete(path)
 
     def close(self) -> None:
         """See `Store`. The client lets go of its connections when nobody refers to it any more."""
@@ -151,10 +154,10 @@ class HdfsStore:
     def _rename(self, temporary: str, path: str, place: str, overwrite: bool = False) -> None:
         with translate(place):
             try:
-                self._client.rename(temporary, path, overwrite)
+                self._calls.call(lambda client: client.rename(temporary, path, overwrite))
             except FileNotFoundError:  # there is no folder for it yet; or it was renamed, and the answer got lost
-                self._client.mkdirs(path.rpartition("/")[0], create_parent=True)
-                self._client.rename(temporary, path, overwrite)
+                self._calls.call(lambda client: client.mkdirs(path.rpartition("/")[0], create_parent=True))
+                self._calls.call(lambda client: client.rename(temporary, path, overwrite))
 
     def _settle(self, key: str, data: bytes, failure: StreamJobError) -> None:
         """After an answer that leaves open what happened: return if our bytes stand there, else raise."""
@@ -184,9 +187,9 @@ class HdfsStore:
             path = f"{self._temporary}{os.getpid()}-{next(self._counter)}"
             try:
                 with translate(place):
-                    self._write(path, data)
+                    self._calls.call(partial(_write, path, data), len(data))
                     if not self._swept:
-                        self._sweep(self._client.get_file_info(path).modification_time)
+                        self._sweep(self._info(path).modification_time)
                 return path
             except AlreadyExists:
                 continue
@@ -194,30 +197,31 @@ class HdfsStore:
                 self._forget(path)
                 raise
 
-    def _write(self, path: str, data: bytes) -> None:
-        writer = self._client.create(path, WriteOptions(overwrite=False, create_parent=True))
-        if data:
-            writer.write(data)
-            with suppress(NotImplementedError):  # erasure-coded files cannot be flushed before they are closed
-                writer.hsync()
-        writer.close()
-
     def _forget(self, path: str) -> None:
         with suppress(OSError, RuntimeError):  # the next sweep finds it
-            self._client.delete(path, recursive=False)
+            self._delete(path)
+
+    def _delete(self, path: str) -> None:
+        self._calls.call(lambda client: client.delete(path, recursive=False))
+
+    def _info(self, path: str) -> FileStatus:
+        return self._calls.call(lambda client: client.get_file_info(path))
+
+    def _children(self, folder: str) -> Sequence[FileStatus]:
+        return self._calls.call(lambda client: list(client.list_status(folder.rstrip("/") or "/")))
 
     def _sweep(self, now_ms: int) -> None:
         """Remove what writers that died have left behind; `now_ms` by the name node's clock."""
-        for status in self._client.list_status(self._temporary.rstrip("/")):
+        for status in self._children(self._temporary):
             if now_ms - status.modification_time > _STALE_MS:
-                self._client.delete(status.path, recursive=False)
+                self._delete(status.path)
         self._swept = True
 
     def _walk(self, folder: str, begin: str, recursive: bool) -> Iterator[FileStatus]:
         """The files below `folder` whose first name begins with `begin`."""
         with translate(folder):
             try:
-                found = list(self._client.list_status(folder.rstrip("/") or "/"))
+                found = self._children(folder)
             except FileNotFoundError:
                 return  # no such folder: no such keys
         for status in found:
@@ -229,6 +233,15 @@ class HdfsStore:
                 yield status
             elif recursive:
                 yield from self._walk(f"{status.path}/", "", recursive=True)
+
+
+def _write(path: str, data: bytes, client: Client) -> None:
+    writer = client.create(path, WriteOptions(overwrite=False, create_parent=True))
+    if data:
+        writer.write(data)
+        with suppress(NotImplementedError):  # erasure-coded files cannot be flushed before they are closed
+            writer.hsync()
+    writer.close()
 
 
 def _entry(key: str, found: FileStatus) -> Entry:
