@@ -7,10 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # Which extras each file pins.
 FILES = {
-    "runtime": ["runtime"],
+    "runtime": ["runtime", "postgres", "hdfs"],
     "operator": ["operator"],
     "build": ["build"],
-    "dev": ["runtime", "operator", "dev"],
+    "dev": ["runtime", "postgres", "hdfs", "operator", "dev"],
     "bench": ["runtime", "bench"],
 }
 

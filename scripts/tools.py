@@ -18,6 +18,7 @@ BIN = TOOLS / "bin"
 
 SPARK_PACKAGES = Path(__file__).parents[1] / "requirements" / "bench.txt"
 KUBERNETES = Path(__file__).parent / "kind" / "modules" / "kubernetes"
+POMS = Path(__file__).parent / "servers"
 
 
 class InstallError(Exception):
@@ -47,16 +48,37 @@ GO_PROGRAMS = {
     "kwok": GoProgram("sigs.k8s.io/kwok/cmd/kwok@v0.8.0"),
 }
 NEEDS_GO = (1, 26)
+# Servers of which Maven Central has the jars, in the versions that `servers/<name>/pom.xml` pins.
+JAVA_SERVERS = ("hdfs",)
+NEEDS_JAVA = 17
+# PostgreSQL, and what Debian's build of it needs that not every machine has.
+DEBIAN_PACKAGES = {
+    "postgres": (
+        "postgresql-15",
+        "postgresql-client-15",
+        "libpq5",
+        "libicu72",
+        "libldap-2.5-0",
+        "libsasl2-2",
+        "libxml2",
+    )
+}
+POSTGRES_OF_DEBIAN = Path("/usr/lib/postgresql/15/bin/postgres")
 
 
 def main(names: list[str]) -> int:
     """Install the tools of these names; the exit code."""
-    known = [*GO_PROGRAMS, "spark"]
+    known = [*GO_PROGRAMS, *JAVA_SERVERS, "postgres", "spark"]
     if not names or not set(names) <= set(known):
         print(f"usage: python {sys.argv[0]} {'|'.join(known)} …", file=sys.stderr)
         return 2
     try:
         go_install(*(name for name in names if name in GO_PROGRAMS))
+        for name in names:
+            if name in JAVA_SERVERS:
+                maven_install(name)
+        if "postgres" in names:
+            debian_install("postgres", POSTGRES_OF_DEBIAN)
         if "spark" in names:
             pip_install("spark", SPARK_PACKAGES)
     except (InstallError, OSError) as err:
@@ -168,6 +190,63 @@ def pip_install(name: str, packages: Path) -> None:
         raise InstallError(f"pip could not install {packages}, see above. Is the package index reachable?")
     stamp.write_bytes(packages.read_bytes())
     print(f"tools: {name} is in {folder}")
+
+
+def maven_install(name: str) -> None:
+    """Copy a server's jars into `.tools/<name>`, unless just those are there already."""
+    pom, folder = POMS / name / "pom.xml", TOOLS / name
+    stamp = folder / "pom.xml"
+    find_java()
+    if stamp.exists() and stamp.read_bytes() == pom.read_bytes():
+        print(f"tools: {name} is there already", file=sys.stderr)
+        return
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise InstallError(f"{name} comes by Maven, and no mvn was found. Install it: apt-get install maven")
+    print(f"tools: downloading {name} by Maven into {folder}, once", file=sys.stderr, flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+    if subprocess.run([maven, "-B", "-q", "-Dstyle.color=never", "-f", pom, *goal], check=False).returncode:
+        raise InstallError(
+            f"Maven could not download {name}, see above. Is Maven Central, or a mirror of it, reachable?"
+        )
+    stamp.write_bytes(pom.read_bytes())
+    print(f"tools: {name} is in {folder}", file=sys.stderr)
+
+
+def debian_install(name: str, program: Path) -> None:
+    """Unpack Debian packages into `.tools/<name>`, unless the machine has the program or they are there already."""
+    folder = TOOLS / name
+    if program.exists() or folder.is_dir():
+        print(f"tools: {name} is there already", file=sys.stderr)
+        return
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        raise InstallError(f"{name} is taken from Debian 12's packages; here, install it so that {program} is there")
+    packages = DEBIAN_PACKAGES[name]
+    print(f"tools: downloading {', '.join(packages)} into {folder}, once", file=sys.stderr, flush=True)
+    TOOLS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=TOOLS, prefix="build-") as build:
+        Path(build).chmod(0o777)  # apt gives up root's rights to download
+        if subprocess.run(["apt-get", "download", "-q", *packages], cwd=build, check=False).returncode:
+            raise InstallError(f"apt-get could not download {name}, see above. Is its list new (apt-get update)?")
+        for package in Path(build).glob("*.deb"):
+            subprocess.run(["dpkg", "-x", package, f"{build}/root"], check=True)
+        (Path(build) / "root").replace(folder)
+    print(f"tools: {name} is in {folder}", file=sys.stderr)
+
+
+def find_java() -> str:
+    """The machine's Java, which must be new enough for the servers."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which(f"{home}/bin/java") if home else shutil.which("java")
+    said = subprocess.run([java, "-version"], stderr=subprocess.PIPE, text=True, check=False).stderr if java else ""
+    match = re.search(r'version "(\d+)', said)
+    if java is None or match is None or int(match[1]) < NEEDS_JAVA:
+        found = f"{java} is {match[1] if match else 'broken'}" if java else "none at all"
+        raise InstallError(
+            f"no Java {NEEDS_JAVA} or newer was found ({found}). Install it: apt-get install openjdk-17-jre-headless"
+        )
+    return java
 
 
 def find_go(needs: tuple[int, int]) -> tuple[Path, str]:

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import settings
 
 from streamjob_runtime.stores.base import Store
+from support import hdfs as hdfs_support
+from support import postgres as postgres_support
 from support import stores
+from support.hdfs import HdfsServer
 from support.minio import BINARY, INSTALL, MinioServer
+from support.postgres import PostgresServer
 
 # CI judges a change: there the same examples each time. Elsewhere new ones, which find new faults.
 settings.register_profile("ci", derandomize=True)
@@ -37,11 +41,60 @@ def own_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinioServer]
     server.kill()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for the whole session; a test makes its own schema, and neither stops nor kills this server."""
+    yield from _postgres()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for one test, which may stop, kill and restart it."""
+    yield from _postgres()
+
+
+@pytest.fixture(scope="session")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
+    """An HDFS for the whole session; a test uses a folder of its own, and neither stops nor kills a node."""
+    yield from _hdfs(tmp_path_factory)
+
+
+@pytest.fixture
+def own_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
+    """An HDFS for one test, which may stop, kill and restart its nodes."""
+    yield from _hdfs(tmp_path_factory)
+
+
+def _hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
+    if not hdfs_support.JARS.is_dir():
+        _not_installed("HDFS", hdfs_support.INSTALL)
+    server = HdfsServer(tmp_path_factory.mktemp("hdfs"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+def _postgres() -> Iterator[PostgresServer]:
+    if postgres_support.binaries() is None:
+        _not_installed("PostgreSQL", postgres_support.INSTALL)
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
 def require_minio() -> None:
     """Skip the test where MinIO is not installed; fail in CI, which installs it."""
-    if BINARY.exists():
-        return
-    message = f"MinIO is not installed; to run this test: {INSTALL}"
+    if not BINARY.exists():
+        _not_installed("MinIO", INSTALL)
+
+
+def _not_installed(what: str, install: str) -> None:
+    message = f"{what} is not installed; to run this test: {install}"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
@@ -54,10 +107,13 @@ def open_again(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     A test that has no need of a real store, or one more kind, may parametrise it indirectly: "memory".
     """
 
-    def server() -> MinioServer:
+    def minio() -> MinioServer:
         return cast(MinioServer, request.getfixturevalue("minio"))
 
-    with stores.opener(request.param, tmp_path_factory.mktemp("store"), server) as opened:
+    def hdfs() -> HdfsServer:
+        return cast(HdfsServer, request.getfixturevalue("hdfs"))
+
+    with stores.opener(request.param, tmp_path_factory.mktemp("store"), minio, hdfs) as opened:
         yield opened
 
 

@@ -176,8 +176,8 @@ _TABLE = (
 
 _SINK = (
     CelRule(
-        "[has(self.console), has(self.files), has(self.queue)].exists_one(given, given)",
-        "a sink is of one kind; give exactly one of console, files, queue",
+        "[has(self.postgres), has(self.console), has(self.files), has(self.queue)].exists_one(given, given)",
+        "a sink is of one kind; give exactly one of postgres, console, files, queue",
     ),
     CelRule(
         "!has(self.files) || has(self.format)",
@@ -200,6 +200,28 @@ _SINK = (
         "self.mode != 'complete'",
         "complete mode writes one file; leave partitionBy out, or take mode append",
         field="files.partitionBy",
+    ),
+)
+
+_OF_POSTGRES = (
+    CelRule(
+        "!has(self.postgres) || self.mode != 'update' || has(self.postgres.key)",
+        "mode update needs the columns that tell which row is to be replaced; "
+        "write key: [id], with the columns that the rows are grouped by",
+        field="postgres.key",
+    ),
+    CelRule(
+        "!has(self.postgres) || self.mode == 'update' || !has(self.postgres.key)",
+        "is for mode update; leave it out, or take mode update",
+        field="postgres.key",
+    ),
+)
+
+_POSTGRES_KEY = (
+    CelRule(
+        "!has(self.key) || self.key.all(column, self.key.exists_one(other, other.lowerAscii() == column.lowerAscii()))",
+        "names a column twice; name each column once",
+        field="key",
     ),
 )
 
@@ -239,6 +261,14 @@ _ACROSS = (
         "self.sinks.all(sink, !has(sink.files) || self.sinks.exists_one(other, "
         "has(other.files) && other.files.path.find('^.*[^/]') == sink.files.path.find('^.*[^/]')))",
         "two sinks write to the same folder; give each sink a folder of its own",
+        field="sinks",
+    ),
+    CelRule(
+        "self.sinks.all(sink, !has(sink.postgres) || self.sinks.exists_one(other, has(other.postgres) && "
+        "other.postgres.table == sink.postgres.table && other.postgres.dsnSecretRef == sink.postgres.dsnSecretRef && "
+        "has(other.postgres.schema) == has(sink.postgres.schema) && "
+        "(!has(sink.postgres.schema) || other.postgres.schema == sink.postgres.schema)))",
+        "two sinks write the same table; give each sink a table of its own",
         field="sinks",
     ),
     CelRule(
@@ -308,8 +338,9 @@ RULES: Mapping[str, tuple[CelRule, ...]] = {
     "spec.sources[].schema": _SCHEMA,
     "spec.tables[]": _TABLE + _COLUMNS,
     "spec.tables[].schema": _SCHEMA,
-    "spec.sinks[]": _SINK,
+    "spec.sinks[]": _SINK + _OF_POSTGRES,
     "spec.sinks[].files": _PARTITIONS,
+    "spec.sinks[].postgres": _POSTGRES_KEY,
     "spec.resources": _RESOURCES,
     "spec.restart.backoff": _BACKOFF,
     "spec.podTemplate.labels": _POD_LABELS + _LABEL_NAMES,

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from streamjob_api.base import Bool, Int, Part, Ruled
+from streamjob_api.base import Bool, Int, NameRef, Part, Ruled
 from streamjob_api.durations import Duration
 from streamjob_api.kubernetes import (
     DEFAULT_RESOURCES,
@@ -25,7 +25,7 @@ from streamjob_api.kubernetes import (
 from streamjob_api.rules_across import DEFAULT_BATCH_INTERVAL, MIN_BATCHES_PER_CHECKPOINT, across
 from streamjob_api.sinks import Sink
 from streamjob_api.sources import Source, StaticTable
-from streamjob_api.texts import DnsLabel, DnsName, Endpoint, Identifier, ImageName, Location, Sql
+from streamjob_api.texts import DnsLabel, Endpoint, Identifier, ImageName, Location, Sql
 from streamjob_api.trees import Rules
 
 
@@ -36,12 +36,6 @@ class Metadata(Part):
     namespace: DnsLabel | None = Field(None, description="Its namespace; without a cluster it has no effect.")
     labels: Labels | None = Field(None, description="Kubernetes labels.")
     annotations: Annotations | None = Field(None, description="Kubernetes annotations.")
-
-
-class NameRef(Part):
-    """A reference to an object of the same namespace, by name."""
-
-    name: DnsName = Field(description="The object's name.")
 
 
 class Step(Part):
@@ -84,6 +78,19 @@ class S3Connection(Part):
     )
 
 
+class HdfsConnection(Part):
+    """How every `hdfs://` location of the job is reached."""
+
+    user: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        None, description="Who the job is there. Left out: `HADOOP_USER_NAME`, or else the process's own user."
+    )
+    config_map_ref: NameRef | None = Field(
+        None,
+        description="The ConfigMap with the files `core-site.xml` and `hdfs-site.xml`, which know the name nodes "
+        "behind a name. On a laptop: the folder that `HADOOP_CONF_DIR` names.",
+    )
+
+
 class StreamJobSpec(Ruled):
     """What the job does."""
 
@@ -107,6 +114,7 @@ class StreamJobSpec(Ruled):
     sinks: tuple[Sink, ...] = Field(min_length=1, max_length=32, description="Where the results go.")
     checkpoint: Checkpoint = Field(Checkpoint(), description="How often the state is kept, and where.")
     s3: S3Connection | None = Field(None, description="The connection for every `s3://` location.")
+    hdfs: HdfsConnection | None = Field(None, description="The connection for every `hdfs://` location.")
     suspend: Bool = Field(
         False, description="Whether the job rests: it finishes its batch, takes a checkpoint, and its pod goes."
     )

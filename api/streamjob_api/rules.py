@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from streamjob_api import rules_across, rules_pods, trees
+from streamjob_api import rules_across, rules_pods, rules_postgres, trees
 from streamjob_api.trees import MAX_COLUMNS, SINK_KINDS, SOURCE_KINDS, Broken, Tree
 from streamjob_api.words import Path, shown, suggest
 
@@ -71,6 +71,7 @@ def sink(tree: Tree) -> Iterator[Broken]:
             )
     elif kind is not None and tree.get("format") is not None:
         yield Broken(("format",), f"a {kind} sink has no format", "leave it out")
+    yield from rules_postgres.sink(tree)
     columns = [c for c in trees.items(files.get("partitionBy")) if isinstance(c, str)]
     for i, column in enumerate(columns):
         if column.lower() in (c.lower() for c in columns[:i]):

@@ -10,8 +10,9 @@ _DNS_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _HOST = r"^[A-Za-z0-9._:-]+$"
 _COLUMN = r"^[^\x00-\x1f\x7f]+$"
 _SQL_TYPE = r'^[A-Za-z_][A-Za-z0-9_ ,()\[\]"]*$'
-_LOCATION = r"^(s3://[a-z0-9][a-z0-9.-]+(/[^\x00-\x1f\x7f]*)?|file:///[^\x00-\x1f\x7f]*|([^\x00-\x1f\x7f:]|:[^/\x00-\x1f\x7f])+:?)$"
+_LOCATION = r"^(hdfs://([A-Za-z0-9._-]+(:[0-9]{1,5})?(/[^\x00-\x1f\x7f]*)?|/[^\x00-\x1f\x7f]*)|s3://[a-z0-9][a-z0-9.-]+(/[^\x00-\x1f\x7f]*)?|file:///[^\x00-\x1f\x7f]*|([^\x00-\x1f\x7f:]|:[^/\x00-\x1f\x7f])+:?)$"
 _ENDPOINT = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?$"
+_POSTGRES_NAME = r'^[^\x00-\x1f\x7f".]+$'
 _ENV_NAME = r"^[-._A-Za-z][-._A-Za-z0-9]*$"
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 _LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
@@ -28,7 +29,14 @@ KINDS = {
     _HOST: ("host", "a host name or an IP address, without a port"),
     _COLUMN: ("column", "a column's name, without control characters"),
     _SQL_TYPE: ("SQL type", "a SQL type, such as VARCHAR, BIGINT, DOUBLE, TIMESTAMP, DECIMAL(18, 2) or VARCHAR[]"),
-    _LOCATION: ("location", "a path (relative to the manifest's folder, or absolute) or s3://bucket/prefix"),
+    _LOCATION: (
+        "location",
+        "a path (relative to the manifest's folder, or absolute), s3://bucket/prefix or hdfs://host:port/path",
+    ),
+    _POSTGRES_NAME: (
+        "PostgreSQL name",
+        "a name in PostgreSQL, without quotes and points; where it lies is said by schema: public",
+    ),
     _ENV_NAME: ("variable", "a variable's name: letters, digits, -, _ and ., not beginning with a digit"),
     LABEL_KEY: ("label", "a label's name, such as team or example.com/team"),
     _LABEL_VALUE: ("label value", "a label's value: letters, digits, -, _ and ., beginning and ending with no sign"),
@@ -44,6 +52,7 @@ ColumnName = Annotated[str, StringConstraints(pattern=_COLUMN, max_length=128)]
 SqlType = Annotated[str, StringConstraints(pattern=_SQL_TYPE, max_length=1024)]
 Location = Annotated[str, StringConstraints(pattern=_LOCATION, max_length=1024)]
 Endpoint = Annotated[str, StringConstraints(pattern=_ENDPOINT, max_length=253)]
+PostgresName = Annotated[str, StringConstraints(pattern=_POSTGRES_NAME, max_length=63)]
 EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME, max_length=253)]
 LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY, max_length=317)]
 LabelValue = Annotated[str, StringConstraints(pattern=_LABEL_VALUE, max_length=63)]

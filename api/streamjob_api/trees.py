@@ -12,7 +12,7 @@ from streamjob_api.durations import parse_duration
 from streamjob_api.words import Path, dotted, sentence
 
 SOURCE_KINDS = ("tcp", "files", "rate", "queue")
-SINK_KINDS = ("console", "files", "queue")
+SINK_KINDS = ("postgres", "console", "files", "queue")
 
 # No list of objects in a manifest may be as long; what is behind is not looked at, so that no input takes long.
 MAX_ITEMS = 100

@@ -11,7 +11,8 @@ from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Unavailable
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
-from streamjob_runtime.stores.retrying import RetryingStore, StoreTrouble
+from streamjob_runtime.stores.patience import StoreTrouble
+from streamjob_runtime.stores.retrying import RetryingStore
 from streamjob_runtime.stores.s3 import S3Access, S3Store
 from support.minio import MinioServer, free_port
 from support.proxy import CUT_AFTER, CUT_BEFORE, HANG_AFTER, HANG_BEFORE, Lost, Proxy, proxy

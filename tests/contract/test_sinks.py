@@ -70,7 +70,7 @@ def content(store: Store) -> list[tuple[str, bytes]]:
 
 
 by_layout = pytest.mark.parametrize("partition_by", [(), ("word",)], ids=["flat", "partitioned"])
-by_store = pytest.mark.parametrize("open_again", ["memory", "local", "s3"], indirect=True)
+by_store = pytest.mark.parametrize("open_again", ["memory", "local", "s3", "hdfs"], indirect=True)
 
 
 @by_store

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from streamjob_runtime.stores.base import Store
+from streamjob_runtime.stores.hdfs import HdfsStore
 from streamjob_runtime.stores.local import LocalStore
+from support.hdfs import HdfsServer
 from support.minio import MinioServer
 
 RIVALS = 4
@@ -18,6 +20,7 @@ KEYS = 25
 RIVAL = """
 import json, os, sys
 from streamjob_runtime.errors import AlreadyExists
+from streamjob_runtime.stores.hdfs import HdfsStore
 from streamjob_runtime.stores.local import LocalStore
 from streamjob_runtime.stores.s3 import S3Access, S3Store
 from pathlib import Path
@@ -26,6 +29,8 @@ url, endpoint, name, keys = sys.argv[1:]
 if url.startswith("s3://"):
     access = S3Access(endpoint, None, os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
     store = S3Store(url, access)
+elif url.startswith("hdfs://"):
+    store = HdfsStore(url)
 else:
     store = LocalStore(Path(url))
 print("ready", flush=True)
@@ -42,7 +47,7 @@ print(json.dumps(won), flush=True)
 """
 
 
-@pytest.mark.parametrize("kind", ["local", "s3"])
+@pytest.mark.parametrize("kind", ["local", "s3", "hdfs"])
 def test_of_racing_processes_exactly_one_wins_each_create(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -50,6 +55,9 @@ def test_of_racing_processes_exactly_one_wins_each_create(
     endpoint, environ = "", dict(os.environ)
     if kind == "local":
         store = LocalStore(tmp_path / "store")
+    elif kind == "hdfs":
+        hdfs: HdfsServer = request.getfixturevalue("hdfs")
+        store = HdfsStore(hdfs.create_root())
     else:
         minio: MinioServer = request.getfixturevalue("minio")
         store, endpoint, environ = minio.store(minio.create_bucket()), minio.url, environ | minio.environ

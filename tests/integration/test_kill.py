@@ -12,7 +12,9 @@ import pytest
 
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.stores.base import Store
+from streamjob_runtime.stores.hdfs import HdfsStore
 from streamjob_runtime.stores.local import LocalStore
+from support.hdfs import HdfsServer
 from support.minio import MinioServer
 from support.runtime import Runtime, wait_for
 
@@ -77,6 +79,11 @@ def world(kind: str, folder: Path, request: pytest.FixtureRequest | None, trigge
     if kind == "local":
         made = World(str(folder / "data"), folder / "job.yaml", LocalStore(folder / "data"))
         s3 = ""
+    elif kind == "hdfs":
+        assert request is not None
+        root = cast(HdfsServer, request.getfixturevalue("hdfs")).create_root()
+        made = World(root, folder / "job.yaml", HdfsStore(root))
+        s3 = ""
     else:
         assert request is not None
         server = cast(MinioServer, request.getfixturevalue("minio"))
@@ -110,7 +117,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return output
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "s3", "hdfs"])
 def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = world(request.param, tmp_path / "world", request)
     yield made

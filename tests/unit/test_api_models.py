@@ -92,14 +92,41 @@ def test_models_do_not_change() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["in", "./in", "/data/in", "../x", "a:b", "in/*.json", "file:///data", "s3://bucket", "s3://bucket/a b/", "päth"],
+    [
+        "in",
+        "./in",
+        "/data/in",
+        "../x",
+        "a:b",
+        "in/*.json",
+        "file:///data",
+        "s3://bucket",
+        "s3://bucket/a b/",
+        "päth",
+        "hdfs://x/y",
+        "hdfs://x:9000/a b/*",
+        "hdfs:///y",
+    ],
 )
 def test_locations(path: str) -> None:
     assert FilesSink(path=path).path == path
 
 
 @pytest.mark.parametrize(
-    "path", ["", "hdfs://x/y", "s3://", "s3:/bucket/x", "S3://bucket", "http://x", "a\nb", "s3://_/x"]
+    "path",
+    [
+        "",
+        "hdfs://",
+        "hdfs://me:pw@x/y",
+        "hdfs://x:y/",
+        "gs://x/y",
+        "s3://",
+        "s3:/bucket/x",
+        "S3://bucket",
+        "http://x",
+        "a\nb",
+        "s3://_/x",
+    ],
 )
 def test_no_locations(path: str) -> None:
     with pytest.raises(ValidationError):

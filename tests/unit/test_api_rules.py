@@ -45,7 +45,7 @@ GONE = object()
 
 DNS_LABEL = "is not a DNS label: lower-case letters, digits and -, beginning and ending with a letter or digit"
 SQL_NAME = "is not a name in SQL: lower-case letters, digits and _, not beginning with a digit"
-LOCATION = "is not a path (relative to the manifest's folder, or absolute) or s3://bucket/prefix"
+LOCATION = "is not a path (relative to the manifest's folder, or absolute), s3://bucket/prefix or hdfs://host:port/path"
 ADDRESS = "is not http://host:port or https://host:port, without a path and without credentials"
 
 SOURCE_0, SOURCE_1, SOURCE_2, SOURCE_3 = (f"spec.sources[{i}]" for i in range(4))
@@ -70,7 +70,7 @@ CASES: list[tuple[str, Any, str]] = [
         "spec",
         [],
         "spec: must be an object, and is a list; its fields are engine, batchInterval, trigger, sources, tables, "
-        "pipeline, sinks, checkpoint, s3, suspend, image, resources, restart, nodeLoss, deletion, podTemplate",
+        "pipeline, sinks, checkpoint, s3, hdfs, suspend, image, resources, restart, nodeLoss, deletion, podTemplate",
     ),
     ("spec.engine", "spark", 'spec.engine: must be embedded, and is "spark"; take embedded'),
     ("spec.sinkz", [], 'spec.sinkz: unknown field; did you mean "sinks"?'),
@@ -205,7 +205,7 @@ CASES: list[tuple[str, Any, str]] = [
         'spec.sources[0].files.header: must be true or false, and is the text "no"; '
         "write true or false, without quotes",
     ),
-    (f"{SOURCE_0}.files.path", "hdfs://x", f"spec.sources[0].files.path: {LOCATION}"),
+    (f"{SOURCE_0}.files.path", "gs://x", f"spec.sources[0].files.path: {LOCATION}"),
     (f"{SOURCE_0}.maxRecordsPerBatch", 0, "spec.sources[0].maxRecordsPerBatch: 0 is too small; take 1 to 1000000000"),
     (
         f"{SOURCE_2}.columns",

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from streamjob_runtime.clock import ManualClock, SystemClock
 from streamjob_runtime.errors import AlreadyExists, NotFound, StreamJobError, Unavailable
 from streamjob_runtime.stores.base import Store
-from streamjob_runtime.stores.retrying import RetryingStore, StoreTrouble
+from streamjob_runtime.stores.patience import StoreTrouble
+from streamjob_runtime.stores.retrying import RetryingStore
 from support.flaky import Fault, FlakyStore
 from support.memory import MemoryStore
 

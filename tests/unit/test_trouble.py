@@ -7,7 +7,7 @@ from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.trouble import SourceNews, TroubleBoard
 from streamjob_runtime.sources.base import Source, SourceStatus
-from streamjob_runtime.stores.retrying import StoreTrouble
+from streamjob_runtime.stores.patience import StoreTrouble
 
 
 @dataclass

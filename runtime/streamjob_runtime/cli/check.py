@@ -67,7 +67,7 @@ def _check(options: CheckOptions, patience_s: float, ending: Ending) -> None:
         executor = stack.enter_context(ThreadPoolExecutor(1))
         stack.enter_context(patience(patience_s, give_up, abandon))()
         stack.enter_context(end_on_signals(give_up))
-        connections = Connections(job.spec.s3, Secrets(options.secrets, os.environ))
+        connections = Connections(job.spec.s3, Secrets(options.secrets, os.environ), job.spec.hdfs)
         around = Surroundings(
             connections=connections,
             base_dir=options.file.parent,

@@ -46,7 +46,7 @@ def on_job_store(
     try:
         job, _ = load_job(file)
         location = location_of(job, file, checkpoint)
-        store = open_store(location, Connections(job.spec.s3, Secrets(secrets, os.environ)))
+        store = open_store(location, Connections(job.spec.s3, Secrets(secrets, os.environ), job.spec.hdfs))
         return command(job, store, console)
     except StreamJobError as error:
         prefix = "" if isinstance(error, InvalidManifest) else "streamjob: "

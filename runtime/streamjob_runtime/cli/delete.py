@@ -19,7 +19,8 @@ from streamjob_runtime.engine.removal import remove
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
-from streamjob_runtime.stores.retrying import RetryingStore, StoreTrouble
+from streamjob_runtime.stores.patience import StoreTrouble
+from streamjob_runtime.stores.retrying import RetryingStore
 
 # How long a store that fails is tried again, seconds.
 PATIENCE_S = 30.0
@@ -37,7 +38,8 @@ def delete_checkpoints(
             job, _ = load_job(file)
             name = full_name(job.metadata.namespace, job.metadata.name)
             bare = open_store(
-                location_of(job, file, checkpoint), Connections(job.spec.s3, Secrets(secrets, os.environ))
+                location_of(job, file, checkpoint),
+                Connections(job.spec.s3, Secrets(secrets, os.environ), job.spec.hdfs),
             )
             if not yes and not click.confirm(f"Delete the log and the state of the job {name} at {bare.url}?"):
                 return DONE

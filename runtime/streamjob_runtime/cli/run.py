@@ -94,7 +94,7 @@ def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, prog
             server = serve(progress, clock, options.http_host, options.http_port)
             stack.callback(server.close)
             say("info", f"serving http://{options.http_host}:{server.port}/")
-        connections = Connections(job.spec.s3, Secrets(options.secrets, os.environ))
+        connections = Connections(job.spec.s3, Secrets(options.secrets, os.environ), job.spec.hdfs)
         around = Surroundings(
             connections=connections,
             base_dir=options.file.parent,

@@ -68,6 +68,7 @@ class BatchRunner:
     sinks: tuple[NamedSink, ...]
     interval_ms: int
     epoch: int
+    job_id: str
     check_still_writer: Callable[[], None]
     hook: StepHook
 
@@ -83,9 +84,7 @@ class BatchRunner:
         self.hook(Step.COMPUTED, intent.batch)
         if not silent:
             for named, table in zip(self.sinks, output.sinks, strict=True):
-                named.sink.write(
-                    SinkBatch(intent.batch, intent.time_ms, self.epoch, table, named.mode, self.check_still_writer)
-                )
+                named.sink.write(self._sink_batch(intent, table, named.mode))
                 self.hook(Step.WRITTEN, intent.batch)
             watch.lap("write")
         return BatchResult({name: t.num_rows for name, t in rows.items()}, output, ranges)
@@ -111,6 +110,9 @@ class BatchRunner:
                 for named, table in zip(self.sinks, result.output.sinks, strict=True)
             ),
         )
+
+    def _sink_batch(self, intent: Intent, rows: pa.Table, mode: str) -> SinkBatch:
+        return SinkBatch(intent.batch, intent.time_ms, self.epoch, rows, mode, self.check_still_writer, self.job_id)
 
     def _range(self, name: str, value: Any) -> OffsetRange:
         if name not in self.sources:

@@ -24,6 +24,7 @@ from streamjob_runtime.sources.open import open_source
 from streamjob_runtime.sources.paths import split_glob
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.open import open_store
+from streamjob_runtime.stores.patience import Patience
 from streamjob_runtime.stores.proof import prove_atomic_create
 from streamjob_runtime.stores.retrying import RetryingStore
 
@@ -49,6 +50,9 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
     progress.update(interval_ms=_ms(spec.batch_interval), moved=around.clock.monotonic())
     board = TroubleBoard(progress, around.clock, around.say)
 
+    def patience(what: str) -> Patience:
+        return Patience(around.clock, around.rng, around.give_up, board.listener(what), what)
+
     def patient(store: Store, what: str) -> Store:
         return RetryingStore(store, around.clock, around.rng, around.give_up, board.listener(what), what)
 
@@ -66,7 +70,13 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
         query,
         StaticTables(tables, store, query.set_table, around.say),
         lambda epoch: _sources(job, query, store, epoch, around, patient),
-        _sinks(job, around, patient),
+        _sinks(
+            job,
+            query,
+            SinkContext(
+                around.connections, patient, around.base_dir, around.print_rows, around.outputs, patience=patience
+            ),
+        ),
     )
 
 
@@ -109,11 +119,10 @@ def _sources(
     return {s.name: open_source(s, query.source_schemas[s.name], context) for s in job.spec.sources}
 
 
-def _sinks(job: StreamJob, around: Surroundings, patient: Callable[[Store, str], Store]) -> tuple[NamedSink, ...]:
-    context = SinkContext(around.connections, patient, around.base_dir, around.print_rows, around.outputs)
+def _sinks(job: StreamJob, query: Query, context: SinkContext) -> tuple[NamedSink, ...]:
     return tuple(
-        NamedSink(name, sink.mode, open_sink(sink, name, None, context))
-        for name, sink in zip(job.spec.sink_names, job.spec.sinks, strict=True)
+        NamedSink(name, sink.mode, open_sink(sink, name, schema, context))
+        for name, sink, schema in zip(job.spec.sink_names, job.spec.sinks, query.sink_schemas, strict=True)
     )
 
 

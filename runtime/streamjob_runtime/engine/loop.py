@@ -116,6 +116,7 @@ class Loop:
             self._parts.sinks,
             self._settings.interval_ms,
             self._log.epoch,
+            self._log.job_id,
             self._log.check_still_writer,
             self._hook,
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.engine.progress import Progress, Trouble
 from streamjob_runtime.sources.base import Source
-from streamjob_runtime.stores.retrying import StoreTrouble
+from streamjob_runtime.stores.patience import StoreTrouble
 
 
 class TroubleBoard:

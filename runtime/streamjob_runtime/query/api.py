@@ -52,6 +52,11 @@ class Query(Protocol):
         ...
 
     @property
+    def sink_schemas(self) -> tuple[pa.Schema, ...]:
+        """The columns that each sink is given, in the manifest's order of sinks."""
+        ...
+
+    @property
     def fingerprints(self) -> Mapping[str, str]:
         """Stateful operator -> what its state's meaning depends on. A state fits only where these are equal."""
         ...

@@ -97,6 +97,11 @@ class EmbeddedQuery:
         return {t.name: self._db.schema(f"SELECT * FROM {quoted(t.name)}") for t in self._plan.tables}
 
     @property
+    def sink_schemas(self) -> tuple[pa.Schema, ...]:
+        """See `api.Query`."""
+        return tuple(self._empty[_key(s)].schema for s in self._plan.sinks)
+
+    @property
     def fingerprints(self) -> Mapping[str, str]:
         """See `api.Query`."""
         return {name: o.step.fingerprint for name, o in self._operators.items()}

@@ -17,11 +17,18 @@ def plan_sink(path: str, known: Known, sink: Any) -> SinkPlan | PlanProblem:
     partitions = getattr(sink.files, "partition_by", ()) if sink.kind == "files" else ()
     for i, column in enumerate(partitions):
         if column.lower() not in (c.lower() for c in known.columns):
-            near = get_close_matches(column, known.columns, n=1)
-            remedy = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known.columns)}."
-            return PlanProblem(f"{path}.files.partitionBy[{i}]", f"{known.name} has no column {column}", remedy)
+            return _no_column(f"{path}.files.partitionBy[{i}]", known, column)
+    for i, column in enumerate((sink.postgres.key or ()) if sink.kind == "postgres" else ()):
+        if column.lower() not in (c.lower() for c in known.columns):
+            return _no_column(f"{path}.postgres.key[{i}]", known, column)
     operator = known.operator if sink.mode != "complete" else None
     return SinkPlan(known.name, sink.mode, operator)
+
+
+def _no_column(path: str, known: Known, column: str) -> PlanProblem:
+    near = get_close_matches(column, known.columns, n=1)
+    remedy = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known.columns)}."
+    return PlanProblem(path, f"{known.name} has no column {column}", remedy)
 
 
 def _refused(known: Known, mode: str) -> tuple[str, str] | None:

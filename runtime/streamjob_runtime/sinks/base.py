@@ -25,6 +25,7 @@ class SinkBatch:
     rows: pa.Table  # append: new and final rows; update: rows that changed; complete: the whole result
     mode: str  # append | update | complete
     check_still_writer: Callable[[], None]  # raises Fenced if another process runs the job now
+    job_id: str = ""  # the random one of the job's first start: two jobs of one name differ in it
 
 
 class Sink(Protocol):

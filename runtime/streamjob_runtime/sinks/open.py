@@ -23,4 +23,11 @@ def open_sink(sink: SinkSpec, name: str, schema: pa.Schema | None, context: Sink
             f'sink "{name}": no sink of kind "{sink.kind}" is installed; there are {", ".join(sorted(found))}, and a '
             f'package that brings another registers it as an entry point in the group "{GROUP}"'
         )
-    return cast(Sink, found[sink.kind].load().from_manifest(sink, name, schema, context))
+    try:
+        kind = found[sink.kind].load()
+    except ModuleNotFoundError as err:
+        raise JobError(
+            f'sink "{name}": a {sink.kind} sink needs the package {err.name}, which is not installed: pip install '
+            f'"streamjob[{sink.kind}]"'
+        ) from err
+    return cast(Sink, kind.from_manifest(sink, name, schema, context))

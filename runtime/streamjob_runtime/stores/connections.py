@@ -8,13 +8,17 @@ from typing import Protocol
 from streamjob_runtime.errors import JobError
 
 
-class SecretRef(Protocol):
-    """Names a Secret."""
+class Named(Protocol):
+    """Names an object of Kubernetes."""
 
     @property
     def name(self) -> str:
-        """The Secret's name."""
+        """The object's name."""
         ...
+
+
+class SecretRef(Named, Protocol):
+    """Names a Secret."""
 
 
 class S3Connection(Protocol):
@@ -33,6 +37,20 @@ class S3Connection(Protocol):
     @property
     def credentials_secret_ref(self) -> SecretRef | None:
         """The Secret that holds the credentials; None: the environment does."""
+        ...
+
+
+class HdfsConnection(Protocol):
+    """What the manifest's `hdfs` says."""
+
+    @property
+    def user(self) -> str | None:
+        """Who the job is there; None: HADOOP_USER_NAME, or else the process's own user."""
+        ...
+
+    @property
+    def config_map_ref(self) -> Named | None:
+        """The ConfigMap with the site files; None: there may be some all the same."""
         ...
 
 
@@ -80,3 +98,4 @@ class Connections:
 
     s3: S3Connection | None
     secrets: Secrets
+    hdfs: HdfsConnection | None = None

@@ -28,4 +28,11 @@ def open_store(url: str, connections: Connections) -> Store:
     if scheme not in known.names:
         raise JobError(f"{url}: no store has the scheme {scheme!r}. There are: {', '.join(sorted(known.names))}.")
     (entry, *_) = known.select(name=scheme)
-    return cast(_StoreClass, entry.load()).from_url(url, connections)
+    try:
+        kind = cast(_StoreClass, entry.load())
+    except ModuleNotFoundError as err:
+        raise JobError(
+            f"{url}: a store of the scheme {scheme!r} needs the package {err.name}, which is not installed: "
+            f'pip install "streamjob[{scheme}]".'
+        ) from err
+    return kind.from_url(url, connections)

@@ -54,6 +54,6 @@ def prove_atomic_create(store: Store, random: random.Random) -> None:
 def _broken(store: Store, what: str) -> JobError:
     return JobError(
         f"{store.url} must hold no checkpoint: {what}. Two runtimes of one job could both write there. "
-        "Choose a store with an atomic create: a local disk, Amazon S3, or another MinIO release (those of 2025-09-06 "
-        "and 2025-09-07 are known to fail)."
+        "Choose a store with an atomic create: a local disk, HDFS, Amazon S3, or another MinIO release (those of "
+        "2025-09-06 and 2025-09-07 are known to fail)."
     )

@@ -1,0 +1,98 @@
+"""How rows get into a table."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+from psycopg import Cursor, sql
+
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.sinks.postgres.rows import as_csv
+from streamjob_runtime.sinks.postgres.table import Column, Table
+
+
+class Writing:
+    """The statements that write batches of one result into one table, within a transaction of the caller's."""
+
+    def __init__(
+        self, sink: str, place: tuple[str, str], found: Table, names: Sequence[str], mode: str, key: Sequence[str]
+    ) -> None:
+        self.schema, name = place
+        columns = [_there(found, column) for column in names]
+        self._sink = sink
+        self._target = sql.Identifier(self.schema, name)
+        self._columns = [column.name for column in columns]
+        self._json = frozenset(column.name for column in columns if column.type.name in ("json", "jsonb"))
+        self._mode = mode
+        self._key = [_there(found, column).name for column in key]
+        self._nulls_in_key = any(unique.nulls_are_equal for unique in found.uniques_for(key))
+        digest = hashlib.sha256(repr((place, columns)).encode()).hexdigest()[:16]
+        self._stage = sql.Identifier("pg_temp", f"streamjob_{digest}")
+
+    def write(self, cursor: "Cursor[Any]", rows: pa.Table) -> None:
+        """Write a batch. Raises `JobError` if its rows have no key."""
+        rows = rows.rename_columns(self._columns)
+        if self._mode == "update":
+            self._check_keys(rows)
+            self._upsert(cursor, last_of_each(rows, self._key))
+            return
+        if self._mode == "complete":
+            # Unlike TRUNCATE, this lets readers see the old rows until the new ones are there.
+            cursor.execute(sql.SQL("DELETE FROM {}").format(self._target))
+        self._copy(cursor, self._target, rows)
+
+    def _copy(self, cursor: "Cursor[Any]", to: sql.Identifier, rows: pa.Table) -> None:
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')").format(to, self._list())
+        lists = frozenset(f.name for f in rows.schema if f.name in self._json and pt.is_nested(f.type))
+        with cursor.copy(statement) as copy:
+            for piece in as_csv(rows, lists):
+                copy.write(piece)
+
+    def _upsert(self, cursor: "Cursor[Any]", rows: pa.Table) -> None:
+        # A session keeps the table, empty between transactions; it has the types, and not the constraints.
+        made = sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA")
+        cursor.execute(made.format(self._stage, self._list(), self._target))
+        self._copy(cursor, self._stage, rows)
+        others = [column for column in self._columns if column not in self._key]
+        each = sql.SQL("{0} = EXCLUDED.{0}")
+        action = sql.SQL("UPDATE SET {}").format(sql.SQL(", ").join(each.format(sql.Identifier(c)) for c in others))
+        statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}").format(
+            self._target,
+            self._list(),
+            self._list(),
+            self._stage,
+            sql.SQL(", ").join(map(sql.Identifier, self._key)),
+            action if others else sql.SQL("NOTHING"),
+        )
+        cursor.execute(statement)
+
+    def _list(self) -> sql.Composed:
+        return sql.SQL(", ").join(map(sql.Identifier, self._columns))
+
+    def _check_keys(self, rows: pa.Table) -> None:
+        if self._nulls_in_key:
+            return
+        for column in self._key:
+            if count := rows.column(column).null_count:
+                raise JobError(
+                    f'sink "{self._sink}": the key\'s column "{column}" is NULL in {count} '
+                    f"{'row' if count == 1 else 'rows'}, and for the table's unique index no NULL equals another, so "
+                    "that such a row could never be replaced: filter them out, use coalesce() in the pipeline, or make "
+                    "the index UNIQUE … NULLS NOT DISTINCT (PostgreSQL 15 and later)"
+                )
+
+
+def last_of_each(rows: pa.Table, key: Sequence[str]) -> pa.Table:
+    """The rows of which none behind them has the same key, in their order."""
+    place = "place of a row"  # no column has the name of a sentence, and if one had, Arrow would keep both apart
+    numbered = rows.select(list(key)).append_column(place, pa.array(range(rows.num_rows), pa.int64()))
+    last = numbered.group_by(list(key), use_threads=False).aggregate([(place, "max")]).column(f"{place}_max")
+    return rows if len(last) == rows.num_rows else rows.take(last.combine_chunks().sort())
+
+
+def _there(found: Table, name: str) -> Column:
+    column = found.column_for(name)
+    assert column is not None, f"{name} was looked for before"
+    return column

@@ -1,0 +1,49 @@
+"""Calls of the HDFS client that come to an end: the client itself waits for a silent name node for ever."""
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from hdfs_native import Client
+
+T = TypeVar("T")
+
+_ANSWER_S = 30.0
+_BYTES_PER_S = 1_000_000  # what is slower counts as hung
+
+
+class Calls:
+    """Makes calls in threads of their own, by any thread, and gives up those that take too long.
+
+    A call that was given up may still take effect later. Its connection is not used again.
+    """
+
+    def __init__(self, make_client: Callable[[], Client]) -> None:
+        self._make_client = make_client
+        self._client = make_client()
+
+    def call(self, run: Callable[[Client], T], size: int = 0) -> T:
+        """What `run` gives; `size`: bytes that it moves. Raises `TimeoutError`, or what `run` raises."""
+        client = self._client
+        results: list[T] = []
+        errors: list[BaseException] = []
+        done = threading.Event()
+
+        def work() -> None:
+            try:
+                results.append(run(client))
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                done.set()
+
+        seconds = _ANSWER_S + size / _BYTES_PER_S
+        # A daemon: a call that hangs must not keep the process from ending.
+        threading.Thread(target=work, name="hdfs", daemon=True).start()
+        if not done.wait(seconds):
+            if self._client is client:
+                self._client = self._make_client()
+            raise TimeoutError(f"no answer within {seconds:.0f} seconds")
+        if errors:
+            raise errors[0]
+        return results[0]

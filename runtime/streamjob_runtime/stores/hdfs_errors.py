@@ -1,0 +1,70 @@
+"""What HDFS and the way to it say, in the runtime's own errors."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, StreamJobError, Unavailable
+
+# What hdfs-native raises for an answer of the name node that Python has no exception for.
+_ANSWER = re.compile(r'(?:Fatal)?RPCError\("(?P<kind>[^"]*)", "(?P<text>.*)"\)', re.DOTALL)
+_LONGEST = 300  # characters of HDFS's words
+
+# Answers that a retry would get again, by the last part of their class, with the remedy.
+_REMEDIES = {
+    "AccessControlException": "let the user in (hdfs dfs -chown USER PATH), or name another one in hdfs.user",
+    "AuthorizationException": "let the user in, or name another one in hdfs.user",
+    "InvalidPathException": "choose a name without a colon",
+    "MaxDirectoryItemsExceededException": "raise dfs.namenode.fs-limits.max-directory-items",
+    "NSQuotaExceededException": "raise the quota, or make room there",
+    "DSQuotaExceededException": "raise the quota, or make room there",
+    "ParentNotDirectoryException": "a file stands where a folder is needed: remove it, or choose another place",
+    "PathComponentTooLongException": "choose a shorter name",
+    "PathIsNotDirectoryException": "a file stands where a folder is needed: remove it, or choose another place",
+    "SaslException": "give the site files that tell how the cluster authenticates its users (hdfs.configMapRef)",
+}
+_SITE_FILES = "name a server and its port, or give the site files that know the name (hdfs.configMapRef)"
+_KERBEROS = "give the site files that tell how the cluster authenticates its users (hdfs.configMapRef)"
+_WRONG = {
+    "No NameNode hosts found": _SITE_FILES,
+    "No host for name service": _SITE_FILES,
+    "UrlParseError": "write hdfs://HOST:PORT/PATH",
+    "GSSAPIError": _KERBEROS,
+    "SASLError": _KERBEROS,
+    "NoSASLMechanism": _KERBEROS,
+    "must both be directories": "a folder stands where a file is needed: remove it, or choose another place",
+}
+
+
+@contextmanager
+def translate(place: str) -> Iterator[None]:
+    """Turn what hdfs-native raises over `place` into the runtime's errors."""
+    try:
+        yield
+    except FileExistsError as err:
+        raise AlreadyExists(f"{place} is there already.") from err
+    except FileNotFoundError as err:
+        raise NotFound(f"There is no file {place}.") from err
+    except OSError as err:
+        raise Unavailable(f"{place} cannot be reached now ({_short(str(err))}).") from err
+    except RuntimeError as err:
+        raise from_answer(str(err), place) from err
+
+
+def from_answer(said: str, place: str) -> StreamJobError:
+    """The error for an answer in hdfs-native's words."""
+    found = _ANSWER.fullmatch(said)
+    kind = found["kind"].rpartition(".")[2] if found else ""
+    text = _short(found["text"] if found else said)
+    if kind == "AccessControlException" and text.endswith("(is not a directory)"):
+        return NotFound(f"There is no file {place}.")  # nor can be: a part of its path is a file
+    remedy = _REMEDIES.get(kind) or next((r for words, r in _WRONG.items() if words in said), None)
+    if remedy is not None:
+        return JobError(f"{place} cannot be used ({': '.join(filter(None, (kind, text)))}): {remedy}.")
+    return Unavailable(f"{place} cannot be reached now ({text}).")
+
+
+def _short(text: str) -> str:
+    """Its first line: below it Java's stack stands."""
+    line = re.split(r"\\n|\n", text, maxsplit=1)[0].replace('\\"', '"').strip()
+    return (line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…").rstrip(".")

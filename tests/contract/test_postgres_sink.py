@@ -1,0 +1,503 @@
+"""What a postgres sink promises, before a real server: each batch once, whatever was killed in between."""
+
+import datetime
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamjob_runtime.errors import Fenced, JobError, Unavailable
+from streamjob_runtime.sinks.base import Delivery, SinkBatch
+from streamjob_runtime.sinks.context import SinkContext
+from streamjob_runtime.sinks.open import open_sink
+from streamjob_runtime.sinks.postgres.dsn import parse_dsn
+from streamjob_runtime.sinks.postgres.look import Wish
+from streamjob_runtime.sinks.postgres.sink import PostgresSink
+from streamjob_runtime.stores.connections import Connections, Secrets
+from support.postgres import PostgresServer
+
+JOB = "00000000feedface"
+
+
+def schema_of(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(columns)
+
+
+WORDS = schema_of(word=pa.string(), n=pa.int64())
+MODES = ("append", "update", "complete")
+ROWS = [("a", 1), ("b", 2)]
+
+
+class Database:
+    """A schema of the test's own."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._opened: list[PostgresSink] = []
+        self.server = server
+        self.dsn = server.create_schema()
+
+    def do(self, statement: str) -> None:
+        self.server.do(statement, self.dsn)
+
+    def rows(self, query: str = "SELECT * FROM words ORDER BY 1, 2") -> list[tuple[Any, ...]]:
+        return self.server.rows(query, self.dsn)
+
+    def sink(
+        self,
+        mode: str = "append",
+        schema: pa.Schema = WORDS,
+        create: bool = True,
+        table: str = "words",
+        key: tuple[str, ...] = ("word",),
+        dsn: str = "",
+    ) -> PostgresSink:
+        wish = Wish("views.postgres", None, table, mode, key if mode == "update" else (), create)
+        sink = PostgresSink(parse_dsn(dsn or self.dsn, "the DSN"), wish, schema)
+        self._opened.append(sink)
+        return sink
+
+    def opened(self, mode: str = "append", **options: Any) -> PostgresSink:
+        sink = self.sink(mode, **options)
+        sink.open()
+        return sink
+
+    def user(self, name: str) -> str:
+        """The DSN of a user who may do nothing yet."""
+        self.do(f"DROP OWNED BY {name}") if self.rows(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'") else None
+        self.do(f"DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD 'hush-hush'")
+        return self.dsn.replace(f"admin:{self.server.password}", f"{name}:hush-hush")
+
+    def close(self) -> None:
+        for sink in self._opened:
+            sink.close()
+
+
+@pytest.fixture
+def db(postgres: PostgresServer) -> Iterator[Database]:
+    made = Database(postgres)
+    yield made
+    made.close()
+
+
+def batch(
+    batch_id: int,
+    rows: list[tuple[Any, ...]],
+    mode: str = "append",
+    epoch: int = 1,
+    newest_epoch: int | None = None,
+    schema: pa.Schema = WORDS,
+    job_id: str = JOB,
+) -> SinkBatch:
+    def check() -> None:
+        if epoch < (newest_epoch or epoch):
+            raise Fenced("another process runs the job")
+
+    table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+    return SinkBatch(batch_id, 1_700_000_000_000, epoch, table, mode, check, job_id)
+
+
+def test_append_adds_each_batch(db: Database) -> None:
+    sink = db.opened()
+    assert sink.delivery is Delivery.EXACTLY_ONCE
+    for batch_id, rows in enumerate([ROWS, [], [("a", 1)]]):
+        sink.write(batch(batch_id, rows))
+    assert db.rows() == [("a", 1), ("a", 1), ("b", 2)]
+
+
+def test_update_keeps_one_row_a_key_and_the_last_one_of_a_batch(db: Database) -> None:
+    sink = db.opened("update")
+    sink.write(batch(0, ROWS, "update"))
+    sink.write(batch(1, [("b", 3), ("c", 4), ("b", 5)], "update"))
+    assert db.rows() == [("a", 1), ("b", 5), ("c", 4)]
+
+
+def test_update_of_rows_that_are_all_key(db: Database) -> None:
+    sink = db.opened("update", key=("word", "n"))
+    for batch_id in range(2):
+        sink.write(batch(batch_id, [*ROWS, ROWS[0]], "update"))
+    assert db.rows() == ROWS
+
+
+def test_update_leaves_columns_alone_that_the_result_does_not_have(db: Database) -> None:
+    db.do("CREATE TABLE words (note text DEFAULT 'new', n bigint, word text PRIMARY KEY)")
+    db.do("INSERT INTO words VALUES ('old', 1, 'a')")
+    db.opened("update").write(batch(0, [("a", 7), ("b", 2)], "update"))
+    assert db.rows("SELECT word, n, note FROM words ORDER BY word") == [("a", 7, "old"), ("b", 2, "new")]
+
+
+def test_complete_replaces_everything_and_readers_see_no_gap(db: Database) -> None:
+    sink = db.opened("complete")
+    sink.write(batch(0, ROWS, "complete"))
+    with psycopg.connect(db.dsn) as reader:
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        assert reader.execute("SELECT count(*) FROM words").fetchone() == (2,)
+        sink.write(batch(1, [("c", 3)], "complete"))
+        assert reader.execute("SELECT count(*) FROM words").fetchone() == (2,)
+    assert db.rows() == [("c", 3)]
+    sink.write(batch(2, [], "complete"))
+    assert db.rows() == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_batch_that_is_written_again_changes_nothing(db: Database, mode: str) -> None:
+    first = db.opened(mode)
+    first.write(batch(7, ROWS, mode))
+    first.write(batch(7, ROWS, mode))  # its answer was lost
+    before = db.rows("SELECT xmin::text, * FROM words ORDER BY 2")
+    again = db.opened(mode)
+    again.write(batch(7, ROWS, mode, epoch=2))
+    assert db.rows("SELECT xmin::text, * FROM words ORDER BY 2") == before
+    again.write(batch(8, [("c", 3)], mode, epoch=2))
+    assert ("c", 3) in db.rows()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_process_that_wakes_after_its_replacement_writes_nothing(db: Database, mode: str) -> None:
+    old, new, elder = db.opened(mode), db.opened(mode), db.opened(mode)
+    old.write(batch(0, ROWS, mode))
+    new.write(batch(0, ROWS, mode, epoch=2))
+    before = db.rows()
+    with pytest.raises(Unavailable):  # its session was ended
+        old.write(batch(1, [("z", 9)], mode, newest_epoch=2))
+    for sink in (old, elder):
+        for batch_id in (0, 1, 2):
+            with pytest.raises(Fenced):
+                sink.write(batch(batch_id, [("z", 9)], mode, newest_epoch=2))
+    assert db.rows() == before
+
+
+def test_another_job_has_a_marker_of_its_own(db: Database) -> None:
+    for job_id in ("0000000000000001", "0000000000000002"):
+        db.opened().write(batch(0, ROWS, job_id=job_id))
+    assert len(db.rows()) == 4
+
+
+def test_a_frozen_predecessor_that_holds_the_lock_is_put_out(db: Database) -> None:
+    db.opened().write(batch(0, ROWS))
+    with psycopg.connect(db.dsn, application_name=f"streamjob/{JOB}/1") as frozen:
+        frozen.execute("UPDATE streamjob_markers SET batch_id = 1")
+        frozen.execute("INSERT INTO words VALUES ('z', 9)")
+        db.opened().write(batch(1, [("c", 3)], epoch=2))
+        with pytest.raises(psycopg.OperationalError):
+            frozen.execute("SELECT 1")
+    assert db.rows() == [*ROWS, ("c", 3)]
+
+
+def test_a_lock_of_somebody_else_is_waited_for_and_told(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamjob_runtime.sinks.postgres.session._LOCK_MS", 100)
+    sink = db.opened()
+    with psycopg.connect(db.dsn) as somebody:
+        somebody.execute("LOCK TABLE words")
+        with pytest.raises(Unavailable, match="lock timeout"):
+            sink.write(batch(0, ROWS))
+    sink.write(batch(0, ROWS))
+    assert db.rows() == ROWS
+
+
+def test_a_session_that_was_lost_is_made_anew(db: Database) -> None:
+    sink = db.opened()
+    sink.write(batch(0, ROWS))
+    db.do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'streamjob/%'")
+    with pytest.raises(Unavailable):
+        sink.write(batch(1, ROWS))
+    sink.write(batch(1, ROWS))
+    assert len(db.rows()) == 4
+
+
+def test_a_batch_that_fails_leaves_nothing(db: Database) -> None:
+    db.do("CREATE TABLE words (word text, n bigint CHECK (n < 5))")
+    sink = db.opened()
+    with pytest.raises(JobError, match=r"words_n_check.*: filter such rows out in the pipeline"):
+        sink.write(batch(0, [("a", 1), ("b", 7)]))
+    assert db.rows() == []
+    assert db.rows("SELECT batch_id FROM streamjob_markers") in ([], [(-1,)])
+
+
+def test_two_sinks_of_one_job_on_one_table_are_found(db: Database) -> None:
+    one, other = db.opened(), db.opened()
+    one.write(batch(0, ROWS))
+    with pytest.raises(JobError, match="another sink of this job writes the table words too"):
+        other.write(batch(0, [("c", 3)]))
+
+
+def test_a_log_that_is_an_older_copy_is_found(db: Database) -> None:
+    db.opened().write(batch(5, ROWS, epoch=3))
+    with pytest.raises(JobError, match=r"has later batches than the job.*batch 5, written by start 3"):
+        db.opened().write(batch(4, ROWS, epoch=4))
+    with pytest.raises(JobError, match=r"a later start of this job has written the table words.*older copy"):
+        db.opened().write(batch(4, ROWS, epoch=2))
+
+
+def test_a_database_that_lost_committed_batches_is_found(db: Database) -> None:
+    sink = db.opened()
+    sink.write(batch(0, ROWS))
+    sink.write(batch(1, ROWS))
+    db.do("UPDATE streamjob_markers SET batch_id = 0")  # as after a failover to a server that lagged behind
+    with pytest.raises(JobError, match="has lost batches that it had committed"):
+        sink.write(batch(2, ROWS))
+
+
+def test_commit_means_durable_whatever_the_database_says(db: Database) -> None:
+    dsn = db.dsn + "%20-csynchronous_commit%3Doff"
+    db.do("CREATE TABLE words (word text, n bigint, mode text DEFAULT current_setting('synchronous_commit'))")
+    db.opened(dsn=dsn).write(batch(0, ROWS))
+    assert {mode for *_, mode in db.rows()} == {"on"}
+
+
+EVERYTHING: dict[str, tuple[pa.DataType, list[Any]]] = {
+    "b": (pa.bool_(), [True, False]),
+    "i1": (pa.int8(), [-128, 127]),
+    "i2": (pa.int16(), [-(2**15), 2**15 - 1]),
+    "i4": (pa.int32(), [-(2**31), 2**31 - 1]),
+    "i8": (pa.int64(), [-(2**63), 2**63 - 1]),
+    "u1": (pa.uint8(), [0, 255]),
+    "u2": (pa.uint16(), [0, 2**16 - 1]),
+    "u4": (pa.uint32(), [0, 2**32 - 1]),
+    "u8": (pa.uint64(), [0, 2**64 - 1]),
+    "f4": (pa.float32(), [1.5, float("-inf")]),
+    "f8": (pa.float64(), [0.1, 1e308]),
+    "dec": (pa.decimal128(38, 10), [Decimal("1234567890123456789012345678.0123456789"), Decimal("-1E-10")]),
+    "huge": (pa.decimal128(38, 0), [Decimal(10**38 - 1), Decimal(-(10**38) + 1)]),
+    "s": (pa.string(), ['a "quoted", ünï\n\\.\n\\N\ttext', ""]),
+    "bytes": (pa.binary(), [bytes(range(256)), b""]),
+    "day": (pa.date32(), [datetime.date(1, 1, 1), datetime.date(9999, 12, 31)]),
+    "t": (pa.time64("us"), [datetime.time(0), datetime.time(23, 59, 59, 999999)]),
+    "ts": (pa.timestamp("us"), [datetime.datetime(1, 1, 1), datetime.datetime(9999, 12, 31, 23, 59, 59, 999999)]),
+    "tz": (
+        pa.timestamp("us", "UTC"),
+        [datetime.datetime(2026, 11, 21, 9, 0, 0, 1, datetime.UTC), datetime.datetime(1900, 1, 1, tzinfo=datetime.UTC)],
+    ),
+    "ints": (pa.list_(pa.int64()), [[1, None, 3], []]),
+    "texts": (pa.list_(pa.string()), [['a"b', "c\\d", "NULL", "", None, "{x, y}"], ["é"]]),
+    "days": (pa.list_(pa.date32()), [[datetime.date(2026, 1, 2)], [None]]),
+    "fixed": (pa.list_(pa.float64(), 2), [[0.5, 1.5], [2.0, 3.0]]),
+    "deep": (pa.list_(pa.list_(pa.int32())), [[[1, 2], [], [3]], []]),
+    "object": (pa.struct([("a", pa.int32()), ("b", pa.string())]), [{"a": 1, "b": 'x"y'}, {"a": None, "b": None}]),
+    "map": (pa.map_(pa.string(), pa.int32()), [[("k", 1)], []]),
+    "kind": (pa.dictionary(pa.uint8(), pa.string()), ["x", "y"]),
+}
+
+
+def test_every_type_comes_back_as_it_was(db: Database) -> None:
+    schema = schema_of(**{name: kind for name, (kind, _) in EVERYTHING.items()})
+    values = {name: [*values, None] for name, (_, values) in EVERYTHING.items()}
+    rows = pa.table({name: pa.array(values[name], kind) for name, (kind, _) in EVERYTHING.items()}, schema=schema)
+    sink = db.opened(schema=schema)
+    sink.write(SinkBatch(0, 0, 1, rows, "append", lambda: None, JOB))
+    assert sink.check().endswith("fits")
+    found = db.rows("SELECT * FROM words")
+    for i, name in enumerate(EVERYTHING):
+        wanted = [dict(v) if name == "map" and v is not None else v for v in values[name]]
+        assert [row[i] for row in found] == wanted, name
+
+
+def test_intervals_and_infinite_times_come_back(db: Database) -> None:
+    schema = schema_of(i=pa.month_day_nano_interval(), ts=pa.timestamp("us"), day=pa.date32())
+    rows = pa.table(
+        [
+            pa.array([(14, 3, 1_500_000_000), (-1, 0, -1000), None], schema.field(0).type),
+            pa.array([2**63 - 1, -(2**63) + 1, None], pa.int64()).cast(pa.timestamp("us")),
+            pa.array([2**31 - 1, -(2**31) + 1, None], pa.int32()).cast(pa.date32()),
+        ],
+        schema=schema,
+    )
+    db.opened(schema=schema).write(SinkBatch(0, 0, 1, rows, "append", lambda: None, JOB))
+    assert db.rows("SELECT i::text, ts::text, day::text FROM words") == [
+        ("1 year 2 mons 3 days 00:00:01.5", "infinity", "infinity"),
+        ("-1 mons -00:00:00.000001", "-infinity", "-infinity"),
+        (None, None, None),
+    ]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1))
+def test_any_text_comes_back_as_it_was(postgres: PostgresServer, texts: list[str]) -> None:
+    db = Database(postgres)
+    schema = schema_of(s=pa.string(), l=pa.list_(pa.string()))
+    db.opened(schema=schema).write(batch(0, [(text, [text, None]) for text in texts], schema=schema))
+    db.close()
+    assert db.rows("SELECT s, l FROM words") == [(text, [text, None]) for text in texts]
+
+
+def test_a_text_of_json_and_of_other_kinds_that_have_a_text(db: Database) -> None:
+    db.do("CREATE TYPE mood AS ENUM ('ok', 'bad')")
+    db.do("CREATE DOMAIN tag AS varchar(9)")
+    db.do("CREATE TABLE words (j jsonb, u uuid, m mood, d tag, l json)")
+    schema = schema_of(j=pa.string(), u=pa.string(), m=pa.string(), d=pa.string(), l=pa.list_(pa.int32()))
+    sink = db.opened(schema=schema, create=False)
+    row = ('{"a": 1.0}', "11111111-2222-3333-4444-555555555555", "ok", "x", [1, 2])
+    sink.write(batch(0, [row], schema=schema))
+    assert db.rows("SELECT j::text, u::text, m::text, d, l::text FROM words") == [(*row[:4], "[1,2]")]
+    with pytest.raises(JobError, match=r"invalid input syntax for type json.*: mend the data, or cast it"):
+        sink.write(batch(1, [("{", *row[1:])], schema=schema))
+
+
+MISFITS = {
+    "no column": ("word text", 'it has no column "n", only word: add it .ALTER TABLE … ADD COLUMN … bigint'),
+    "type": ("word text, n integer", '"n" is of type integer, which does not hold every bigint .* cast the result'),
+    "scale": ("word text, n numeric(20,2)", r'"n" is of type numeric\(20,2\), which does not hold every bigint'),
+    "text": ("word integer, n bigint", '"word" is of type integer, which does not hold every text'),
+    "not null": ("word text, n bigint, id uuid NOT NULL", '"id" may not be NULL, and the result has no such column'),
+    "generated": ("word text, n bigint GENERATED ALWAYS AS (1) STORED", '"n" is generated by the table: leave it out'),
+    "several": ("word bytea, m bigint", '"word" is of type bytea.*; it has no column "n"'),
+}
+
+
+@pytest.mark.parametrize(("columns", "message"), MISFITS.values(), ids=MISFITS.keys())
+def test_a_table_that_does_not_fit_is_refused_beforehand(db: Database, columns: str, message: str) -> None:
+    db.do(f"CREATE TABLE words ({columns})")
+    for look in (db.sink().check, db.sink().open):
+        with pytest.raises(
+            JobError, match=f'sink "views.postgres": the table words at .* cannot be written: .*{message}'
+        ):
+            look()
+
+
+FITS = ("word text, n bigint", "n numeric, word varchar(3)", "WORD text, n numeric(21,2)", "n bigint, word text, x int")
+
+
+@pytest.mark.parametrize("columns", FITS)
+def test_a_table_that_fits_is_taken(db: Database, columns: str) -> None:
+    db.do(f"CREATE TABLE words ({columns})")
+    sink = db.sink(create=False)
+    assert sink.check().endswith("fits")
+    assert db.rows("SELECT to_regclass('streamjob_markers')::text") == [(None,)], "a check makes nothing"
+    sink.open()
+    sink.write(batch(0, ROWS))
+    assert len(db.rows()) == 2
+
+
+def test_a_table_that_is_not_there_is_refused_or_made(db: Database) -> None:
+    with pytest.raises(JobError, match=r"has no such table: create it, or say create: true"):
+        db.sink(create=False).open()
+    assert "a start will make the table" in db.sink().check()
+    assert db.rows("SELECT to_regclass('words')::text") == [(None,)]
+    with pytest.raises(JobError, match=r"words at .* cannot be written: it is a view: name a table"):
+        db.do("CREATE VIEW words AS SELECT 'a' AS word, 1::bigint AS n")
+        db.sink().check()
+
+
+INDEXES = {
+    "none": "",
+    "not unique": "CREATE INDEX ON words (word)",
+    "more columns": "CREATE UNIQUE INDEX ON words (word, n)",
+    "partial": "CREATE UNIQUE INDEX ON words (word) WHERE n > 0",
+    "expression": "CREATE UNIQUE INDEX ON words (lower(word))",
+}
+
+
+@pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES.keys())
+def test_update_needs_a_unique_index_on_just_the_key(db: Database, index: str) -> None:
+    db.do("CREATE TABLE words (word text, n bigint)")
+    db.do(index) if index else None
+    with pytest.raises(JobError, match=r"no unique index on just the key \(word\): CREATE UNIQUE INDEX"):
+        db.sink("update").check()
+    db.do("CREATE UNIQUE INDEX ON words (word) INCLUDE (n)")
+    db.opened("update").write(batch(0, ROWS, "update"))
+
+
+def test_update_cannot_use_a_constraint_that_is_deferred(db: Database) -> None:
+    db.do("CREATE TABLE words (word text UNIQUE DEFERRABLE, n bigint)")
+    with pytest.raises(JobError, match=r"on the key \(word\) is DEFERRABLE"):
+        db.sink("update").check()
+
+
+def test_a_key_that_is_null_is_replaced_or_refused_but_never_doubled(db: Database) -> None:
+    made = db.opened("update")
+    for batch_id in range(2):
+        made.write(batch(batch_id, [(None, batch_id)], "update"))
+    assert db.rows() == [(None, 1)]
+    db.do("CREATE TABLE other (word text UNIQUE, n bigint)")
+    with pytest.raises(JobError, match=r'column "word" is NULL in 1 row.*coalesce\(\)'):
+        db.opened("update", table="other").write(batch(0, [(None, 1), ("a", 2)], "update"))
+
+
+def test_a_key_that_the_result_does_not_have(db: Database) -> None:
+    with pytest.raises(JobError, match='the key names the column "wrod", which the result does not have'):
+        db.sink("update", key=("wrod",)).check()
+
+
+def test_a_type_that_no_column_has(db: Database) -> None:
+    schema = schema_of(word=pa.string(), at=pa.timestamp("ns"))
+    with pytest.raises(JobError, match=r'its column "at" is of type timestamp\[ns\].*cast it in the pipeline'):
+        db.sink(schema=schema).check()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rights_that_are_missing_are_named(db: Database, mode: str) -> None:
+    db.do("CREATE TABLE words (word text UNIQUE, n bigint)")
+    dsn = db.user("reader")
+    name = db.rows("SELECT current_schema()")[0][0]
+    db.do(f"GRANT USAGE ON SCHEMA {name} TO reader")
+    with pytest.raises(JobError, match=r"the user reader may not .*INSERT.*: GRANT it"):
+        db.sink(mode, dsn=dsn).check()
+    db.do("GRANT SELECT, INSERT, UPDATE, DELETE ON words TO reader")
+    with pytest.raises(
+        JobError, match=r"may create nothing in the schema .*streamjob_markers.*GRANT CREATE.*CREATE TABLE"
+    ):
+        db.sink(mode, dsn=dsn).check()
+    owner = db.opened(mode)
+    owner.write(batch(0, ROWS, mode, job_id="0000000000000002"))
+    with pytest.raises(JobError, match=r"the user reader may not SELECT, INSERT, UPDATE .*streamjob_markers"):
+        db.sink(mode, dsn=dsn).check()
+    db.do("GRANT SELECT, INSERT, UPDATE ON streamjob_markers TO reader")
+    db.opened(mode, dsn=dsn).write(batch(0, [("c", 3)], mode))
+    assert ("c", 3) in db.rows()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("admin:", "admin:wrong"), r"refuses the connection \(.*password authentication failed.*\): correct the user"),
+        (("admin:", "nobody:"), r"refuses the connection .*: correct the user and the password"),
+        (("/postgres?", "/nowhere?"), r'"nowhere" does not exist.*correct the DSN'),
+        (("search_path", "serach_path"), r"unrecognized configuration parameter .*correct the options"),
+    ],
+)
+def test_a_connection_that_is_refused_is_explained_without_the_password(
+    db: Database, change: tuple[str, str], message: str
+) -> None:
+    for look in ("check", "open"):
+        with pytest.raises(JobError, match=message) as raised:
+            getattr(db.sink(dsn=db.dsn.replace(*change)), look)()
+        assert db.server.password not in str(raised.value)
+        assert raised.value.__cause__ is None and raised.value.__suppress_context__
+
+
+def test_a_server_that_is_away_is_waited_for(own_postgres: PostgresServer) -> None:
+    db = Database(own_postgres)
+    sink = db.opened()
+    sink.write(batch(0, ROWS))
+    own_postgres.kill()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=r"cannot be (used|reached) now") as raised:
+            sink.write(batch(1, ROWS))
+        assert own_postgres.password not in str(raised.value)
+    own_postgres.start()
+    sink.write(batch(1, ROWS))
+    assert len(db.rows()) == 4
+    db.close()
+
+
+def test_a_sink_of_a_manifest_finds_its_dsn_in_a_secret(db: Database) -> None:
+    ref = SimpleNamespace(name="pg", key="dsn")
+    config = SimpleNamespace(table="words", schema_=None, key=None, create=True, dsn_secret_ref=ref)
+    spec = SimpleNamespace(kind="postgres", mode="append", format=None, config=config)
+
+    def context(environ: dict[str, str]) -> SinkContext:
+        return SinkContext(Connections(None, Secrets(None, environ)), lambda s, _: s, Path(), lambda *_: None)
+
+    with pytest.raises(JobError, match="There is no dsn of Secret 'pg'"):
+        open_sink(spec, "views.postgres", WORDS, context({}))
+    sink = open_sink(spec, "views.postgres", WORDS, context({"dsn": db.dsn}))
+    sink.open()
+    sink.write(batch(0, ROWS))
+    sink.close()
+    assert db.rows() == ROWS

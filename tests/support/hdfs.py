@@ -1,0 +1,176 @@
+"""An HDFS of the test's own: a name node and a data node."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from xml.sax.saxutils import escape
+
+import psutil
+
+from support.minio import free_port
+
+JARS = Path(__file__).parents[2] / ".tools" / "hdfs"
+INSTALL = "python scripts/tools.py hdfs"
+
+Node = Literal["namenode", "datanode"]
+NODES: tuple[Node, Node] = ("namenode", "datanode")
+
+_CLASSES = {
+    "namenode": "org.apache.hadoop.hdfs.server.namenode.NameNode",
+    "datanode": "org.apache.hadoop.hdfs.server.datanode.DataNode",
+}
+_JAVA = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xmx160m",
+    "-Djava.net.preferIPv4Stack=true",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+)
+_LOG = """\
+log4j.rootLogger=WARN,C
+log4j.appender.C=org.apache.log4j.ConsoleAppender
+log4j.appender.C.layout=org.apache.log4j.PatternLayout
+log4j.appender.C.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
+"""
+_START_S = 120
+_STOP_S = 20
+
+
+class HdfsServer:
+    """An HDFS on free ports of 127.0.0.1, on data in `folder`.
+
+    Its nodes may be stopped, killed or frozen, together or one of them, and started again on the same data.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.conf = folder / "conf"
+        self._processes: dict[Node, subprocess.Popen[bytes]] = {}
+        self._roots = 0
+        self._ports = {name: free_port() for name in ("rpc", "http", "data", "data_http", "data_ipc")}
+
+    @property
+    def url(self) -> str:
+        """The root of the file system."""
+        return f"hdfs://127.0.0.1:{self._ports['rpc']}"
+
+    def create_root(self) -> str:
+        """The URL of a folder that nobody else uses; it is not there yet."""
+        self._roots += 1
+        return f"{self.url}/test-{self._roots}/a folder"
+
+    def start(self, *nodes: Node) -> None:
+        """Start these nodes, or all, and wait until files can be written."""
+        self._configure()
+        if not (self._folder / "name").exists():
+            done = subprocess.run(
+                [*self._java("namenode"), "-format", "-nonInteractive"], capture_output=True, check=False, text=True
+            )
+            if done.returncode:
+                raise RuntimeError(f"HDFS cannot be formatted:\n{done.stderr[-2000:]}")
+        for node in nodes or NODES:
+            with self._log(node).open("ab") as log:
+                self._processes[node] = subprocess.Popen(
+                    self._java(node), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder
+                )
+        deadline = time.monotonic() + _START_S
+        while len(self._processes) == len(NODES) and not self._is_ready():
+            for node, process in list(self._processes.items()):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    self.kill()
+                    raise RuntimeError(f"The {node} did not start:\n{self._log(node).read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def stop(self, *nodes: Node) -> None:
+        """End these nodes, or all, in an orderly way."""
+        for node in reversed(nodes or NODES):
+            if process := self._processes.pop(node, None):
+                process.terminate()
+                try:
+                    process.wait(_STOP_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(_STOP_S)
+
+    def kill(self, *nodes: Node) -> None:
+        """End these nodes, or all, as a loss of their machine would."""
+        for node in nodes or NODES:
+            if process := self._processes.pop(node, None):
+                process.kill()
+                process.wait(_STOP_S)
+
+    @contextmanager
+    def frozen(self, node: Node) -> Iterator[None]:
+        """The node takes connections and answers nothing for as long as this lasts."""
+        process = psutil.Process(self._processes[node].pid)
+        process.suspend()
+        try:
+            yield
+        finally:
+            process.resume()
+
+    def _java(self, node: Node) -> list[str]:
+        home = os.environ.get("JAVA_HOME")
+        java = f"{home}/bin/java" if home else shutil.which("java")
+        assert java is not None, "HDFS needs Java 17"
+        return [java, *_JAVA, "-cp", f"{self.conf}:{JARS}/*", _CLASSES[node]]
+
+    def _log(self, node: Node) -> Path:
+        return self._folder / f"{node}.log"
+
+    def _configure(self) -> None:
+        # The artifacts of Maven lack the pages of the web servers, without whose folders no node starts.
+        for page in ("hdfs", "datanode", "static"):
+            (self.conf / "webapps" / page / "WEB-INF").mkdir(parents=True, exist_ok=True)
+        at = {name: f"127.0.0.1:{port}" for name, port in self._ports.items()}
+        core = {
+            "fs.defaultFS": self.url,
+            "hadoop.tmp.dir": self._folder / "tmp",
+            "hadoop.security.token.service.use_ip": "true",
+        }
+        hdfs = {
+            "dfs.namenode.name.dir": f"file://{self._folder}/name",
+            "dfs.datanode.data.dir": f"file://{self._folder}/data",
+            "dfs.replication": 1,
+            "dfs.namenode.rpc-address": at["rpc"],
+            "dfs.namenode.http-address": at["http"],
+            "dfs.datanode.address": at["data"],
+            "dfs.datanode.http.address": at["data_http"],
+            "dfs.datanode.ipc.address": at["data_ipc"],
+            "dfs.datanode.hostname": "127.0.0.1",
+            "dfs.namenode.datanode.registration.ip-hostname-check": "false",
+            "dfs.namenode.safemode.extension": 0,
+            "dfs.namenode.safemode.min.datanodes": 1,
+            "dfs.heartbeat.interval": 1,
+            "dfs.namenode.heartbeat.recheck-interval": 1000,
+            "dfs.datanode.du.reserved": 0,
+            "dfs.blocksize": 1 << 20,
+            "dfs.namenode.fs-limits.min-block-size": 1024,
+            "dfs.namenode.handler.count": 4,
+            "dfs.client.block.write.locateFollowingBlock.initial.delay.ms": 20,
+        }
+        for name, settings in (("core-site", core), ("hdfs-site", hdfs)):
+            properties = "".join(
+                f"<property><name>{key}</name><value>{escape(str(value))}</value></property>\n"
+                for key, value in settings.items()
+            )
+            (self.conf / f"{name}.xml").write_text(f"<configuration>\n{properties}</configuration>\n")
+        (self.conf / "log4j.properties").write_text(_LOG)
+
+    def _is_ready(self) -> bool:
+        """Whether the name node is out of its safe mode, and knows a data node that lives."""
+        question = "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._ports['http']}{question}", timeout=5) as answer:
+                (about,) = json.load(answer)["beans"]
+        except (urllib.error.URLError, OSError, ValueError):
+            return False
+        return not about["Safemode"] and bool(json.loads(about["LiveNodes"]))
