@@ -7,10 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # Which extras each file pins.
 FILES = {
-    "runtime": ["runtime"],
+    "runtime": ["runtime", "kafka"],
     "operator": ["operator"],
     "build": ["build"],
-    "dev": ["runtime", "operator", "dev"],
+    "dev": ["runtime", "kafka", "operator", "dev"],
     "bench": ["runtime", "bench"],
 }
 

@@ -18,6 +18,7 @@ BIN = TOOLS / "bin"
 
 SPARK_PACKAGES = Path(__file__).parents[1] / "requirements" / "bench.txt"
 KUBERNETES = Path(__file__).parent / "kind" / "modules" / "kubernetes"
+POMS = Path(__file__).parent / "servers"
 
 
 class InstallError(Exception):
@@ -47,16 +48,22 @@ GO_PROGRAMS = {
     "kwok": GoProgram("sigs.k8s.io/kwok/cmd/kwok@v0.8.0"),
 }
 NEEDS_GO = (1, 26)
+# Servers of which Maven Central has the jars, in the versions that `servers/<name>/pom.xml` pins.
+JAVA_SERVERS = ("kafka",)
+NEEDS_JAVA = 17
 
 
 def main(names: list[str]) -> int:
     """Install the tools of these names; the exit code."""
-    known = [*GO_PROGRAMS, "spark"]
+    known = [*GO_PROGRAMS, *JAVA_SERVERS, "spark"]
     if not names or not set(names) <= set(known):
         print(f"usage: python {sys.argv[0]} {'|'.join(known)} …", file=sys.stderr)
         return 2
     try:
         go_install(*(name for name in names if name in GO_PROGRAMS))
+        for name in names:
+            if name in JAVA_SERVERS:
+                maven_install(name)
         if "spark" in names:
             pip_install("spark", SPARK_PACKAGES)
     except (InstallError, OSError) as err:
@@ -168,6 +175,42 @@ def pip_install(name: str, packages: Path) -> None:
         raise InstallError(f"pip could not install {packages}, see above. Is the package index reachable?")
     stamp.write_bytes(packages.read_bytes())
     print(f"tools: {name} is in {folder}")
+
+
+def maven_install(name: str) -> None:
+    """Copy a server's jars into `.tools/<name>`, unless just those are there already."""
+    pom, folder = POMS / name / "pom.xml", TOOLS / name
+    stamp = folder / "pom.xml"
+    find_java()
+    if stamp.exists() and stamp.read_bytes() == pom.read_bytes():
+        print(f"tools: {name} is there already", file=sys.stderr)
+        return
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise InstallError(f"{name} comes by Maven, and no mvn was found. Install it: apt-get install maven")
+    print(f"tools: downloading {name} by Maven into {folder}, once", file=sys.stderr, flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+    if subprocess.run([maven, "-B", "-q", "-Dstyle.color=never", "-f", pom, *goal], check=False).returncode:
+        raise InstallError(
+            f"Maven could not download {name}, see above. Is Maven Central, or a mirror of it, reachable?"
+        )
+    stamp.write_bytes(pom.read_bytes())
+    print(f"tools: {name} is in {folder}", file=sys.stderr)
+
+
+def find_java() -> str:
+    """The machine's Java, which must be new enough for the servers."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which(f"{home}/bin/java") if home else shutil.which("java")
+    said = subprocess.run([java, "-version"], stderr=subprocess.PIPE, text=True, check=False).stderr if java else ""
+    match = re.search(r'version "(\d+)', said)
+    if java is None or match is None or int(match[1]) < NEEDS_JAVA:
+        found = f"{java} is {match[1] if match else 'broken'}" if java else "none at all"
+        raise InstallError(
+            f"no Java {NEEDS_JAVA} or newer was found ({found}). Install it: apt-get install openjdk-17-jre-headless"
+        )
+    return java
 
 
 def find_go(needs: tuple[int, int]) -> tuple[Path, str]:
