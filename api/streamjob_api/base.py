@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Strict, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from streamjob_api.texts import DnsName
 from streamjob_api.trees import Rules
 
 # As validation's context: only the fields are checked, because the caller checks the rules itself, all at once.
@@ -27,6 +28,12 @@ class Part(BaseModel):
         extra="forbid",
         frozen=True,
     )
+
+
+class NameRef(Part):
+    """A reference to an object of the same namespace, by name."""
+
+    name: DnsName = Field(description="The object's name.")
 
 
 class Ruled(Part):

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from streamjob_api.base import Bool, Int, Part, Ruled
+from streamjob_api.base import Bool, Int, NameRef, Part, Ruled
 from streamjob_api.durations import Duration
 from streamjob_api.kubernetes import (
     DEFAULT_RESOURCES,
@@ -25,7 +25,7 @@ from streamjob_api.kubernetes import (
 from streamjob_api.rules_across import DEFAULT_BATCH_INTERVAL, MIN_BATCHES_PER_CHECKPOINT, across
 from streamjob_api.sinks import Sink
 from streamjob_api.sources import Source, StaticTable
-from streamjob_api.texts import DnsLabel, DnsName, Endpoint, Identifier, ImageName, Location, Sql
+from streamjob_api.texts import DnsLabel, Endpoint, Identifier, ImageName, Location, Sql
 from streamjob_api.trees import Rules
 
 
@@ -36,12 +36,6 @@ class Metadata(Part):
     namespace: DnsLabel | None = Field(None, description="Its namespace; without a cluster it has no effect.")
     labels: Labels | None = Field(None, description="Kubernetes labels.")
     annotations: Annotations | None = Field(None, description="Kubernetes annotations.")
-
-
-class NameRef(Part):
-    """A reference to an object of the same namespace, by name."""
-
-    name: DnsName = Field(description="The object's name.")
 
 
 class Step(Part):
