@@ -10,7 +10,7 @@ import pytest
 
 from streamjob_api.sinks import Sink as SinkModel
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.sinks.base import SinkBatch
+from streamjob_runtime.sinks.base import SinkBatch, Writer
 from streamjob_runtime.sinks.console import TextPrinter
 from streamjob_runtime.sinks.context import SinkContext
 from streamjob_runtime.sinks.open import open_sink
@@ -19,6 +19,7 @@ from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 
 ROWS = pa.table({"word": ["a", "b", "c"]})
+WRITER = Writer("job", 1, lambda: None)
 BATCH = SinkBatch(0, 0, 1, ROWS, "append", lambda: None)
 
 
@@ -33,7 +34,7 @@ def context(base_dir: Path, printed: io.StringIO | None = None, **queues: Output
 
 def write(sink: SinkModel, around: SinkContext) -> None:
     opened = open_sink(sink, "out", ROWS.schema, around)
-    opened.open()
+    opened.open(WRITER)
     opened.write(BATCH)
     opened.close()
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from streamjob_runtime.errors import Fenced, JobError, Unavailable
 from streamjob_runtime.formats.open import make_encoder
-from streamjob_runtime.sinks.base import Delivery, Sink, SinkBatch
+from streamjob_runtime.sinks.base import Delivery, Sink, SinkBatch, Writer
 from streamjob_runtime.sinks.files import FilesSink
 from streamjob_runtime.sinks.output_queue import OutputQueue
 from streamjob_runtime.sinks.queue import QueueSink
@@ -34,6 +34,7 @@ def schema_of(**columns: pa.DataType) -> pa.Schema:
 
 
 WORDS = schema_of(word=pa.string(), n=pa.int64())
+WRITER = Writer("job", 1, lambda: None)
 BATCHES: tuple[list[Row], ...] = (
     [{"word": "a", "n": 1}, {"word": "b", "n": 2}, {"word": "a", "n": 3}],
     [],
@@ -52,7 +53,7 @@ def batch(batch_id: int, rows: list[Row], mode: str = "append", epoch: int = 1, 
 
 def files_sink(store: Store, mode: str = "append", partition_by: Sequence[str] = (), max_rows: int = 2) -> FilesSink:
     sink = FilesSink("out", store, make_encoder("json"), mode, partition_by, max_rows)
-    sink.open()
+    sink.open(WRITER)
     return sink
 
 
@@ -276,7 +277,7 @@ def test_hive_partitions_are_read_back_as_they_were(tmp_path: Path) -> None:
     schema = schema_of(text=pa.string(), day=pa.date32(), n=pa.int64())
     rows = [{"text": text, "day": date(2024, 1, 1 + i % 2), "n": i} for i, text in enumerate(ODD * 2)]
     sink = FilesSink("out", LocalStore(tmp_path), make_encoder("parquet"), "append", ("text", "day"))
-    sink.open()
+    sink.open(WRITER)
     sink.write(SinkBatch(0, 0, 1, pa.Table.from_pylist(rows, schema=schema), "append", lambda: None))
     partitioning = ds.partitioning(pa.schema([schema.field("text"), schema.field("day")]), flavor="hive")
     found = ds.dataset(tmp_path, format="parquet", partitioning=partitioning).to_table()
@@ -288,7 +289,7 @@ def test_hive_partitions_are_read_back_as_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format_", ["json", "csv", "parquet"])
 def test_a_plain_glob_reads_every_format(tmp_path: Path, format_: str) -> None:
     sink = FilesSink("out", LocalStore(tmp_path), make_encoder(format_), "append")
-    sink.open()
+    sink.open(WRITER)
     for batch_id, rows in enumerate(BATCHES):
         sink.write(batch(batch_id, rows))
     files = sorted(map(str, tmp_path.glob(f"**/*.{format_}")))
@@ -322,7 +323,7 @@ def test_a_queue_keeps_each_batch_id_once_over_restarts() -> None:
     assert queue.rows().num_rows == 0
     for _ in range(2):
         sink = QueueSink(queue)
-        sink.open()
+        sink.open(WRITER)
         for batch_id in (1, 0):
             sink.write(batch(batch_id, BATCHES[0][: batch_id + 1]))
         sink.close()

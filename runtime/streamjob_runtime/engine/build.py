@@ -14,6 +14,7 @@ from streamjob_runtime.engine.tables import StaticTable, StaticTables
 from streamjob_runtime.engine.trouble import TroubleBoard
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.formats.wire import wire_schema
+from streamjob_runtime.patience import Caller, Patient
 from streamjob_runtime.query.api import Query
 from streamjob_runtime.query.open import open_query
 from streamjob_runtime.sinks.context import SinkContext
@@ -52,6 +53,9 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
     def patient(store: Store, what: str) -> Store:
         return RetryingStore(store, around.clock, around.rng, around.give_up, board.listener(what), what)
 
+    def patience(what: str) -> Caller:
+        return Patient(around.clock, around.rng, around.give_up, board.listener(what), what)
+
     tables = [_table(t, around, patient) for t in spec.tables]
     undeclared = {
         t.name: t.schema_of_files() for t, model in zip(tables, spec.tables, strict=True) if not model.schema_
@@ -65,8 +69,8 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
         store,
         query,
         StaticTables(tables, store, query.set_table, around.say),
-        lambda epoch: _sources(job, query, store, epoch, around, patient),
-        _sinks(job, around, patient),
+        lambda epoch: _sources(job, query, store, epoch, around, patient, patience),
+        _sinks(job, around, patient, patience),
     )
 
 
@@ -94,7 +98,13 @@ def _settings(job: StreamJob, query: Query) -> LoopSettings:
 
 
 def _sources(
-    job: StreamJob, query: Query, store: Store, epoch: int, around: Surroundings, patient: Callable[[Store, str], Store]
+    job: StreamJob,
+    query: Query,
+    store: Store,
+    epoch: int,
+    around: Surroundings,
+    patient: Callable[[Store, str], Store],
+    patience: Callable[[str], Caller],
 ) -> dict[str, Source]:
     context = SourceContext(
         connections=around.connections,
@@ -104,13 +114,20 @@ def _sources(
         random=around.rng,
         queues=around.inputs,
         wrap_store=patient,
+        patience=patience,
+        job_name=full_name(job.metadata.namespace, job.metadata.name),
         base_dir=around.base_dir,
     )
     return {s.name: open_source(s, query.source_schemas[s.name], context) for s in job.spec.sources}
 
 
-def _sinks(job: StreamJob, around: Surroundings, patient: Callable[[Store, str], Store]) -> tuple[NamedSink, ...]:
-    context = SinkContext(around.connections, patient, around.base_dir, around.print_rows, around.outputs)
+def _sinks(
+    job: StreamJob,
+    around: Surroundings,
+    patient: Callable[[Store, str], Store],
+    patience: Callable[[str], Caller],
+) -> tuple[NamedSink, ...]:
+    context = SinkContext(around.connections, patient, around.base_dir, around.print_rows, around.outputs, patience)
     return tuple(
         NamedSink(name, sink.mode, open_sink(sink, name, None, context))
         for name, sink in zip(job.spec.sink_names, job.spec.sinks, strict=True)

@@ -27,6 +27,15 @@ class SinkBatch:
     check_still_writer: Callable[[], None]  # raises Fenced if another process runs the job now
 
 
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes: the job, and which start of its runtime."""
+
+    job_id: str
+    epoch: int
+    check_still_writer: Callable[[], None]  # raises Fenced if another process runs the job now
+
+
 class Sink(Protocol):
     """Where results go. Every call comes from one thread."""
 
@@ -39,7 +48,7 @@ class Sink(Protocol):
         """
         ...
 
-    def open(self) -> None:
+    def open(self, writer: Writer) -> None:
         """Reach the system and check that it can take the rows; called once, before the first batch."""
         ...
 

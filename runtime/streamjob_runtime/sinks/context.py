@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.sinks.base import SinkBatch
 from streamjob_runtime.sinks.output_queue import OutputQueue
 from streamjob_runtime.stores.base import Store
@@ -49,6 +50,7 @@ class SinkContext:
     base_dir: Path  # where relative paths begin: the manifest's folder
     print_rows: Printer
     queues: Mapping[str, OutputQueue] = field(default_factory=dict)  # sink name -> its queue
+    patience: Callable[[str], Caller] = lambda whose: Impatient()  # waits for a system; the text says which
 
     def resolve(self, path: str) -> str:
         """The path or URL, absolute."""

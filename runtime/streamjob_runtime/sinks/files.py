@@ -9,7 +9,7 @@ from streamjob_runtime.errors import AlreadyExists, JobError, NotFound
 from streamjob_runtime.formats.base import Encoder
 from streamjob_runtime.formats.open import make_encoder
 from streamjob_runtime.sinks import partitions
-from streamjob_runtime.sinks.base import Delivery, SinkBatch
+from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext, SinkSpec
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.open import open_store
@@ -84,7 +84,7 @@ class FilesSink:
             self._store.replace(_NEVER_THERE, b"", expected="nothing")
         return f"{self._store.url} answers"
 
-    def open(self) -> None:
+    def open(self, writer: Writer) -> None:
         """See `Sink`."""
         self._version = self._standing_version()
 
