@@ -116,6 +116,7 @@ def _sources(
         wrap_store=patient,
         patience=patience,
         job_name=full_name(job.metadata.namespace, job.metadata.name),
+        say=around.say,
         base_dir=around.base_dir,
     )
     return {s.name: open_source(s, query.source_schemas[s.name], context) for s in job.spec.sources}

@@ -56,6 +56,7 @@ class SourceContext:
     wrap_store: Callable[[Store, str], Store] = lambda store, whose: store  # gives a store its retries
     patience: Callable[[str], Caller] = lambda whose: Impatient()  # waits for a system; the text says which
     job_name: str = "job"  # the full name
+    say: Callable[..., None] = lambda level, message, **fields: None  # the runtime's log
     base_dir: Path = Path()  # where relative paths begin: the manifest's folder
 
     def resolve(self, path: str) -> str:
