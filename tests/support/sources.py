@@ -4,21 +4,38 @@ import itertools
 import random
 import socket
 import threading
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
+from streamjob_api.sources import Source as SourceModel
 from streamjob_runtime.clock import ManualClock, SystemClock
 from streamjob_runtime.formats.text import TextDecoder
+from streamjob_runtime.patience import Patient
 from streamjob_runtime.sources.base import Source
+from streamjob_runtime.sources.context import SourceContext
 from streamjob_runtime.sources.files import FilesSource
 from streamjob_runtime.sources.input_queue import InputQueue
+from streamjob_runtime.sources.kafka import KafkaSource
 from streamjob_runtime.sources.queue import QueueSource
 from streamjob_runtime.sources.rate import RateSource
 from streamjob_runtime.sources.tcp import TcpSource
 from streamjob_runtime.stores.base import Store
+from streamjob_runtime.stores.connections import Connections, Secrets
+from support.kafka import KafkaServer
 from support.memory import MemoryStore
 
+KAFKA_METADATA = pa.schema(
+    [
+        pa.field("_key", pa.string()),
+        pa.field("_raw_key", pa.binary()),
+        pa.field("_headers", pa.list_(pa.struct([pa.field("key", pa.string()), pa.field("value", pa.binary())]))),
+        pa.field("_topic", pa.string()),
+        pa.field("_partition", pa.int32()),
+        pa.field("_offset", pa.int64()),
+        pa.field("_timestamp", pa.timestamp("us")),
+    ]
+)
 TEXT = pa.schema([pa.field("value", pa.string())])
 DEADLINE_S = 20.0
 
@@ -115,6 +132,44 @@ class FilesBench:
         # Names fall while times rise: the order is that of the times.
         self.store.create(f"{next(self._names)}.txt", "".join(line + "\n" for line in new).encode())
         self.clock.advance(2)
+
+    def close(self) -> None:
+        pass
+
+
+class KafkaBench:
+    """One partition, so that records have one order. Other keywords are the manifest's, below `kafka`."""
+
+    def __init__(self, server: KafkaServer, topic: str | None = None, **config: Any) -> None:
+        self.clock = ManualClock()
+        self.added: list[str] = []
+        self.server = server
+        self.topic = topic or server.create_topic()
+        self.said: list[str] = []  # warnings
+        self._config = {"bootstrapServers": server.servers, "topic": self.topic, "groupId": self.topic, **config}
+
+    def make(self, epoch: int) -> Source:
+        model = SourceModel.model_validate({"name": "k", "format": "text", "kafka": self._config})
+        metadata = [f for f in KAFKA_METADATA if f.name in model.metadata]
+        return KafkaSource.from_manifest(model, pa.schema([*TEXT, *metadata]), self.context(epoch))
+
+    def context(self, epoch: int) -> SourceContext:
+        return SourceContext(
+            Connections(None, Secrets(None, {})),
+            MemoryStore(),
+            epoch,
+            SystemClock(),
+            random.Random(epoch),
+            patience=lambda what: Patient(
+                SystemClock(), random.Random(epoch), threading.Event(), lambda trouble: None, what
+            ),
+            say=lambda level, message, **fields: self.said.append(f"{level}: {message} {fields}"),
+        )
+
+    def add(self, count: int, source: Source) -> None:
+        new = [f"row {len(self.added) + i}" for i in range(count)]
+        self.added += new
+        self.server.produce(self.topic, [value.encode() for value in new])
 
     def close(self) -> None:
         pass

@@ -1,7 +1,7 @@
 """Messages to rows: each is a record of its own, as systems give it that do not know of lines."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -45,7 +45,7 @@ class TextMessages:
         return pa.table({"value": texts(messages, "use format raw")})
 
 
-def texts(values: Sequence[bytes | None], remedy: str) -> "pa.ChunkedArray[pa.StringScalar]":
+def texts(values: Sequence[bytes | None], remedy: str) -> "pa.ChunkedArray[Any]":
     """The values as text. Raises `BadRecord` for the first that is not UTF-8."""
     column = pa.chunked_array([pa.array(values, pa.binary())])
     try:
@@ -107,9 +107,7 @@ class LineMessages:
             except BadRecord as bad:
                 raise BadRecord(bad.reason, number, excerpt(message)) from None
             if rows.num_rows != 1:
-                reason = (
-                    "it is empty" if rows.num_rows == 0 else f"it holds {rows.num_rows} records, and one is expected"
-                )
-                raise BadRecord(reason, number, excerpt(message))
+                found = f"it holds {rows.num_rows} records, and one is expected"
+                raise BadRecord(found if rows.num_rows else "it is empty", number, excerpt(message))
             tables.append(rows)
         return pa.concat_tables(tables)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from streamjob_runtime.kafka.access import ANSWER_S, Access
 from streamjob_runtime.kafka.errors import Listener, is_missing, kafka_error, translated
 
 T = TypeVar("T")
+
+_SPEC: Any = OffsetSpec  # the library has no types for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +51,16 @@ class Cluster:
 
     def starts(self, partitions: Iterable[str]) -> dict[str, int]:
         """Partition -> the offset of its first record; partitions that are not there are left out."""
-        return self._offsets(dict.fromkeys(partitions, OffsetSpec.earliest()))
+        return self._offsets(dict.fromkeys(partitions, _SPEC.earliest()))
 
     def ends(self, partitions: Iterable[str], committed: bool) -> dict[str, int]:
         """Partition -> the offset behind its last record; `committed`: before the first open transaction."""
-        return self._offsets(dict.fromkeys(partitions, OffsetSpec.latest()), committed)
+        return self._offsets(dict.fromkeys(partitions, _SPEC.latest()), committed)
 
     def at(self, partitions: Iterable[str], time_ms: int) -> dict[str, int]:
         """Partition -> the first offset of that time or later; where there is none, the end."""
         partitions = list(partitions)
-        found = self._offsets(dict.fromkeys(partitions, OffsetSpec.for_timestamp(time_ms)))
+        found = self._offsets(dict.fromkeys(partitions, _SPEC.for_timestamp(time_ms)))
         later = [p for p in partitions if found.get(p, -1) < 0]
         return found | self.ends(later, committed=False)
 
@@ -66,7 +68,7 @@ class Cluster:
         """Let go of the connections."""
         self._client = None
 
-    def _offsets(self, wanted: Mapping[str, OffsetSpec], committed: bool = False) -> dict[str, int]:
+    def _offsets(self, wanted: Mapping[str, Any], committed: bool = False) -> dict[str, int]:
         if not wanted:
             return {}
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
@@ -77,7 +79,8 @@ class Cluster:
 
     def _ask(self, question: Callable[[AdminClient], T]) -> T:
         if self._client is None:
-            self._client = AdminClient({**self._access.settings, "error_cb": self._listener.hear})
+            settings: dict[str, Any] = {**self._access.settings, "error_cb": self._listener.hear}
+            self._client = AdminClient(settings)
         try:
             return question(self._client)
         except KafkaException as error:

@@ -19,6 +19,8 @@ from streamjob_runtime.sources.kafka_topics import Start, Topics
 
 LOOK_MS = 5_000  # how often new topics and partitions are looked for
 
+_DELETED = ""  # in place of a topic's id
+
 
 class KafkaSource:
     """Each record once. Partitions are `topic/partition`, their offsets are Kafka's own.
@@ -126,23 +128,31 @@ class KafkaSource:
 
     def advance(self, offsets: OffsetRange) -> None:
         """See `Source`."""
-        if offsets.detail is not None:
-            self._positions |= offsets.detail["positions"]
-            self._ids |= offsets.detail["topics"]
+        told = offsets.detail or {"positions": {}, "topics": {}}
+        self._positions |= told["positions"]
+        self._ids |= told["topics"]
         for partition, (_, end) in offsets.partitions.items():
             self._positions[partition] = end
-        self._new_positions = {p: at for p, at in self._new_positions.items() if self._positions.get(p, -1) < at}
-        self._new_ids = {name: id for name, id in self._new_ids.items() if self._ids.get(name) != id}
+        self._new_positions = {p: at for p, at in self._new_positions.items() if p not in told["positions"]}
+        self._new_ids = {topic: i for topic, i in self._new_ids.items() if told["topics"].get(topic) != i}
 
     def read(self, offsets: OffsetRange) -> pa.Table:
         """See `Source`. Waits until Kafka gives the records. Of what is lost the rest is read, or `JobError` raised."""
-        ranges = dict(offsets.partitions)
-        while True:
-            beside = {p: at for p, at in self._positions.items() if p not in ranges}
-            try:
-                return self._caller.call(lambda: self._reader.read(ranges, beside))
-            except Gone as gone:
-                ranges = self._without_lost(ranges, gone.partition)
+        left = dict(offsets.partitions)
+        beside = {p: self._positions[p] for p in self._partitions if p in self._positions and p not in left}
+
+        def attempt() -> pa.Table:
+            nonlocal left, beside
+            while True:
+                try:
+                    return self._reader.read(left, beside)
+                except Gone as gone:
+                    beside = {}
+                    before, left = left, self._without_lost(left)
+                    if before == left and gone.partition in left:
+                        raise Unavailable(f'Source "{self._name}": Kafka says that {gone.partition} is gone') from None
+
+        return self._caller.call(attempt)
 
     def acknowledge(self, offsets: OffsetRange) -> None:
         """See `Source`. Commits the offsets to the group; the answer is not waited for."""
@@ -189,37 +199,37 @@ class KafkaSource:
             if self._position(partition) < first:
                 self._lost(f"{partition}: the offsets {self._position(partition)} to {first} are gone")
                 self._new_positions[partition] = first
-        for partition, end in ends.items():
+        behind = [p for p, end in ends.items() if self._position(p) > end]
+        # Behind an open transaction a position may be: no later than all that is there.
+        for partition, end in self._topics.all_ends(behind).items():
             if self._position(partition) > end:
-                self._behind(partition, end)
+                self._lost(f"{partition}: it ends at {end}, before the offset {self._position(partition)}")
+                self._new_positions[partition] = end
         self._ends = ends
-
-    def _behind(self, partition: str, end: int) -> None:
-        """The end lies before what was read: of what is committed it may, for as long as a leader catches up."""
 
     def _find_partitions(self) -> None:
         found = self._topics.look()
-        ids = {**self._ids, **self._new_ids}
-        for name, before in ids.items():
-            if not self._topics.wants(name):
+        for topic, before in {**self._ids, **self._new_ids}.items():
+            now = found[topic].id if topic in found else _DELETED
+            if now == before or not self._topics.wants(topic):
                 continue
-            if name not in found:
-                self._lost(f"the topic {name} is not there any more")
-            elif found[name].id != before:
-                self._lost(f"the topic {name} was deleted and created again")
-                self._new_positions |= self._topics.firsts(list(found[name].partitions))
+            if now == _DELETED:
+                self._lost(f"the topic {topic} is not there any more")
+            elif before != _DELETED:
+                self._lost(f"the topic {topic} was deleted and created again")
+            if topic in found:
+                self._new_positions |= self._topics.firsts(list(found[topic].partitions))
+            self._new_ids[topic] = now
         self._partitions = [p for topic in found.values() for p in topic.partitions]
-        known = {**self._positions, **self._new_positions}
-        new = [p for p in self._partitions if p not in known]
+        new = [p for p in self._partitions if p not in self._positions and p not in self._new_positions]
         if new:
             # Whatever appears later than the job is read as a whole.
-            start = self._start if not self._positions else Start()
-            self._new_positions |= self._topics.starts(new, start)
-        self._new_ids |= {name: topic.id for name, topic in found.items() if self._ids.get(name) != topic.id}
+            self._new_positions |= self._topics.starts(new, Start() if self._positions else self._start)
+        self._new_ids |= {name: topic.id for name, topic in found.items() if name not in self._ids}
 
-    def _without_lost(self, ranges: Mapping[str, tuple[int, int]], partition: str) -> dict[str, tuple[int, int]]:
-        """What is left to read of the ranges, when the first records of a partition are gone."""
-        firsts = self._caller.call(lambda: self._topics.firsts(list(ranges)))
+    def _without_lost(self, ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        """What can still be read of the ranges."""
+        firsts = self._topics.firsts(list(ranges))
         left = {}
         for p, (start, end) in ranges.items():
             first = min(firsts.get(p, end), end)
@@ -236,9 +246,7 @@ class KafkaSource:
                 "shorter than the job's pause, or somebody deleted them. To go on with what is there, write "
                 "onDataLoss: skip."
             )
-        self._say(
-            "warning", "records are lost that were not read, and onDataLoss is skip", source=self._name, what=what
-        )
+        self._say("warning", "records are lost, and onDataLoss is skip", source=self._name, what=what)
 
 
 def _count(number: int, what: str) -> str:

@@ -53,7 +53,7 @@ class _Partition:
 
 
 class KafkaReader:
-    """One consumer. Used by one thread. Raises `Unavailable` where records do not come; the same `read` goes on then."""
+    """One consumer, used by one thread. Where records do not come it raises `Unavailable`; the same `read` goes on."""
 
     def __init__(self, who: str, access: Access, group: str, committed: bool, rows: KafkaRows, clock: Clock) -> None:
         self._who = who

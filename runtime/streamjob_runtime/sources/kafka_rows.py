@@ -30,7 +30,7 @@ class KafkaRows:
     def table(self, messages: Sequence[Message]) -> pa.Table:
         """A row a record. Raises `JobError` for one that cannot be decoded."""
         try:
-            rows = self._decoder.decode([message.value() for message in messages])  # type: ignore[misc]
+            rows = self._decoder.decode([message.value() for message in messages])
             for name in self._metadata:
                 rows = rows.append_column(name, _column(name, messages))
         except BadRecord as bad:
@@ -51,8 +51,7 @@ def _column(name: str, messages: Sequence[Message]) -> "pa.ChunkedArray[Any]":
         case "_raw_key":
             array = pa.array([_bytes(m.key()) for m in messages], pa.binary())
         case "_headers":
-            headers = [[{"key": k, "value": _bytes(v)} for k, v in m.headers() or ()] for m in messages]
-            array = pa.array(headers, _HEADERS)
+            array = pa.array([_headers(m) for m in messages], _HEADERS)
         case "_topic":
             array = pa.array([m.topic() for m in messages], pa.string())
         case "_partition":
@@ -60,11 +59,15 @@ def _column(name: str, messages: Sequence[Message]) -> "pa.ChunkedArray[Any]":
         case "_offset":
             array = pa.array([m.offset() for m in messages], pa.int64())
         case _:
-            times = [m.timestamp() for m in messages]
-            array = pa.array(
-                [None if kind == TIMESTAMP_NOT_AVAILABLE else ms for kind, ms in times], pa.timestamp("ms")
-            )
+            stamps = [m.timestamp() for m in messages]
+            times = [None if kind == TIMESTAMP_NOT_AVAILABLE else ms for kind, ms in stamps]
+            array = pa.array(times, pa.timestamp("ms"))
     return pa.chunked_array([array])
+
+
+def _headers(message: Message) -> list[dict[str, Any]]:
+    headers: Any = message.headers() or ()
+    return [{"key": name, "value": _bytes(value)} for name, value in headers]
 
 
 def _bytes(value: Any) -> bytes | None:

@@ -83,6 +83,10 @@ class Topics:
         """Partition -> the offset behind its last record that may be read."""
         return self._cluster.ends(partitions, self._committed)
 
+    def all_ends(self, partitions: list[str]) -> dict[str, int]:
+        """Partition -> the offset behind its last record, also where that is of an open transaction."""
+        return self._cluster.ends(partitions, committed=False)
+
     def close(self) -> None:
         """Let go of the connections."""
         self._cluster.close()
