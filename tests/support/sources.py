@@ -4,6 +4,7 @@ import itertools
 import random
 import socket
 import threading
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -25,17 +26,15 @@ from streamjob_runtime.stores.connections import Connections, Secrets
 from support.kafka import KafkaServer
 from support.memory import MemoryStore
 
-KAFKA_METADATA = pa.schema(
-    [
-        pa.field("_key", pa.string()),
-        pa.field("_raw_key", pa.binary()),
-        pa.field("_headers", pa.list_(pa.struct([pa.field("key", pa.string()), pa.field("value", pa.binary())]))),
-        pa.field("_topic", pa.string()),
-        pa.field("_partition", pa.int32()),
-        pa.field("_offset", pa.int64()),
-        pa.field("_timestamp", pa.timestamp("us")),
-    ]
-)
+KAFKA_METADATA: dict[str, pa.DataType] = {
+    "_key": pa.string(),
+    "_raw_key": pa.binary(),
+    "_headers": pa.list_(pa.struct([pa.field("key", pa.string()), pa.field("value", pa.binary())])),
+    "_topic": pa.string(),
+    "_partition": pa.int32(),
+    "_offset": pa.int64(),
+    "_timestamp": pa.timestamp("us"),
+}
 TEXT = pa.schema([pa.field("value", pa.string())])
 DEADLINE_S = 20.0
 
@@ -146,16 +145,18 @@ class KafkaBench:
         self.server = server
         self.topic = topic or server.create_topic()
         self.said: list[str] = []  # warnings
-        self._config = {"bootstrapServers": server.servers, "topic": self.topic, "groupId": self.topic, **config}
+        self.secrets: Path | None = None
+        given = {"bootstrapServers": server.servers, "topic": self.topic, "groupId": self.topic, **config}
+        self._config = {key: value for key, value in given.items() if value is not None}
 
     def make(self, epoch: int) -> Source:
         model = SourceModel.model_validate({"name": "k", "format": "text", "kafka": self._config})
-        metadata = [f for f in KAFKA_METADATA if f.name in model.metadata]
+        metadata = [pa.field(name, KAFKA_METADATA[name]) for name in model.metadata]
         return KafkaSource.from_manifest(model, pa.schema([*TEXT, *metadata]), self.context(epoch))
 
     def context(self, epoch: int) -> SourceContext:
         return SourceContext(
-            Connections(None, Secrets(None, {})),
+            Connections(None, Secrets(self.secrets, {})),
             MemoryStore(),
             epoch,
             SystemClock(),
