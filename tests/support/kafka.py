@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
@@ -101,12 +101,24 @@ class KafkaServer:
         settings = {key.replace("_", "."): value for key, value in config.items()}
         with _Admin(self.servers) as admin:
             admin.all(admin.client.create_topics([NewTopic(name, partitions, 1, config=settings)]))
+            self._wait_for_partitions(admin.client, name, partitions)
         return name
 
     def add_partitions(self, topic: str, total: int) -> None:
         """Give the topic more partitions."""
         with _Admin(self.servers) as admin:
             admin.all(admin.client.create_partitions([NewPartitions(topic, total)]))
+            self._wait_for_partitions(admin.client, topic, total)
+
+    def _wait_for_partitions(self, client: AdminClient, topic: str, count: int) -> None:
+        """Until whoever asks sees them with their leaders: the controller answers before that."""
+        deadline = time.monotonic() + _CALL_S
+        while True:
+            found = client.list_topics(timeout=_CALL_S).topics.get(topic)
+            if found is not None and sum(p.leader >= 0 for p in found.partitions.values()) >= count:
+                return
+            assert time.monotonic() < deadline, f"{topic} has not got its partitions"
+            time.sleep(0.05)
 
     def alter_topic(self, topic: str, **config: str) -> None:
         """Change settings of the topic."""
@@ -135,11 +147,18 @@ class KafkaServer:
     def produce(self, topic: str, records: Iterable[bytes | Record | None], partition: int = 0, **extra: Any) -> None:
         """Append records, each a value or a key and a value, and wait until they are there."""
         producer = Producer({"bootstrap.servers": self.servers, "acks": "all", "linger.ms": 5})
+        failed: list[str] = []
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                failed.append(error.str())
+
         for record in records:
             key, value = record if isinstance(record, tuple) else (None, record)
-            producer.produce(topic, value, key, partition, **extra)
+            producer.produce(topic, value, key, partition, on_delivery=delivered, **extra)
             producer.poll(0)
         assert producer.flush(_CALL_S) == 0
+        assert not failed, failed[0]
 
     def transaction(self, topic: str, values: Iterable[bytes], commit: bool = True, partition: int = 0) -> None:
         """Append records in a transaction, which is then committed or aborted."""

@@ -146,8 +146,8 @@ class KafkaBench:
         self.topic = topic or server.create_topic()
         self.said: list[str] = []  # warnings
         self.secrets: Path | None = None
-        given = {"bootstrapServers": server.servers, "topic": self.topic, "groupId": self.topic, **config}
-        self._config = {key: value for key, value in given.items() if value is not None}
+        what = {} if "topicPattern" in config else {"topic": self.topic}
+        self._config = {"bootstrapServers": server.servers, "groupId": self.topic, **what, **config}
 
     def make(self, epoch: int) -> Source:
         model = SourceModel.model_validate({"name": "k", "format": "text", "kafka": self._config})

@@ -100,6 +100,8 @@ class Cluster:
     def _translated(self, error: KafkaException) -> Exception:
         if self._client is not None:
             self._client.poll(0)  # what the client has to say beside
+            # It may go on asking by the leaders that it knew before a server was lost: another one asks afresh.
+            self._client = None
         return translated(self._listener.worst(kafka_error(error)), self._who, self._access.servers)
 
 
