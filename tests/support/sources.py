@@ -136,6 +136,11 @@ class FilesBench:
         pass
 
 
+def patient() -> Patient:
+    """Waits for ever, as a runtime does that nobody stops."""
+    return Patient(SystemClock(), random.Random(1), threading.Event(), lambda trouble: None, "Kafka")
+
+
 class KafkaBench:
     """One partition, so that records have one order. Other keywords are the manifest's, below `kafka`."""
 
@@ -161,9 +166,7 @@ class KafkaBench:
             epoch,
             SystemClock(),
             random.Random(epoch),
-            patience=lambda what: Patient(
-                SystemClock(), random.Random(epoch), threading.Event(), lambda trouble: None, what
-            ),
+            patience=lambda what: patient(),
             say=lambda level, message, **fields: self.said.append(f"{level}: {message} {fields}"),
         )
 
