@@ -1,7 +1,8 @@
 """Producers of Kafka that bring a batch to a topic as a whole, or say why not and begin anew."""
 
 import json
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +31,29 @@ _TUNED = {
     "message.max.bytes": 100_000_000,  # the topic decides what is too large
     "delivery.report.only.error": True,
 }
+
+
+def within(seconds: float, call: Callable[[], Any]) -> None:
+    """Make a call that may hang for ever: then raise `KafkaException` in time, and leave it to itself.
+
+    librdkafka 2.16 forgets the timeout of `send_offsets_to_transaction` when the group's server is lost meanwhile (its
+    issues 5456 and 5511). What is left so can end no transaction, and the next producer of the same id shuts it out.
+    """
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="kafka", daemon=True)
+    thread.start()
+    thread.join(seconds + 1)
+    if thread.is_alive():
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    if raised:
+        raise raised[0]
 
 
 class PlainProducer:
@@ -98,7 +122,7 @@ class PlainProducer:
         error = self._failed[0] if self._failed else self._listener.worst(kafka_error(exception))
         if self._producer is not None:
             with suppress(KafkaException):
-                self._producer.purge()
+                self._producer.purge(blocking=False)
             self._producer = None
         return translated(error, self._who, self._access.servers)
 
@@ -174,7 +198,8 @@ class TransactionalProducer(PlainProducer):
     def _mark(self, producer: Producer, next_batch: int) -> None:
         metadata = json.dumps({"epoch": self._writer.epoch})
         marker = TopicPartition(self._topic, 0, next_batch, metadata)
-        producer.send_offsets_to_transaction([marker], self._opened_group().consumer_group_metadata(), TRANSACTION_S)
+        group = self._opened_group().consumer_group_metadata()
+        within(ANSWER_S, lambda: producer.send_offsets_to_transaction([marker], group, ANSWER_S))
 
     def _marked(self) -> tuple[int, int]:
         """The first batch that is not in the topic, and the epoch of who wrote that."""
