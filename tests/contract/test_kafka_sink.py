@@ -19,7 +19,7 @@ from support.kafka import KafkaServer
 from support.sources import patient
 
 ROWS: list[dict[str, Any]] = [{"word": "a", "n": 1}, {"word": "b", "n": 2}, {"word": None, "n": 3}]
-WORDS = pa.schema([pa.field("word", pa.string()), pa.field("n", pa.int64())])
+WORDS: pa.Schema = pa.table({"word": pa.array([], pa.string()), "n": pa.array([], pa.int64())}).schema
 SAID = [b'{"word":"a","n":1}', b'{"word":"b","n":2}', b'{"word":null,"n":3}']
 
 Open = Callable[..., KafkaSink]
