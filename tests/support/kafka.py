@@ -63,8 +63,7 @@ class KafkaServer:
             # With a sign of equality: one in 64 of these begins with a hyphen.
             done = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", "server.properties")
             if done.wait(_START_S) != 0:
-                raise RuntimeError(f"Kafka's folder could not be prepared:
-{self.log()[-3000:]}")
+                raise RuntimeError(f"Kafka's folder could not be prepared:\n{self.log()[-3000:]}")
         self._process = self._java("kafka.Kafka", "server.properties")
         deadline = time.monotonic() + _START_S
         while not self._listens():
