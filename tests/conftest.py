@@ -12,6 +12,9 @@ from support import hdfs as hdfs_support
 from support import postgres as postgres_support
 from support import stores
 from support.hdfs import HdfsServer
+from support.kafka import INSTALL as INSTALL_KAFKA
+from support.kafka import JARS as KAFKA_JARS
+from support.kafka import KafkaServer
 from support.minio import BINARY, INSTALL, MinioServer
 from support.postgres import PostgresServer
 
@@ -87,10 +90,36 @@ def _postgres() -> Iterator[PostgresServer]:
         server.remove()
 
 
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """A Kafka for the whole session; a test makes its own topics, and neither stops nor kills this server."""
+    require_kafka()
+    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """A Kafka for one test, which may stop, kill and restart it."""
+    require_kafka()
+    server = KafkaServer(tmp_path_factory.mktemp("own-kafka"))
+    server.start()
+    yield server
+    server.kill()
+
+
 def require_minio() -> None:
     """Skip the test where MinIO is not installed; fail in CI, which installs it."""
     if not BINARY.exists():
         _not_installed("MinIO", INSTALL)
+
+
+def require_kafka() -> None:
+    """The same for Kafka."""
+    if not KAFKA_JARS.is_dir():
+        _not_installed("Kafka", INSTALL_KAFKA)
 
 
 def _not_installed(what: str, install: str) -> None:

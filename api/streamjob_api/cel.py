@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streamjob_api.texts import LABEL_KEY
+from streamjob_api.texts import KAFKA_PARTITION, LABEL_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,14 @@ class CelRule:
 
 _BARE_CSV_SOURCE = (
     "has(self.format) && self.format == 'csv' && "
-    "(has(self.tcp) || (has(self.files) && has(self.files.header) && !self.files.header))"
+    "(has(self.tcp) || has(self.kafka) || (has(self.files) && has(self.files.header) && !self.files.header))"
 )
 _BARE_CSV_TABLE = "self.format == 'csv' && has(self.files.header) && !self.files.header"
+
+_OF_METADATA = (
+    "(has(self.kafka) && has(self.kafka.metadata) && '_timestamp' in self.kafka.metadata && "
+    "self.watermark.column.lowerAscii() == '_timestamp')"
+)
 
 _JOB = (
     CelRule(
@@ -48,12 +53,12 @@ _JOB = (
 
 _SOURCE = (
     CelRule(
-        "[has(self.tcp), has(self.files), has(self.rate), has(self.queue)].exists_one(given, given)",
-        "a source is of one kind; give exactly one of tcp, files, rate, queue",
+        "[has(self.kafka), has(self.tcp), has(self.files), has(self.rate), has(self.queue)].exists_one(given, given)",
+        "a source is of one kind; give exactly one of kafka, tcp, files, rate, queue",
     ),
     CelRule(
-        "!has(self.tcp) || (has(self.format) && self.format != 'parquet')",
-        "a tcp source needs a format; take one of text, json, csv, raw",
+        "!(has(self.kafka) || has(self.tcp)) || (has(self.format) && self.format != 'parquet')",
+        "a kafka or tcp source needs a format; take one of text, json, csv, raw",
         field="format",
     ),
     CelRule(
@@ -98,13 +103,13 @@ _SOURCE = (
         field="watermark.column",
     ),
     CelRule(
-        "!has(self.watermark) || !has(self.format) || !(self.format in ['text', 'raw'])",
+        f"!has(self.watermark) || !has(self.format) || !(self.format in ['text', 'raw']) || {_OF_METADATA}",
         "text and raw have no column of type TIMESTAMP",
         field="watermark.column",
     ),
     CelRule(
         "!has(self.watermark) || !has(self.schema) || "
-        "self.schema.exists(name, name.lowerAscii() == self.watermark.column.lowerAscii())",
+        f"self.schema.exists(name, name.lowerAscii() == self.watermark.column.lowerAscii()) || {_OF_METADATA}",
         "there is no such column in the schema",
         says="'there is no column \"' + self.watermark.column + '\" in the schema'",
         field="watermark.column",
@@ -117,6 +122,52 @@ _SOURCE = (
         says="'\"' + self.watermark.column + '\" is of type ' + self.schema[self.watermark.column] + "
         "'; take a column of type TIMESTAMP'",
         field="watermark.column",
+    ),
+)
+
+_OF_KAFKA = (
+    CelRule(
+        "!has(self.kafka) || !has(self.kafka.metadata) || !has(self.schema) || "
+        "self.kafka.metadata.all(name, !(name in self.schema))",
+        "kafka.metadata adds a column of that name; rename one in the value",
+        field="schema",
+    ),
+)
+
+_KAFKA_SOURCE = (
+    CelRule(
+        "[has(self.topic), has(self.topics), has(self.topicPattern)].exists_one(given, given)",
+        "give exactly one of topic, topics, topicPattern",
+    ),
+    CelRule(
+        "(self.startFrom == 'timestamp') == has(self.startTimestamp)",
+        "goes with startFrom: timestamp, which needs it; write startTimestamp: 2026-11-21T09:00:00Z",
+        field="startTimestamp",
+    ),
+    CelRule(
+        "(self.startFrom == 'offsets') == has(self.startOffsets)",
+        "goes with startFrom: offsets, which needs it; write startOffsets: {events/0: 120}",
+        field="startOffsets",
+    ),
+    CelRule(
+        "!has(self.metadata) || self.metadata.all(name, self.metadata.exists_one(other, other == name))",
+        "names a column twice; name each column once",
+        field="metadata",
+    ),
+)
+
+_KAFKA_CONNECTION = (
+    CelRule(
+        "!has(self.saslMechanism) || has(self.authSecretRef)",
+        "needs a user name and a password; name their Secret: authSecretRef: {name: kafka}",
+        field="saslMechanism",
+    ),
+)
+
+_START_OFFSETS = (
+    CelRule(
+        f"self.all(name, name.matches('{KAFKA_PARTITION}'))",
+        "each name must be topic/partition, such as events/0",
     ),
 )
 
@@ -176,17 +227,28 @@ _TABLE = (
 
 _SINK = (
     CelRule(
-        "[has(self.postgres), has(self.console), has(self.files), has(self.queue)].exists_one(given, given)",
-        "a sink is of one kind; give exactly one of postgres, console, files, queue",
+        "[has(self.kafka), has(self.postgres), has(self.console), has(self.files), has(self.queue)]"
+        ".exists_one(given, given)",
+        "a sink is of one kind; give exactly one of kafka, postgres, console, files, queue",
     ),
     CelRule(
-        "!has(self.files) || has(self.format)",
+        "!has(self.files) || (has(self.format) && self.format in ['json', 'csv', 'parquet'])",
         "a files sink needs a format; take one of json, csv, parquet",
         field="format",
     ),
     CelRule(
-        "has(self.files) || !has(self.format)",
-        "only a files sink has a format; leave it out",
+        "!has(self.kafka) || (has(self.format) && self.format in ['json', 'text', 'raw'])",
+        "a kafka sink needs a format; take one of json, text, raw",
+        field="format",
+    ),
+    CelRule(
+        "!has(self.kafka) || !has(self.kafka.value) || self.kafka.value.size() < 2 || self.format == 'json'",
+        "text and raw are the value of one column; name one, or take format json",
+        field="kafka.value",
+    ),
+    CelRule(
+        "has(self.kafka) || has(self.files) || !has(self.format)",
+        "only a kafka or files sink has a format; leave it out",
         field="format",
     ),
     CelRule(
@@ -217,7 +279,7 @@ _OF_POSTGRES = (
     ),
 )
 
-_POSTGRES_KEY = (
+_KEY = (
     CelRule(
         "!has(self.key) || self.key.all(column, self.key.exists_one(other, other.lowerAscii() == column.lowerAscii()))",
         "names a column twice; name each column once",
@@ -334,13 +396,16 @@ _ENV = (
 RULES: Mapping[str, tuple[CelRule, ...]] = {
     "": _JOB,
     "spec": _ACROSS,
-    "spec.sources[]": _SOURCE + _COLUMNS,
+    "spec.sources[]": _SOURCE + _OF_KAFKA + _COLUMNS,
+    "spec.sources[].kafka": _KAFKA_SOURCE + _KAFKA_CONNECTION,
+    "spec.sources[].kafka.startOffsets": _START_OFFSETS,
     "spec.sources[].schema": _SCHEMA,
     "spec.tables[]": _TABLE + _COLUMNS,
     "spec.tables[].schema": _SCHEMA,
     "spec.sinks[]": _SINK + _OF_POSTGRES,
     "spec.sinks[].files": _PARTITIONS,
-    "spec.sinks[].postgres": _POSTGRES_KEY,
+    "spec.sinks[].postgres": _KEY,
+    "spec.sinks[].kafka": _KEY + _KAFKA_CONNECTION,
     "spec.resources": _RESOURCES,
     "spec.restart.backoff": _BACKOFF,
     "spec.podTemplate.labels": _POD_LABELS + _LABEL_NAMES,

@@ -7,14 +7,15 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from streamjob_api import rules_across, rules_pods, rules_postgres, trees
+from streamjob_api import rules_across, rules_kafka, rules_pods, rules_postgres, trees
 from streamjob_api.trees import MAX_COLUMNS, SINK_KINDS, SOURCE_KINDS, Broken, Tree
 from streamjob_api.words import Path, shown, suggest
 
 BATCH_TIME = "batch_time"
 
 _NO_KINDS = ("name", "format", "schema", "columns", "watermark", "maxRecordsPerBatch", "from", "mode")
-_SOURCE_FORMATS = {"tcp": ("text", "json", "csv", "raw"), "files": ("text", "json", "csv", "parquet", "raw")}
+_LINES = ("text", "json", "csv", "raw")
+_SOURCE_FORMATS = {"kafka": _LINES, "tcp": _LINES, "files": ("text", "json", "csv", "parquet", "raw")}
 _FIXED_COLUMNS = {
     "rate": {"value": "BIGINT", "timestamp": "TIMESTAMP"},
     "text": {"value": "VARCHAR"},
@@ -44,6 +45,7 @@ def source(tree: Tree) -> Iterator[Broken]:
     yield from _columns(tree, kind)
     yield from _watermark(tree, kind)
     yield from _header(tree)
+    yield from rules_kafka.source(tree)
 
 
 def table(tree: Tree) -> Iterator[Broken]:
@@ -63,12 +65,17 @@ def sink(tree: Tree) -> Iterator[Broken]:
     if kind == "files":
         if tree.get("format") is None:
             yield Broken(("format",), "a files sink needs a format", "take one of json, csv, parquet")
+        elif tree.get("format") in ("text", "raw"):
+            message = f"{tree['format']} is for a kafka sink"
+            yield Broken(("format",), message, "take one of json, csv, parquet")
         if tree.get("mode") == "update":
             yield Broken(
                 ("mode",),
                 "a files sink cannot update rows in files that are written",
                 "take append (new and final rows) or complete (one file, replaced by each batch)",
             )
+    elif kind == "kafka":
+        yield from rules_kafka.sink(tree)
     elif kind is not None and tree.get("format") is not None:
         yield Broken(("format",), f"a {kind} sink has no format", "leave it out")
     yield from rules_postgres.sink(tree)
@@ -127,7 +134,7 @@ def _columns(tree: Tree, kind: str | None) -> Iterator[Broken]:
     """A line of CSV without a header has its order from `columns`: an object, as the schema is one, has none."""
     schema, given = trees.mapping(tree.get("schema")), tree.get("columns")
     header = kind == "files" and trees.mapping(tree.get("files")).get("header") is not False
-    if tree.get("format") == "csv" and kind in ("tcp", "files") and not header:
+    if tree.get("format") == "csv" and kind in _SOURCE_FORMATS and not header:
         if given is None and schema:
             order = ", ".join(shown(str(name)) for name in schema)
             yield Broken(
@@ -169,7 +176,7 @@ def _watermark(tree: Tree, kind: str | None) -> Iterator[Broken]:
 def _source_columns(tree: Tree, kind: str | None) -> Tree | None:
     fixed = _FIXED_COLUMNS.get("rate" if kind == "rate" else trees.text(tree.get("format")))
     schema = {k: v for k, v in trees.mapping(tree.get("schema")).items() if isinstance(k, str)}
-    return fixed or schema or None
+    return {**(fixed or schema), **rules_kafka.metadata(tree)} if fixed or schema else None
 
 
 def _header(tree: Tree) -> Iterator[Broken]:

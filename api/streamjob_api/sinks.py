@@ -6,6 +6,7 @@ from pydantic import Field
 
 from streamjob_api import rules
 from streamjob_api.base import Int, Part, Ruled, only
+from streamjob_api.kafka import KafkaSink
 from streamjob_api.postgres import PostgresSink
 from streamjob_api.texts import ColumnName, Identifier, Location
 from streamjob_api.trees import SINK_KINDS, Rules
@@ -31,7 +32,7 @@ class QueueSink(Part):
 
 
 class Sink(Ruled):
-    """Where a result goes. One of `postgres`, `console`, `files` and `queue` says of what kind it is."""
+    """Where a result goes. One of `kafka`, `postgres`, `console`, `files` and `queue` says of what kind it is."""
 
     _rules: ClassVar[Rules] = staticmethod(rules.sink)
 
@@ -40,15 +41,20 @@ class Sink(Ruled):
         "append",
         description="`append`: rows that are new and final; `update`: rows that changed; `complete`: the whole result.",
     )
+    kafka: KafkaSink | None = Field(None, description="A Kafka topic.")
     postgres: PostgresSink | None = Field(None, description="A table of PostgreSQL.")
     console: ConsoleSink | None = Field(None, description="The terminal.")
     files: FilesSink | None = Field(None, description="Files in a folder or below an S3 prefix.")
     queue: QueueSink | None = Field(None, description="A queue in the process.")
-    format: Literal["json", "csv", "parquet"] | None = Field(None, description="How rows become the bytes of a file.")
+    format: Literal["text", "json", "csv", "parquet", "raw"] | None = Field(
+        None,
+        description="How rows become bytes. Files: `json`, `csv` or `parquet`. Kafka: `json`, an object of the "
+        "columns; `text`, the text of one column; `raw`, its bytes.",
+    )
 
     @property
     def kind(self) -> str:
-        """`postgres`, `console`, `files` or `queue`."""
+        """`kafka`, `postgres`, `console`, `files` or `queue`."""
         return only(self, SINK_KINDS)
 
     @property

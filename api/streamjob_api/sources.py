@@ -8,8 +8,9 @@ from pydantic import Field
 from streamjob_api import rules
 from streamjob_api.base import Bool, Int, Part, Ruled, only
 from streamjob_api.durations import Duration
+from streamjob_api.kafka import KafkaSource
 from streamjob_api.texts import ColumnName, Host, Identifier, Location, SqlType
-from streamjob_api.trees import MAX_COLUMNS, SOURCE_KINDS, Rules
+from streamjob_api.trees import KAFKA_METADATA, MAX_COLUMNS, SOURCE_KINDS, Rules
 
 Schema = Annotated[dict[ColumnName, SqlType], Field(min_length=1, max_length=MAX_COLUMNS)]
 Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
@@ -54,11 +55,12 @@ class Watermark(Part):
 
 
 class Source(Ruled):
-    """Where rows come from: a stream. Exactly one of `tcp`, `files`, `rate` and `queue` says of what kind it is."""
+    """Where rows come from: a stream. One of `kafka`, `tcp`, `files`, `rate` and `queue` says of what kind it is."""
 
     _rules: ClassVar[Rules] = staticmethod(rules.source)
 
     name: Identifier = Field(description="The stream's name in SQL.")
+    kafka: KafkaSource | None = Field(None, description="The records of Kafka topics.")
     tcp: TcpSource | None = Field(None, description="Lines from a TCP server.")
     files: FilesSource | None = Field(None, description="New files in a folder or below an S3 prefix.")
     rate: RateSource | None = Field(None, description="Made-up rows at a steady rate.")
@@ -66,7 +68,7 @@ class Source(Ruled):
     format: Literal["text", "json", "csv", "parquet", "raw"] | None = Field(
         None,
         description="How bytes become rows. `text`: a row a line, in one column `value` VARCHAR; "
-        "`raw`: the same as BLOB; `json`: an object a line.",
+        "`raw`: the same as BLOB; `json`: an object a line. Of Kafka, a record's value stands for a line.",
     )
     schema_: Schema | None = Field(
         None,
@@ -85,7 +87,7 @@ class Source(Ruled):
 
     @property
     def kind(self) -> str:
-        """`tcp`, `files`, `rate` or `queue`."""
+        """`kafka`, `tcp`, `files`, `rate` or `queue`."""
         return only(self, SOURCE_KINDS)
 
     @property
@@ -95,13 +97,18 @@ class Source(Ruled):
 
     @property
     def csv_header(self) -> bool:
-        """Whether the first line of what is read as CSV names the columns. A TCP connection has no such line."""
+        """Whether the first line of what is read as CSV names the columns. Only files have such a line."""
         return self.files is not None and self.files.header is not False
 
     @property
     def ordered_schema(self) -> dict[str, str] | None:
         """The columns in their order, each with its SQL type."""
         return _in_order(self.schema_, self.columns)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The columns that do not come from a record's value, each with its SQL type."""
+        return {name: KAFKA_METADATA[name] for name in self.kafka.metadata} if self.kafka else {}
 
 
 class TableFiles(Part):

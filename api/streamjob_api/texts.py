@@ -14,6 +14,11 @@ _LOCATION = r"^(hdfs://([A-Za-z0-9._-]+(:[0-9]{1,5})?(/[^\x00-\x1f\x7f]*)?|/[^\x
 _ENDPOINT = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?$"
 _POSTGRES_NAME = r'^[^\x00-\x1f\x7f".]+$'
 _ENV_NAME = r"^[-._A-Za-z][-._A-Za-z0-9]*$"
+_SERVER = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}"
+_KAFKA_SERVERS = rf"^{_SERVER}( *, *{_SERVER})*$"
+_KAFKA_TOPIC = r"^[A-Za-z0-9._-]+$"
+KAFKA_PARTITION = r"^[A-Za-z0-9._-]+/[0-9]{1,9}$"
+_INSTANT = r"^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,3})?Z$"
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 _LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 _IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"
@@ -41,6 +46,10 @@ KINDS = {
     LABEL_KEY: ("label", "a label's name, such as team or example.com/team"),
     _LABEL_VALUE: ("label value", "a label's value: letters, digits, -, _ and ., beginning and ending with no sign"),
     _IMAGE: ("image", "a container image, such as registry.example.com/team/runtime:1.0"),
+    _KAFKA_SERVERS: ("servers", "host:port, several separated by commas, without credentials"),
+    _KAFKA_TOPIC: ("topic", "a topic's name: letters, digits, ., _ and -"),
+    KAFKA_PARTITION: ("partition", "topic/partition, such as events/0"),
+    _INSTANT: ("instant", "a time in UTC, such as 2026-11-21T09:00:00Z"),
     _ENDPOINT: ("address", "http://host:port or https://host:port, without a path and without credentials"),
 }
 
@@ -54,6 +63,11 @@ Location = Annotated[str, StringConstraints(pattern=_LOCATION, max_length=1024)]
 Endpoint = Annotated[str, StringConstraints(pattern=_ENDPOINT, max_length=253)]
 PostgresName = Annotated[str, StringConstraints(pattern=_POSTGRES_NAME, max_length=63)]
 EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME, max_length=253)]
+KafkaServers = Annotated[str, StringConstraints(pattern=_KAFKA_SERVERS, max_length=2048)]
+KafkaTopic = Annotated[str, StringConstraints(pattern=_KAFKA_TOPIC, max_length=249)]
+KafkaPartition = Annotated[str, StringConstraints(pattern=KAFKA_PARTITION, max_length=259)]
+KafkaGroup = Annotated[str, StringConstraints(min_length=1, max_length=249)]
+Instant = Annotated[str, StringConstraints(pattern=_INSTANT, max_length=24)]
 LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY, max_length=317)]
 LabelValue = Annotated[str, StringConstraints(pattern=_LABEL_VALUE, max_length=63)]
 ImageName = Annotated[str, StringConstraints(pattern=_IMAGE, max_length=512)]

@@ -12,10 +12,10 @@ from hdfs_native import Client, WriteOptions
 
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Unavailable
+from streamjob_runtime.patience import Trouble
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.hdfs import HdfsStore
 from streamjob_runtime.stores.open import open_store
-from streamjob_runtime.stores.patience import StoreTrouble
 from streamjob_runtime.stores.proof import prove_atomic_create
 from streamjob_runtime.stores.retrying import RetryingStore
 from support.hdfs import HdfsServer
@@ -26,7 +26,7 @@ def store(hdfs: HdfsServer) -> HdfsStore:
     return HdfsStore(hdfs.create_root())
 
 
-def retrying(inner: HdfsStore, on_trouble: Callable[[StoreTrouble | None], None] = lambda _: None) -> RetryingStore:
+def retrying(inner: HdfsStore, on_trouble: Callable[[Trouble | None], None] = lambda _: None) -> RetryingStore:
     return RetryingStore(inner, SystemClock(), random.Random(1), threading.Event(), on_trouble, "the store")
 
 
@@ -109,10 +109,10 @@ def test_what_dead_writers_left_is_swept_and_what_lives_is_not(hdfs: HdfsServer,
 
 
 def test_a_name_node_that_is_killed_is_waited_for(own_hdfs: HdfsServer) -> None:
-    troubles: list[StoreTrouble | None] = []
+    troubles: list[Trouble | None] = []
     told = threading.Event()
 
-    def hear(trouble: StoreTrouble | None) -> None:
+    def hear(trouble: Trouble | None) -> None:
         troubles.append(trouble)
         told.set()
 

@@ -10,7 +10,7 @@ import pytest
 
 from streamjob_api.sinks import Sink as SinkModel
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.sinks.base import SinkBatch
+from streamjob_runtime.sinks.base import SinkBatch, Writer
 from streamjob_runtime.sinks.console import TextPrinter
 from streamjob_runtime.sinks.context import SinkContext
 from streamjob_runtime.sinks.open import open_sink
@@ -19,7 +19,8 @@ from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 
 ROWS = pa.table({"word": ["a", "b", "c"]})
-BATCH = SinkBatch(0, 0, 1, ROWS, "append", lambda: None)
+WRITER = Writer("job", 1, lambda: None)
+BATCH = SinkBatch(0, 0, ROWS, "append", WRITER)
 
 
 def sink_of(**fields: Any) -> SinkModel:
@@ -33,7 +34,7 @@ def context(base_dir: Path, printed: io.StringIO | None = None, **queues: Output
 
 def write(sink: SinkModel, around: SinkContext) -> None:
     opened = open_sink(sink, "out", ROWS.schema, around)
-    opened.open()
+    opened.open(WRITER)
     opened.write(BATCH)
     opened.close()
 
@@ -87,6 +88,6 @@ def test_a_column_that_is_not_there_is_found_before_the_first_batch(tmp_path: Pa
 def test_an_unknown_kind_is_told_the_known_ones(tmp_path: Path) -> None:
     sink = SimpleNamespace(kind="papyrus", config=None, mode="append", format=None)
     with pytest.raises(
-        JobError, match='no sink of kind "papyrus" is installed; there are console, files, postgres, queue'
+        JobError, match='no sink of kind "papyrus" is installed; there are console, files, kafka, postgres, queue'
     ):
         open_sink(sink, "out", None, context(tmp_path))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamjob_runtime.errors import Fenced, JobError, Unavailable
-from streamjob_runtime.sinks.base import Delivery, SinkBatch
+from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext
 from streamjob_runtime.sinks.open import open_sink
 from streamjob_runtime.sinks.postgres.dsn import parse_dsn
@@ -24,6 +24,7 @@ from streamjob_runtime.stores.connections import Connections, Secrets
 from support.postgres import PostgresServer
 
 JOB = "00000000feedface"
+WRITER = Writer(JOB, 1, lambda: None)
 
 
 def schema_of(**columns: pa.DataType) -> pa.Schema:
@@ -65,7 +66,7 @@ class Database:
 
     def opened(self, mode: str = "append", **options: Any) -> PostgresSink:
         sink = self.sink(mode, **options)
-        sink.open()
+        sink.open(WRITER)
         return sink
 
     def user(self, name: str) -> str:
@@ -100,7 +101,7 @@ def batch(
             raise Fenced("another process runs the job")
 
     table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
-    return SinkBatch(batch_id, 1_700_000_000_000, epoch, table, mode, check, job_id)
+    return SinkBatch(batch_id, 1_700_000_000_000, table, mode, Writer(job_id, epoch, check))
 
 
 def test_append_adds_each_batch(db: Database) -> None:
@@ -290,7 +291,7 @@ def test_every_type_comes_back_as_it_was(db: Database) -> None:
     values = {name: [*values, None] for name, (_, values) in EVERYTHING.items()}
     rows = pa.table({name: pa.array(values[name], kind) for name, (kind, _) in EVERYTHING.items()}, schema=schema)
     sink = db.opened(schema=schema)
-    sink.write(SinkBatch(0, 0, 1, rows, "append", lambda: None, JOB))
+    sink.write(SinkBatch(0, 0, rows, "append", WRITER))
     assert sink.check().endswith("fits")
     found = db.rows("SELECT * FROM words")
     for i, name in enumerate(EVERYTHING):
@@ -308,7 +309,7 @@ def test_intervals_and_infinite_times_come_back(db: Database) -> None:
         ],
         schema=schema,
     )
-    db.opened(schema=schema).write(SinkBatch(0, 0, 1, rows, "append", lambda: None, JOB))
+    db.opened(schema=schema).write(SinkBatch(0, 0, rows, "append", WRITER))
     assert db.rows("SELECT i::text, ts::text, day::text FROM words") == [
         ("1 year 2 mons 3 days 00:00:01.5", "infinity", "infinity"),
         ("-1 mons -00:00:00.000001", "-infinity", "-infinity"),
@@ -353,7 +354,7 @@ MISFITS = {
 @pytest.mark.parametrize(("columns", "message"), MISFITS.values(), ids=MISFITS.keys())
 def test_a_table_that_does_not_fit_is_refused_beforehand(db: Database, columns: str, message: str) -> None:
     db.do(f"CREATE TABLE words ({columns})")
-    for look in (db.sink().check, db.sink().open):
+    for look in (db.sink().check, lambda: db.sink().open(WRITER)):
         with pytest.raises(
             JobError, match=f'sink "views.postgres": the table words at .* cannot be written: .*{message}'
         ):
@@ -369,14 +370,14 @@ def test_a_table_that_fits_is_taken(db: Database, columns: str) -> None:
     sink = db.sink(create=False)
     assert sink.check().endswith("fits")
     assert db.rows("SELECT to_regclass('streamjob_markers')::text") == [(None,)], "a check makes nothing"
-    sink.open()
+    sink.open(WRITER)
     sink.write(batch(0, ROWS))
     assert len(db.rows()) == 2
 
 
 def test_a_table_that_is_not_there_is_refused_or_made(db: Database) -> None:
     with pytest.raises(JobError, match=r"has no such table: create it, or say create: true"):
-        db.sink(create=False).open()
+        db.sink(create=False).open(WRITER)
     assert "a start will make the table" in db.sink().check()
     assert db.rows("SELECT to_regclass('words')::text") == [(None,)]
     with pytest.raises(JobError, match=r"words at .* cannot be written: it is a view: name a table"):
@@ -464,9 +465,10 @@ def test_rights_that_are_missing_are_named(db: Database, mode: str) -> None:
 def test_a_connection_that_is_refused_is_explained_without_the_password(
     db: Database, change: tuple[str, str], message: str
 ) -> None:
-    for look in ("check", "open"):
+    sink = db.sink(dsn=db.dsn.replace(*change))
+    for look in (sink.check, lambda: sink.open(WRITER)):
         with pytest.raises(JobError, match=message) as raised:
-            getattr(db.sink(dsn=db.dsn.replace(*change)), look)()
+            look()
         assert db.server.password not in str(raised.value)
         assert raised.value.__cause__ is None and raised.value.__suppress_context__
 
@@ -497,7 +499,7 @@ def test_a_sink_of_a_manifest_finds_its_dsn_in_a_secret(db: Database) -> None:
     with pytest.raises(JobError, match="There is no dsn of Secret 'pg'"):
         open_sink(spec, "views.postgres", WORDS, context({}))
     sink = open_sink(spec, "views.postgres", WORDS, context({"dsn": db.dsn}))
-    sink.open()
+    sink.open(WRITER)
     sink.write(batch(0, ROWS))
     sink.close()
     assert db.rows() == ROWS

@@ -9,9 +9,9 @@ import pytest
 
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Unavailable
+from streamjob_runtime.patience import Trouble
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
-from streamjob_runtime.stores.patience import StoreTrouble
 from streamjob_runtime.stores.retrying import RetryingStore
 from streamjob_runtime.stores.s3 import S3Access, S3Store
 from support.minio import MinioServer, free_port
@@ -209,10 +209,10 @@ def test_a_location_is_opened_with_the_secret_of_the_manifest(minio: MinioServer
 
 
 def test_a_server_that_is_killed_and_comes_back_costs_nothing(own_minio: MinioServer) -> None:
-    troubles: list[StoreTrouble | None] = []
+    troubles: list[Trouble | None] = []
     in_trouble = threading.Event()
 
-    def on_trouble(trouble: StoreTrouble | None) -> None:
+    def on_trouble(trouble: Trouble | None) -> None:
         troubles.append(trouble)
         in_trouble.set()
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from streamjob_runtime.errors import Fenced, JobError, Unavailable
 from streamjob_runtime.formats.open import make_encoder
-from streamjob_runtime.sinks.base import Delivery, Sink, SinkBatch
+from streamjob_runtime.sinks.base import Delivery, Sink, SinkBatch, Writer
 from streamjob_runtime.sinks.files import FilesSink
 from streamjob_runtime.sinks.output_queue import OutputQueue
 from streamjob_runtime.sinks.queue import QueueSink
@@ -34,6 +34,7 @@ def schema_of(**columns: pa.DataType) -> pa.Schema:
 
 
 WORDS = schema_of(word=pa.string(), n=pa.int64())
+WRITER = Writer("job", 1, lambda: None)
 BATCHES: tuple[list[Row], ...] = (
     [{"word": "a", "n": 1}, {"word": "b", "n": 2}, {"word": "a", "n": 3}],
     [],
@@ -47,12 +48,14 @@ def batch(batch_id: int, rows: list[Row], mode: str = "append", epoch: int = 1, 
         if epoch < newest_epoch:
             raise Fenced("another process runs the job")
 
-    return SinkBatch(batch_id, 1_700_000_000_000, epoch, pa.Table.from_pylist(rows, schema=WORDS), mode, check)
+    return SinkBatch(
+        batch_id, 1_700_000_000_000, pa.Table.from_pylist(rows, schema=WORDS), mode, Writer("job", epoch, check)
+    )
 
 
 def files_sink(store: Store, mode: str = "append", partition_by: Sequence[str] = (), max_rows: int = 2) -> FilesSink:
     sink = FilesSink("out", store, make_encoder("json"), mode, partition_by, max_rows)
-    sink.open()
+    sink.open(WRITER)
     return sink
 
 
@@ -276,8 +279,8 @@ def test_hive_partitions_are_read_back_as_they_were(tmp_path: Path) -> None:
     schema = schema_of(text=pa.string(), day=pa.date32(), n=pa.int64())
     rows = [{"text": text, "day": date(2024, 1, 1 + i % 2), "n": i} for i, text in enumerate(ODD * 2)]
     sink = FilesSink("out", LocalStore(tmp_path), make_encoder("parquet"), "append", ("text", "day"))
-    sink.open()
-    sink.write(SinkBatch(0, 0, 1, pa.Table.from_pylist(rows, schema=schema), "append", lambda: None))
+    sink.open(WRITER)
+    sink.write(SinkBatch(0, 0, pa.Table.from_pylist(rows, schema=schema), "append", WRITER))
     partitioning = ds.partitioning(pa.schema([schema.field("text"), schema.field("day")]), flavor="hive")
     found = ds.dataset(tmp_path, format="parquet", partitioning=partitioning).to_table()
     assert sorted(found.to_pylist(), key=lambda row: int(row["n"])) == [
@@ -288,7 +291,7 @@ def test_hive_partitions_are_read_back_as_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format_", ["json", "csv", "parquet"])
 def test_a_plain_glob_reads_every_format(tmp_path: Path, format_: str) -> None:
     sink = FilesSink("out", LocalStore(tmp_path), make_encoder(format_), "append")
-    sink.open()
+    sink.open(WRITER)
     for batch_id, rows in enumerate(BATCHES):
         sink.write(batch(batch_id, rows))
     files = sorted(map(str, tmp_path.glob(f"**/*.{format_}")))
@@ -314,7 +317,7 @@ def test_what_files_cannot_do_is_refused_in_words(mode: str, partition_by: Seque
 def test_a_nested_column_is_no_partition() -> None:
     rows = pa.table({"tags": [["a"]], "n": [1]})
     with pytest.raises(JobError, match=r'"tags" of type list.*cast it to VARCHAR'):
-        files_sink(MemoryStore(), partition_by=("tags",)).write(SinkBatch(0, 0, 1, rows, "append", lambda: None))
+        files_sink(MemoryStore(), partition_by=("tags",)).write(SinkBatch(0, 0, rows, "append", WRITER))
 
 
 def test_a_queue_keeps_each_batch_id_once_over_restarts() -> None:
@@ -322,7 +325,7 @@ def test_a_queue_keeps_each_batch_id_once_over_restarts() -> None:
     assert queue.rows().num_rows == 0
     for _ in range(2):
         sink = QueueSink(queue)
-        sink.open()
+        sink.open(WRITER)
         for batch_id in (1, 0):
             sink.write(batch(batch_id, BATCHES[0][: batch_id + 1]))
         sink.close()

@@ -13,8 +13,9 @@ from streamjob_runtime.errors import Unavailable
 from streamjob_runtime.sources.base import OffsetRange, Source
 from streamjob_runtime.stores.base import Store
 from support.flaky import Fault, FlakyStore
+from support.kafka import KafkaServer
 from support.memory import MemoryStore
-from support.sources import Bench, FilesBench, QueueBench, RateBench, TcpBench
+from support.sources import Bench, FilesBench, KafkaBench, QueueBench, RateBench, TcpBench
 
 BENCHES: dict[str, Callable[[], Bench]] = {
     "files": FilesBench,
@@ -84,16 +85,25 @@ def values(source: Source, offsets: OffsetRange) -> list[str]:
     return [str(value) for value in source.read(offsets).column("value").to_pylist()]
 
 
-@pytest.fixture(params=BENCHES)
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    bench = BENCHES[request.param]()
+@pytest.fixture(params=[*BENCHES, "kafka"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A source of each kind on its bench; the server of Kafka is started only for its own."""
+    if request.param == "kafka":
+        made: Bench = KafkaBench(request.getfixturevalue("kafka"))
+    else:
+        made = BENCHES[request.param]()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run(bench: Bench) -> Iterator[Run]:
     run = Run(bench)
     run.start()
     try:
         yield run
     finally:
         run.stop()
-        bench.close()
 
 
 def test_rows_come_once_in_order_and_then_there_is_nothing_new(run: Run) -> None:
@@ -186,9 +196,7 @@ def test_status_tells_how_much_is_known_to_be_there(run: Run) -> None:
     assert after > before
 
 
-@pytest.mark.parametrize("kind", BENCHES)
-def test_a_check_finds_the_system_and_changes_nothing_for_the_job(kind: str) -> None:
-    bench = BENCHES[kind]()
+def test_a_check_finds_the_system_and_changes_nothing_for_the_job(bench: Bench) -> None:
     run = Run(bench)
     source = run.start()
     try:
@@ -205,7 +213,6 @@ def test_a_check_finds_the_system_and_changes_nothing_for_the_job(kind: str) -> 
         assert run.drain() == bench.added
     finally:
         run.stop()
-        bench.close()
 
 
 def test_a_check_says_what_is_there() -> None:
@@ -267,7 +274,18 @@ STEPS = st.one_of(
 def test_whatever_happens_nothing_is_lost_and_nothing_comes_twice(
     kind: str, steps: list[tuple[str, int | None]]
 ) -> None:
-    bench = BENCHES[kind]()
+    take_steps(BENCHES[kind](), steps)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(STEPS, max_size=10))
+def test_whatever_happens_nothing_of_kafka_is_lost_or_comes_twice(
+    kafka: KafkaServer, steps: list[tuple[str, int | None]]
+) -> None:
+    take_steps(KafkaBench(kafka), steps)
+
+
+def take_steps(bench: Bench, steps: list[tuple[str, int | None]]) -> None:
     run = Run(bench)
     source = run.start()
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from support.kafka import KafkaServer
 from support.runtime import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,33 @@ def test_word_count_shows_the_top_ten_of_all_texts(examples: Path) -> None:
     last = done.stdout[done.stdout.rindex("word ") :]
     shown = re.findall(r"^([a-z]+) +│ +(\d+)$", last, re.M)
     assert shown == [(word, str(-n)) for n, word in counts]
+
+
+def test_kafka_ad_views_counts_what_comes_and_goes_on_where_it_was(kafka: KafkaServer, examples: Path) -> None:
+    file = examples / "kafka-ad-views" / "streamjob.yaml"
+    topics = {"events": kafka.create_topic(2), "campaign-views": kafka.create_topic(2)}
+    text = file.read_text().replace("localhost:9092", kafka.servers)
+    for name, topic in topics.items():
+        text = text.replace(f"topic: {name}", f"topic: {topic}")
+    file.write_text(text.replace("  batchInterval: 1s", "  batchInterval: 1s\n  trigger: availableNow"))
+    ad = (file.parent / "reference" / "ads.csv").read_text().splitlines()[1].split(",")[0]
+
+    def view(seconds: int) -> None:
+        event = {"ad_id": ad, "event_type": "view", "event_time": f"2026-01-01 00:00:{seconds:02d}"}
+        kafka.produce(topics["events"], [json.dumps(event).encode()])
+
+    for seconds in (1, 2, 11, 31):
+        view(seconds)
+    for _ in range(2):
+        done = streamjob("run", "kafka-ad-views/streamjob.yaml", cwd=examples)
+        assert done.returncode == 0, done.stderr
+        view(55)
+    views = [json.loads(value or b"") for value in kafka.values(topics["campaign-views"])]
+    assert sorted((row["window_start"][11:19], row["views"]) for row in views) == [
+        ("00:00:00", 2),
+        ("00:00:10", 1),
+        ("00:00:30", 1),
+    ]
 
 
 def test_netcat_word_count_goes_on_where_it_was(examples: Path) -> None:

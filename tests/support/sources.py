@@ -4,21 +4,37 @@ import itertools
 import random
 import socket
 import threading
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import pyarrow as pa
 
+from streamjob_api.sources import Source as SourceModel
 from streamjob_runtime.clock import ManualClock, SystemClock
 from streamjob_runtime.formats.text import TextDecoder
+from streamjob_runtime.patience import Patient
 from streamjob_runtime.sources.base import Source
+from streamjob_runtime.sources.context import SourceContext
 from streamjob_runtime.sources.files import FilesSource
 from streamjob_runtime.sources.input_queue import InputQueue
+from streamjob_runtime.sources.kafka import KafkaSource
 from streamjob_runtime.sources.queue import QueueSource
 from streamjob_runtime.sources.rate import RateSource
 from streamjob_runtime.sources.tcp import TcpSource
 from streamjob_runtime.stores.base import Store
+from streamjob_runtime.stores.connections import Connections, Secrets
+from support.kafka import KafkaServer
 from support.memory import MemoryStore
 
+KAFKA_METADATA: dict[str, pa.DataType] = {
+    "_key": pa.string(),
+    "_raw_key": pa.binary(),
+    "_headers": pa.list_(pa.struct([pa.field("key", pa.string()), pa.field("value", pa.binary())])),
+    "_topic": pa.string(),
+    "_partition": pa.int32(),
+    "_offset": pa.int64(),
+    "_timestamp": pa.timestamp("us"),
+}
 TEXT = pa.schema([pa.field("value", pa.string())])
 DEADLINE_S = 20.0
 
@@ -115,6 +131,49 @@ class FilesBench:
         # Names fall while times rise: the order is that of the times.
         self.store.create(f"{next(self._names)}.txt", "".join(line + "\n" for line in new).encode())
         self.clock.advance(2)
+
+    def close(self) -> None:
+        pass
+
+
+def patient() -> Patient:
+    """Waits for ever, as a runtime does that nobody stops."""
+    return Patient(SystemClock(), random.Random(1), threading.Event(), lambda trouble: None, "Kafka")
+
+
+class KafkaBench:
+    """One partition, so that records have one order. Other keywords are the manifest's, below `kafka`."""
+
+    def __init__(self, server: KafkaServer, topic: str | None = None, **config: Any) -> None:
+        self.clock = ManualClock()
+        self.added: list[str] = []
+        self.server = server
+        self.topic = topic or server.create_topic()
+        self.said: list[str] = []  # warnings
+        self.secrets: Path | None = None
+        what = {} if "topicPattern" in config else {"topic": self.topic}
+        self._config = {"bootstrapServers": server.servers, "groupId": self.topic, **what, **config}
+
+    def make(self, epoch: int) -> Source:
+        model = SourceModel.model_validate({"name": "k", "format": "text", "kafka": self._config})
+        metadata = [pa.field(name, KAFKA_METADATA[name]) for name in model.metadata]
+        return KafkaSource.from_manifest(model, pa.schema([*TEXT, *metadata]), self.context(epoch))
+
+    def context(self, epoch: int) -> SourceContext:
+        return SourceContext(
+            Connections(None, Secrets(self.secrets, {})),
+            MemoryStore(),
+            epoch,
+            SystemClock(),
+            random.Random(epoch),
+            patience=lambda what: patient(),
+            say=lambda level, message, **fields: self.said.append(f"{level}: {message} {fields}"),
+        )
+
+    def add(self, count: int, source: Source) -> None:
+        new = [f"row {len(self.added) + i}" for i in range(count)]
+        self.added += new
+        self.server.produce(self.topic, [value.encode() for value in new])
 
     def close(self) -> None:
         pass

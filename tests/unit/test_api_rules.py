@@ -109,7 +109,7 @@ CASES: list[tuple[str, Any, str]] = [
         'spec.sources[3].name: "lines" is the name of spec.sources[1] already; '
         "give each source, table and step its own",
     ),
-    (f"{SOURCE_1}.tcp", GONE, "spec.sources[1]: a source needs a kind; give one of tcp, files, rate, queue"),
+    (f"{SOURCE_1}.tcp", GONE, "spec.sources[1]: a source needs a kind; give one of kafka, tcp, files, rate, queue"),
     (f"{SOURCE_1}.tcp", None, "spec.sources[1].tcp: has no value; write tcp: {} or its fields"),
     (
         f"{SOURCE_1}.files",

@@ -10,7 +10,7 @@ from rich.console import Console
 from streamjob_runtime.cli.live import ConsoleRows, LiveView, render
 from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.engine.progress import Progress, Status
-from streamjob_runtime.sinks.base import SinkBatch
+from streamjob_runtime.sinks.base import SinkBatch, Writer
 from support.board import NOW_MS, TROUBLE, board, finished_batch
 
 WIDTHS = (20, 60, 80, 120)
@@ -116,7 +116,9 @@ def test_the_view_gives_the_terminal_back_and_leaves_its_last_frame() -> None:
     terminal = Console(file=out, width=80, height=24, force_terminal=True, color_system=None)
     view = LiveView(board(), ManualClock(NOW_MS), terminal)
     with pytest.raises(KeyboardInterrupt), view:
-        view.print_rows(SinkBatch(7, NOW_MS, 1, WORDS, "append", lambda: None), "top.console", WORDS.slice(0, 1))
+        view.print_rows(
+            SinkBatch(7, NOW_MS, WORDS, "append", Writer("job", 1, lambda: None)), "top.console", WORDS.slice(0, 1)
+        )
         raise KeyboardInterrupt
     view.stop()
     text = out.getvalue()

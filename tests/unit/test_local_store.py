@@ -141,5 +141,5 @@ def test_a_path_and_a_file_url_name_the_same_store(root: Path, monkeypatch: pyte
 
 
 def test_an_unknown_scheme_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(JobError, match=r"gopher://x: .*'gopher'.*file, s3"):
+    with pytest.raises(JobError, match=r"gopher://x: .*'gopher'.*file, hdfs, s3"):
         open_store("gopher://x", Connections(None, Secrets(None, {})))

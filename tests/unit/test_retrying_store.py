@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from streamjob_runtime.clock import ManualClock, SystemClock
 from streamjob_runtime.errors import AlreadyExists, NotFound, StreamJobError, Unavailable
+from streamjob_runtime.patience import Trouble
 from streamjob_runtime.stores.base import Store
-from streamjob_runtime.stores.patience import StoreTrouble
 from streamjob_runtime.stores.retrying import RetryingStore
 from support.flaky import Fault, FlakyStore
 from support.memory import MemoryStore
@@ -41,7 +41,7 @@ class Rig:
         self.flaky = FlakyStore(self.memory, plan)
         self.clock = Waits()
         self.stop = threading.Event()
-        self.told: list[StoreTrouble | None] = []
+        self.told: list[Trouble | None] = []
         self.store: Store = RetryingStore(
             self.flaky, self.clock, random.Random(1), self.stop, self.told.append, "the checkpoint store"
         )
@@ -125,7 +125,7 @@ def test_trouble_is_told_with_its_beginning_and_its_end() -> None:
     since = rig.clock.now_ms()
     rig.store.create("log/000", b"x")
     first, second, end = rig.told
-    assert first == StoreTrouble(
+    assert first == Trouble(
         "the checkpoint store", "create log/000: failed on purpose, before it was applied", since, 1
     )
     assert second is not None
@@ -187,10 +187,10 @@ def test_trouble_lasts_until_the_last_thread_is_out_of_it() -> None:
             return b""
 
     inner = Gated()
-    told: list[StoreTrouble | None] = []
+    told: list[Trouble | None] = []
     news = threading.Semaphore(0)
 
-    def on_trouble(trouble: StoreTrouble | None) -> None:
+    def on_trouble(trouble: Trouble | None) -> None:
         told.append(trouble)
         news.release()
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from streamjob_runtime.sinks.base import Delivery, SinkBatch
+from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.console import ConsoleSink, TextPrinter, cell
 
 TIME_MS = 1_767_225_602_000  # 2026-01-01T00:00:02Z
@@ -13,8 +13,9 @@ TIME_MS = 1_767_225_602_000  # 2026-01-01T00:00:02Z
 def shown(rows: pa.Table, mode: str = "append", limit: int = 20) -> str:
     out = io.StringIO()
     sink = ConsoleSink("words", TextPrinter(out), limit)
-    sink.open()
-    sink.write(SinkBatch(42, TIME_MS, 1, rows, mode, lambda: None))
+    writer = Writer("job", 1, lambda: None)
+    sink.open(writer)
+    sink.write(SinkBatch(42, TIME_MS, rows, mode, writer))
     sink.close()
     return out.getvalue()
 

@@ -393,5 +393,7 @@ def test_a_source_of_the_manifest_reads_below_the_manifests_folder(tmp_path: Pat
     assert source.read(offsets).to_pylist() == [{"a": 1, "b": "x"}]
     source.close()
     spec.kind = "pigeon"
-    with pytest.raises(JobError, match='"rows": no source of kind "pigeon" is installed; there are files, queue, rate'):
+    with pytest.raises(
+        JobError, match='"rows": no source of kind "pigeon" is installed; there are files, kafka, queue, rate'
+    ):
         open_source(spec, TEXT, context)

@@ -6,8 +6,8 @@ from typing import Any, cast
 from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.trouble import SourceNews, TroubleBoard
+from streamjob_runtime.patience import Trouble
 from streamjob_runtime.sources.base import Source, SourceStatus
-from streamjob_runtime.stores.patience import StoreTrouble
 
 
 @dataclass
@@ -30,8 +30,8 @@ class Standing:
         return self.now
 
 
-def trouble(attempts: int) -> StoreTrouble:
-    return StoreTrouble("the store", "no answer", 1, attempts)
+def trouble(attempts: int) -> Trouble:
+    return Trouble("the store", "no answer", 1, attempts)
 
 
 def test_one_trouble_of_many_threads_is_said_like_that_of_one() -> None:

@@ -16,10 +16,10 @@ from streamjob_runtime.cli.log import Logger
 from streamjob_runtime.cli.signals import end_on_signals
 from streamjob_runtime.clock import Clock, SystemClock
 from streamjob_runtime.engine.removal import remove
+from streamjob_runtime.patience import Trouble
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
-from streamjob_runtime.stores.patience import StoreTrouble
 from streamjob_runtime.stores.retrying import RetryingStore
 
 # How long a store that fails is tried again, seconds.
@@ -54,7 +54,7 @@ def delete_checkpoints(
 
 
 def _patient(store: Store, clock: Clock, rng: random.Random, give_up: threading.Event) -> Store:
-    def hear(trouble: StoreTrouble | None) -> None:
+    def hear(trouble: Trouble | None) -> None:
         if trouble and clock.now_ms() - trouble.since_ms > PATIENCE_S * 1000:
             give_up.set()
 

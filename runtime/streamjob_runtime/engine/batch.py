@@ -1,6 +1,6 @@
 """One batch: read its ranges, compute, write its sinks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from streamjob_runtime.engine.progress import BatchProgress, SinkProgress, Sourc
 from streamjob_runtime.engine.steps import Step, StepHook
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.query.api import BatchInput, BatchOutput, Query
-from streamjob_runtime.sinks.base import Sink, SinkBatch
+from streamjob_runtime.sinks.base import Sink, SinkBatch, Writer
 from streamjob_runtime.sources.base import OffsetRange, Source
 
 
@@ -67,9 +67,7 @@ class BatchRunner:
     query: Query
     sinks: tuple[NamedSink, ...]
     interval_ms: int
-    epoch: int
-    job_id: str
-    check_still_writer: Callable[[], None]
+    writer: Writer
     hook: StepHook
 
     def run(self, intent: Intent, watch: Stopwatch, silent: bool) -> BatchResult:
@@ -112,7 +110,7 @@ class BatchRunner:
         )
 
     def _sink_batch(self, intent: Intent, rows: pa.Table, mode: str) -> SinkBatch:
-        return SinkBatch(intent.batch, intent.time_ms, self.epoch, rows, mode, self.check_still_writer, self.job_id)
+        return SinkBatch(intent.batch, intent.time_ms, rows, mode, self.writer)
 
     def _range(self, name: str, value: Any) -> OffsetRange:
         if name not in self.sources:

@@ -14,6 +14,7 @@ from streamjob_runtime.engine.tables import StaticTable, StaticTables
 from streamjob_runtime.engine.trouble import TroubleBoard
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.formats.wire import wire_schema
+from streamjob_runtime.patience import Caller, Patient
 from streamjob_runtime.query.api import Query
 from streamjob_runtime.query.open import open_query
 from streamjob_runtime.sinks.context import SinkContext
@@ -24,7 +25,6 @@ from streamjob_runtime.sources.open import open_source
 from streamjob_runtime.sources.paths import split_glob
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.open import open_store
-from streamjob_runtime.stores.patience import Patience
 from streamjob_runtime.stores.proof import prove_atomic_create
 from streamjob_runtime.stores.retrying import RetryingStore
 
@@ -50,11 +50,11 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
     progress.update(interval_ms=_ms(spec.batch_interval), moved=around.clock.monotonic())
     board = TroubleBoard(progress, around.clock, around.say)
 
-    def patience(what: str) -> Patience:
-        return Patience(around.clock, around.rng, around.give_up, board.listener(what), what)
-
     def patient(store: Store, what: str) -> Store:
         return RetryingStore(store, around.clock, around.rng, around.give_up, board.listener(what), what)
+
+    def patience(what: str) -> Caller:
+        return Patient(around.clock, around.rng, around.give_up, board.listener(what), what)
 
     tables = [_table(t, around, patient) for t in spec.tables]
     undeclared = {
@@ -69,13 +69,11 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
         store,
         query,
         StaticTables(tables, store, query.set_table, around.say),
-        lambda epoch: _sources(job, query, store, epoch, around, patient),
+        lambda epoch: _sources(job, query, store, epoch, around, patient, patience),
         _sinks(
             job,
             query,
-            SinkContext(
-                around.connections, patient, around.base_dir, around.print_rows, around.outputs, patience=patience
-            ),
+            SinkContext(around.connections, patient, around.base_dir, around.print_rows, around.outputs, patience),
         ),
     )
 
@@ -104,7 +102,13 @@ def _settings(job: StreamJob, query: Query) -> LoopSettings:
 
 
 def _sources(
-    job: StreamJob, query: Query, store: Store, epoch: int, around: Surroundings, patient: Callable[[Store, str], Store]
+    job: StreamJob,
+    query: Query,
+    store: Store,
+    epoch: int,
+    around: Surroundings,
+    patient: Callable[[Store, str], Store],
+    patience: Callable[[str], Caller],
 ) -> dict[str, Source]:
     context = SourceContext(
         connections=around.connections,
@@ -114,6 +118,9 @@ def _sources(
         random=around.rng,
         queues=around.inputs,
         wrap_store=patient,
+        patience=patience,
+        job_name=full_name(job.metadata.namespace, job.metadata.name),
+        say=around.say,
         base_dir=around.base_dir,
     )
     return {s.name: open_source(s, query.source_schemas[s.name], context) for s in job.spec.sources}

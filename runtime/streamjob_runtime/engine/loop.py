@@ -19,6 +19,7 @@ from streamjob_runtime.engine.trouble import SourceNews
 from streamjob_runtime.engine.watermark import advance, watermark
 from streamjob_runtime.errors import Damaged
 from streamjob_runtime.query.api import Query
+from streamjob_runtime.sinks.base import Writer
 from streamjob_runtime.sources.base import OffsetRange, Source
 from streamjob_runtime.stores.base import Store
 
@@ -108,16 +109,15 @@ class Loop:
         )
         self._records = records
         self._sources = self._parts.sources(self._log.epoch)
+        writer = Writer(self._log.job_id, self._log.epoch, self._log.check_still_writer)
         for named in self._parts.sinks:
-            named.sink.open()
+            named.sink.open(writer)
         self._runner = BatchRunner(
             self._sources,
             self._parts.query,
             self._parts.sinks,
             self._settings.interval_ms,
-            self._log.epoch,
-            self._log.job_id,
-            self._log.check_still_writer,
+            writer,
             self._hook,
         )
         self._recover(before)
@@ -223,6 +223,8 @@ class Loop:
             commit = Commit(intent.batch, intent.time_ms, rows, result.output_rows)
             self._records.append(self._log.append(commit))
             self._hook(Step.COMMITTED, intent.batch)
+            for name, offsets in result.ranges.items():
+                self._sources[name].acknowledge(offsets)
             watch.lap("commit")
         self._event_times = advance(self._event_times, result.output.max_event_time_ms)
         self._last_time_ms = intent.time_ms

@@ -1,4 +1,4 @@
-"""What the job waits for just now: every store that fails, as long as it fails, and what sources have to say."""
+"""What the job waits for just now: every system that fails, as long as it fails, and what sources have to say."""
 
 import re
 import threading
@@ -6,25 +6,25 @@ from collections.abc import Callable, Mapping
 
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.engine.progress import Progress, Trouble
+from streamjob_runtime.patience import Trouble as Failing
 from streamjob_runtime.sources.base import Source
-from streamjob_runtime.stores.patience import StoreTrouble
 
 
 class TroubleBoard:
-    """Takes the news of all retrying stores and shows the oldest trouble. Thread-safe."""
+    """Takes the news of all calls that are tried again and shows the oldest trouble. Thread-safe."""
 
     def __init__(self, progress: Progress, clock: Clock, say: Callable[..., None]) -> None:
         self._progress = progress
         self._clock = clock
         self._say = say
-        self._now: dict[str, StoreTrouble] = {}
+        self._now: dict[str, Failing] = {}
         self._said: dict[str, int] = {}  # the attempts that the log has heard of
         self._lock = threading.Lock()
 
-    def listener(self, what: str) -> Callable[[StoreTrouble | None], None]:
-        """What the retrying store of that name calls."""
+    def listener(self, what: str) -> Callable[[Failing | None], None]:
+        """What `Patient` calls for the system of that name."""
 
-        def hear(trouble: StoreTrouble | None) -> None:
+        def hear(trouble: Failing | None) -> None:
             if trouble:
                 self._failed(what, trouble)
             else:
@@ -32,7 +32,7 @@ class TroubleBoard:
 
         return hear
 
-    def _failed(self, what: str, trouble: StoreTrouble) -> None:
+    def _failed(self, what: str, trouble: Failing) -> None:
         with self._lock:
             self._now[what] = trouble
             self._show()

@@ -94,17 +94,22 @@ class JsonEncoder:
         return b"".join(_encode(batch) for batch in rows.to_batches(max_chunksize=_ENCODE_ROWS))
 
 
-def _encode(batch: pa.RecordBatch) -> bytes:
-    if not batch.schema.names:
-        return b"{}\n" * batch.num_rows
+def objects(batch: pa.RecordBatch, end: str = "") -> pa.StringArray:
+    """Each row as an object, with `end` behind it; there must be a column."""
     parts: list[Any] = []
     for i, name in enumerate(batch.schema.names):
         parts += [
             ("," if i else "{") + json.dumps(name, ensure_ascii=False) + ":",
             json_text.column_text(batch.column(i)),
         ]
-    text = pc.binary_join_element_wise(*parts, "}\n", "")
-    return _content(text)
+    text: pa.StringArray = pc.binary_join_element_wise(*parts, "}" + end, "")
+    return text
+
+
+def _encode(batch: pa.RecordBatch) -> bytes:
+    if not batch.schema.names:
+        return b"{}\n" * batch.num_rows
+    return _content(objects(batch, "\n"))
 
 
 def _content(text: pa.StringArray) -> bytes:

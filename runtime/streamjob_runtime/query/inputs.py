@@ -21,7 +21,7 @@ class SourceRows:
         self._source = source
         nulls = ", ".join(f"CAST(NULL AS {c.type}) AS {quoted(c.name)}" for c in source.columns)
         declared = db.schema(f"SELECT {nulls}")
-        self.wire: pa.Schema = declared if source.format is None else wire_schema(source.format, declared)
+        self.wire = _wire(source, declared)
         self.casts = self.wire != declared  # whether reading a row costs more than finding it
         self._raw = quoted(raw_table(source.name))
         # What comes in its declared type already needs no cast, and DuckDB drops a cast to the same type.
@@ -59,3 +59,10 @@ class SourceRows:
                     f"The source {self._source.name} has the value {shown!r} in the column {column.name}, "
                     f"which is not a {column.type}. Declare the column as VARCHAR and use TRY_CAST, or mend the data."
                 ) from None
+
+
+def _wire(source: SourcePlan, declared: pa.Schema) -> pa.Schema:
+    if source.format is None:
+        return declared
+    decoded = wire_schema(source.format, pa.schema([f for f in declared if f.name not in source.metadata]))
+    return pa.schema([*decoded, *(f for f in declared if f.name in source.metadata)])

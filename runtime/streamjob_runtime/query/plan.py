@@ -37,6 +37,7 @@ class SourcePlan:
     format: str | None  # None: typed rows of their own (rate, queue)
     columns: tuple[Column, ...]
     watermark_column: str | None
+    metadata: tuple[str, ...] = ()  # those of the columns that the format has nothing to do with
 
 
 @dataclass(frozen=True, slots=True)

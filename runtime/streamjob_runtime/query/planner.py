@@ -95,6 +95,8 @@ class _Planner:
         columns = implied_columns(source)
         if columns is None:
             columns = self._declared(path, source.ordered_schema)
+        if columns is not None:
+            columns += tuple(Column(name, self.catalog.type_of(text)) for name, text in source.metadata.items())
         watermark = source.watermark.column if source.watermark is not None else None
         if columns is not None and watermark is not None:
             # The manifest's own rules see to it that the column is there, in whatever case.
@@ -106,7 +108,7 @@ class _Planner:
         if columns is None:
             self._broken.add(source.name.lower())
             return
-        self._sources.append(SourcePlan(source.name, source.format, columns, watermark))
+        self._sources.append(SourcePlan(source.name, source.format, columns, watermark, tuple(source.metadata)))
         self._add(Known(source.name, "stream", tuple(c.name for c in columns), event_time=watermark), columns)
 
     def _table(self, path: str, table: Any) -> Relation | None:
@@ -169,7 +171,7 @@ class _Planner:
         known = self._known.get(sink.from_)
         if known is None:
             return  # the manifest's own rules see to it that there is one, so its mistake is said already
-        planned = plan_sink(path, known, sink)
+        planned = plan_sink(path, known, self._relations[known.name].columns, sink)
         if isinstance(planned, PlanProblem):
             self._problems.append(planned)
         else:

@@ -16,16 +16,23 @@ class Delivery(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes: the job, and which start of its runtime."""
+
+    job_id: str  # the random one of the job's first start: two jobs of one name differ in it
+    epoch: int  # grows with each start: a higher one has taken over
+    check_still_writer: Callable[[], None]  # raises Fenced if another process runs the job now
+
+
+@dataclass(frozen=True, slots=True)
 class SinkBatch:
     """The rows that one batch gives to one sink."""
 
     batch_id: int
     batch_time_ms: int
-    epoch: int  # which start of the runtime writes: a higher one has taken over
     rows: pa.Table  # append: new and final rows; update: rows that changed; complete: the whole result
     mode: str  # append | update | complete
-    check_still_writer: Callable[[], None]  # raises Fenced if another process runs the job now
-    job_id: str = ""  # the random one of the job's first start: two jobs of one name differ in it
+    writer: Writer
 
 
 class Sink(Protocol):
@@ -40,7 +47,7 @@ class Sink(Protocol):
         """
         ...
 
-    def open(self) -> None:
+    def open(self, writer: Writer) -> None:
         """Reach the system and check that it can take the rows; called once, before the first batch."""
         ...
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.cells import cell_len, set_cell_size
 
-from streamjob_runtime.sinks.base import Delivery, SinkBatch
+from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import Printer, SinkContext, SinkSpec
 
 DEFAULT_ROWS = 20
@@ -35,7 +35,7 @@ class ConsoleSink:
         """See `Sink`."""
         return "the console"
 
-    def open(self) -> None:
+    def open(self, writer: Writer) -> None:
         """See `Sink`."""
 
     def write(self, batch: SinkBatch) -> None:

@@ -3,35 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import pyarrow as pa
 
+from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.sinks.base import SinkBatch
 from streamjob_runtime.sinks.output_queue import OutputQueue
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections
 
-T = TypeVar("T")
-
 # Shows one batch of one sink: the batch, the sink's name, and those of the batch's rows that are to be shown.
 Printer = Callable[[SinkBatch, str, pa.Table], None]
-
-
-class Caller(Protocol):
-    """Makes calls to a system outside: `stores.patience.Patience`, or `Once`."""
-
-    def call(self, attempt: Callable[[], T]) -> T:
-        """What `attempt` gives."""
-        ...
-
-
-class Once:
-    """A `Caller` without patience."""
-
-    def call(self, attempt: Callable[[], T]) -> T:
-        """See `Caller`."""
-        return attempt()
 
 
 class SinkSpec(Protocol):
@@ -67,7 +50,7 @@ class SinkContext:
     base_dir: Path  # where relative paths begin: the manifest's folder
     print_rows: Printer
     queues: Mapping[str, OutputQueue] = field(default_factory=dict)  # sink name -> its queue
-    patience: Callable[[str], Caller] = lambda what: Once()  # for a sink without a store; the text says what it is
+    patience: Callable[[str], Caller] = lambda whose: Impatient()  # waits for a system; the text says which
 
     def resolve(self, path: str) -> str:
         """The path or URL, absolute."""

@@ -9,7 +9,7 @@ from streamjob_runtime.errors import AlreadyExists, JobError, NotFound
 from streamjob_runtime.formats.base import Encoder
 from streamjob_runtime.formats.open import make_encoder
 from streamjob_runtime.sinks import partitions
-from streamjob_runtime.sinks.base import Delivery, SinkBatch
+from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext, SinkSpec
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.open import open_store
@@ -84,7 +84,7 @@ class FilesSink:
             self._store.replace(_NEVER_THERE, b"", expected="nothing")
         return f"{self._store.url} answers"
 
-    def open(self) -> None:
+    def open(self, writer: Writer) -> None:
         """See `Sink`."""
         self._version = self._standing_version()
 
@@ -119,7 +119,7 @@ class FilesSink:
             if again:
                 return
             # The file is somebody else's, and to pass over it would lose our rows without a word.
-            batch.check_still_writer()
+            batch.writer.check_still_writer()
             raise JobError(
                 f'sink "{self._name}": {self._store.url} holds {key} already, and this job has not written it: another '
                 "job writes there, or the files of an earlier one are left; give the job a path of its own, or empty it"
@@ -128,12 +128,12 @@ class FilesSink:
     def _replace_table(self, batch: SinkBatch) -> None:
         data = self._encoder.encode(batch.rows)
         while True:
-            batch.check_still_writer()
+            batch.writer.check_still_writer()
             try:
                 self._version = self._store.replace(self._table_key, data, self._version)
                 return
             except (AlreadyExists, NotFound):
-                batch.check_still_writer()
+                batch.writer.check_still_writer()
                 self._version = self._standing_version()
             if self._version is None:
                 continue  # somebody took the file away: nothing is there that we would write over

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.sinks.base import Delivery, SinkBatch
+from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext, SinkSpec
 from streamjob_runtime.sinks.output_queue import OutputQueue
 
@@ -33,7 +33,7 @@ class QueueSink:
         """See `Sink`."""
         return "a queue of this process"
 
-    def open(self) -> None:
+    def open(self, writer: Writer) -> None:
         """See `Sink`."""
 
     def write(self, batch: SinkBatch) -> None:

@@ -40,8 +40,9 @@ class Source(Protocol):
     """Where rows come from.
 
     The order of calls is: `check` alone; or `open` once, and then, for each batch, `poll` → (the range is logged) →
-    `advance` → `read`. At a restart the logged ranges since the checkpoint come again as `advance` → `read`, before the
-    first `poll`. All calls come from one thread, except `status` and `release`, which any thread may call at any time.
+    `advance` → `read` → (the batch is committed) → `acknowledge`. At a restart the logged ranges since the checkpoint
+    come again as `advance` → `read`, before the first `poll`. All calls come from one thread, except `status` and
+    `release`, which any thread may call at any time.
     """
 
     def check(self) -> str:
@@ -86,6 +87,13 @@ class Source(Protocol):
         """The rows of the range, in the columns that the source was made with. The same range gives the same rows.
 
         Raises `JobError` when a record cannot be decoded or what the range names is gone or has changed.
+        """
+        ...
+
+    def acknowledge(self, offsets: OffsetRange) -> None:
+        """The batch of this range is committed: tell the system, if that tells others how far the job has come.
+
+        The job does not rely on it: this neither waits long nor fails, and a batch that is replayed does not call it.
         """
         ...
 

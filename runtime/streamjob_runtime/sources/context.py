@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.sources.input_queue import InputQueue
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections
@@ -53,6 +54,9 @@ class SourceContext:
     random: random.Random
     queues: Mapping[str, InputQueue] = field(default_factory=dict)  # source name -> its queue
     wrap_store: Callable[[Store, str], Store] = lambda store, whose: store  # gives a store its retries
+    patience: Callable[[str], Caller] = lambda whose: Impatient()  # waits for a system; the text says which
+    job_name: str = "job"  # the full name
+    say: Callable[..., None] = lambda level, message, **fields: None  # the runtime's log
     base_dir: Path = Path()  # where relative paths begin: the manifest's folder
 
     def resolve(self, path: str) -> str:

@@ -174,6 +174,9 @@ class FilesSource:
         # One file is read sooner than a thread is woken.
         return list((map if len(files) == 1 else self._pool.map)(function, files))
 
+    def acknowledge(self, offsets: OffsetRange) -> None:
+        """See `Source`. Nobody asks."""
+
     def snapshot(self) -> Any:
         """See `Source`."""
         current = self._current.to_json() if self._current else None

@@ -84,6 +84,9 @@ class QueueSource:
                 "Put in rows of the declared types, or correct the schema."
             ) from None
 
+    def acknowledge(self, offsets: OffsetRange) -> None:
+        """See `Source`. Nobody asks."""
+
     def snapshot(self) -> Any:
         """See `Source`."""
         return {"offset": self._offset}

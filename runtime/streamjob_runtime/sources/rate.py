@@ -73,6 +73,9 @@ class RateSource:
         times = int(offsets.detail["t0"]) * 1000 + seconds * 1_000_000 + rest * 1_000_000 // self._rate
         return pa.Table.from_arrays([pa.array(values), pa.array(times).cast(pa.timestamp("us"))], schema=SCHEMA)
 
+    def acknowledge(self, offsets: OffsetRange) -> None:
+        """See `Source`. Nobody asks."""
+
     def snapshot(self) -> Any:
         """See `Source`."""
         return {"t0": self._t0, "offset": self._offset}

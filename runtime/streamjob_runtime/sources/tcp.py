@@ -198,6 +198,9 @@ class TcpSource:
             position += last - first
         return pa.concat_tables(tables)
 
+    def acknowledge(self, offsets: OffsetRange) -> None:
+        """See `Source`. Nobody asks."""
+
     def snapshot(self) -> Any:
         """See `Source`."""
         cut = next(([segment.name, taken] for segment, taken in self._unlogged if taken > 0), None)

@@ -61,15 +61,18 @@ class Secrets:
     folder: Path | None
     environ: Mapping[str, str] = field(repr=False)
 
-    def get(self, secret: str | None, key: str) -> str:
-        """The value of `key` in `secret` (None: the environment's variable). Raises `JobError` when it is missing."""
-        value = self.find(secret, key)
+    def get(self, secret: str | None, key: str, variable: str | None = None) -> str:
+        """The value of `key` in `secret` (None: the environment's variable). Raises `JobError` when it is missing.
+
+        `variable`: what the environment calls it; as the key, if None.
+        """
+        value = self.find(secret, key, variable)
         if value:
             return value
         if secret is None or self.folder is None:
             of = f" of Secret {secret!r}" if secret is not None else ""
             raise JobError(
-                f"There is no {key}{of}: the environment has no variable {key}. "
+                f"There is no {key}{of}: the environment has no variable {variable or key}. "
                 "Set it, or give a folder with a folder for each Secret and a file for each key in it (--secrets DIR)."
             )
         place = self.folder / secret
@@ -77,10 +80,10 @@ class Secrets:
             raise JobError(f"There is no Secret {secret!r}: no folder {place}. Make it, with a file {key} in it.")
         raise JobError(f"Secret {secret!r} has no key {key!r}: no file {place / key}, or an empty one. Add it.")
 
-    def find(self, secret: str | None, key: str) -> str | None:
+    def find(self, secret: str | None, key: str, variable: str | None = None) -> str | None:
         """As `get`, but None when it is missing."""
         if secret is None or self.folder is None:
-            return self.environ.get(key) or None
+            return self.environ.get(variable or key) or None
         path = self.folder / secret / key
         try:
             # Many write such files with an editor, which ends the last line; a mounted Secret has no such end.

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.errors import AlreadyExists, NotFound, Unavailable
+from streamjob_runtime.patience import Patient, Trouble
 from streamjob_runtime.stores.base import Entry, Store
-from streamjob_runtime.stores.patience import Patience, StoreTrouble
 
 
 class RetryingStore:
-    """Tries every call that ends in `Unavailable` again, as `Patience` does; from any thread.
+    """Tries every call that ends in `Unavailable` again, as `Patient` does; from any thread.
 
     A create or a replace that was tried again and then finds its own bytes there has succeeded: it was an earlier try
     that took effect.
@@ -23,11 +23,11 @@ class RetryingStore:
         clock: Clock,
         random: random.Random,
         stop: threading.Event,
-        on_trouble: Callable[[StoreTrouble | None], None],
+        on_trouble: Callable[[Trouble | None], None],
         what: str,
     ) -> None:
         self._inner = inner
-        self._patience = Patience(clock, random, stop, on_trouble, what)
+        self._retry = Patient(clock, random, stop, on_trouble, what).call
 
     @property
     def url(self) -> str:
@@ -49,19 +49,19 @@ class RetryingStore:
                 if not tried or not self._holds(key, data):
                     raise
 
-        self._patience.call(attempt)
+        self._retry(attempt)
 
     def read(self, key: str) -> bytes:
         """See `Store`."""
-        return self._patience.call(lambda: self._inner.read(key))
+        return self._retry(lambda: self._inner.read(key))
 
     def stat(self, key: str) -> Entry:
         """See `Store`."""
-        return self._patience.call(lambda: self._inner.stat(key))
+        return self._retry(lambda: self._inner.stat(key))
 
     def list(self, prefix: str = "", recursive: bool = True) -> Iterable[Entry]:
         """See `Store`. The whole listing is taken before it is given back."""
-        return self._patience.call(lambda: list(self._inner.list(prefix, recursive)))
+        return self._retry(lambda: list(self._inner.list(prefix, recursive)))
 
     def replace(self, key: str, data: bytes, expected: str | None) -> str:
         """See `Store`."""
@@ -81,11 +81,11 @@ class RetryingStore:
                     raise
                 return version
 
-        return self._patience.call(attempt)
+        return self._retry(attempt)
 
     def delete(self, key: str) -> None:
         """See `Store`."""
-        self._patience.call(lambda: self._inner.delete(key))
+        self._retry(lambda: self._inner.delete(key))
 
     def close(self) -> None:
         """See `Store`."""

@@ -9,8 +9,9 @@ import pyarrow as pa
 from psycopg import Connection
 
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.sinks.base import Delivery, SinkBatch
-from streamjob_runtime.sinks.context import Caller, Once, SinkContext, SinkSpec
+from streamjob_runtime.patience import Caller, Impatient
+from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
+from streamjob_runtime.sinks.context import SinkContext, SinkSpec
 from streamjob_runtime.sinks.postgres import marker
 from streamjob_runtime.sinks.postgres.dsn import Dsn, parse_dsn
 from streamjob_runtime.sinks.postgres.errors import from_statement
@@ -51,7 +52,7 @@ class PostgresSink:
         self._dsn = dsn
         self._wish = wish
         self._rows = rows
-        self._caller = caller or Once()
+        self._caller = caller or Impatient()
         self._connection: Connection[Any] | None = None
         self._writing: Writing | None = None  # since `open`
         self._introduced = False
@@ -76,7 +77,7 @@ class PostgresSink:
         where = f"{found.schema}.{self._wish.table} at {self._dsn.place}"
         return f"the table {where} fits" if found.table else f"a start will make the table {where}"
 
-    def open(self) -> None:
+    def open(self, writer: Writer) -> None:
         """See `Sink`: makes what is missing, as far as the manifest says so, and looks whether the table fits."""
         self._writing = self._caller.call(lambda: self._statements(self._prepare))
 
@@ -107,23 +108,23 @@ class PostgresSink:
     def _write(self, connection: "Connection[Any]", batch: SinkBatch) -> None:
         assert self._writing is not None
         if not self._introduced:
-            introduce(connection, batch.job_id, batch.epoch)
+            introduce(connection, batch.writer.job_id, batch.writer.epoch)
             self._introduced = True
-        row = MarkerRow(self._writing.schema, batch.job_id, self._wish.table)
+        row = MarkerRow(self._writing.schema, batch.writer.job_id, self._wish.table)
         with connection.transaction(), connection.cursor() as cursor:
             settle_in(cursor)
             if self._is_wanted(row.lock(cursor), batch):
                 self._tried = batch.batch_id
                 self._writing.write(cursor, batch.rows)
-            row.write(cursor, Marker(batch.batch_id, batch.epoch))
+            row.write(cursor, Marker(batch.batch_id, batch.writer.epoch))
         self._last = batch.batch_id
 
     def _is_wanted(self, found: Marker | None, batch: SinkBatch) -> bool:
         tried = self._tried == batch.batch_id
-        verdict = marker.judge(found, batch.batch_id, batch.epoch, tried, self._last)
+        verdict = marker.judge(found, batch.batch_id, batch.writer.epoch, tried, self._last)
         if verdict in (Verdict.WRITE, Verdict.THERE):
             return verdict is Verdict.WRITE
-        batch.check_still_writer()
+        batch.writer.check_still_writer()
         said = f"batch {found.batch_id}, written by start {found.epoch}" if found else "none"
         raise JobError(
             f'sink "{self._wish.sink}": {_WORDS[verdict].format(table=self._wish.table)} (its marker names {said})'

@@ -3,7 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.errors import Unavailable
@@ -14,7 +14,7 @@ LONGEST_BACKOFF_S = 30.0
 T = TypeVar("T")
 
 
-class StoreTrouble(NamedTuple):
+class Trouble(NamedTuple):
     """A call that has failed and is being tried again."""
 
     what: str  # which system, in the user's words
@@ -23,8 +23,24 @@ class StoreTrouble(NamedTuple):
     attempts: int  # failures so far, from 1
 
 
-class Patience:
-    """Tries a call that ends in `Unavailable` again, for as long as it takes; from any thread.
+class Caller(Protocol):
+    """Makes a call to a system outside, and decides what happens when the system does not answer."""
+
+    def call(self, attempt: Callable[[], T]) -> T:
+        """What `attempt` gives. Raises what it raises."""
+        ...
+
+
+class Impatient:
+    """Makes each call once."""
+
+    def call(self, attempt: Callable[[], T]) -> T:
+        """See `Caller`."""
+        return attempt()
+
+
+class Patient:
+    """Tries every call that ends in `Unavailable` again, for as long as it takes; from any thread.
 
     Waits are random, up to a bound that doubles from 0.1 s to 30 s. `on_trouble` hears of each failure, and None once
     no call is in trouble any more; it is called by the thread that has the trouble. When `stop` is set, waiting ends
@@ -36,7 +52,7 @@ class Patience:
         clock: Clock,
         random: random.Random,
         stop: threading.Event,
-        on_trouble: Callable[[StoreTrouble | None], None],
+        on_trouble: Callable[[Trouble | None], None],
         what: str,
     ) -> None:
         self._clock = clock
@@ -45,11 +61,11 @@ class Patience:
         self._on_trouble = on_trouble
         self._what = what
         self._lock = threading.Lock()
-        self._troubles: dict[int, StoreTrouble] = {}  # by thread
+        self._troubles: dict[int, Trouble] = {}  # by thread
 
     def call(self, attempt: Callable[[], T]) -> T:
-        """What `attempt` gives in the end; its other errors as they are."""
-        trouble: StoreTrouble | None = None
+        """See `Caller`."""
+        trouble: Trouble | None = None
         while True:
             try:
                 result = attempt()
@@ -69,15 +85,15 @@ class Patience:
         doublings = min(attempts - 1, 20)
         return self._random.uniform(0, min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**doublings))
 
-    def _failed(self, earlier: StoreTrouble | None, error: str) -> StoreTrouble:
+    def _failed(self, earlier: Trouble | None, error: str) -> Trouble:
         since_ms = earlier.since_ms if earlier else self._clock.now_ms()
-        trouble = StoreTrouble(self._what, error, since_ms, earlier.attempts + 1 if earlier else 1)
+        trouble = Trouble(self._what, error, since_ms, earlier.attempts + 1 if earlier else 1)
         with self._lock:  # held while telling, so that what is told last is what is true
             self._troubles[threading.get_ident()] = trouble
             self._on_trouble(trouble)
         return trouble
 
-    def _answered(self, trouble: StoreTrouble | None) -> None:
+    def _answered(self, trouble: Trouble | None) -> None:
         if trouble is not None:
             with self._lock:
                 del self._troubles[threading.get_ident()]

@@ -1,0 +1,96 @@
+"""What the client library says went wrong, in our words and kinds."""
+
+import threading
+
+from confluent_kafka import KafkaError, KafkaException
+
+from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
+
+_PASSWORD = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}
+_MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+_FORBIDDEN = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "read or write the topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "use the consumer group",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "use the cluster so",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "use the transactional id",
+}
+_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+# Our own certificate was refused, or theirs is of an authority that we do not know: that mends nobody by waiting.
+_BAD_CERTIFICATE = ("certificate verify failed", "unknown ca", "certificate required", "bad certificate")
+
+
+class Listener:
+    """Hears what the client says beside its answers: a call that has none only ends when its time is over."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: KafkaError | None = None
+        self._refusal: KafkaError | None = None
+
+    def hear(self, error: KafkaError) -> None:
+        """What `error_cb` calls."""
+        with self._lock:
+            if is_refusal(error):
+                self._refusal = error
+            elif error.code() != KafkaError._ALL_BROKERS_DOWN or self._last is None:
+                self._last = error
+
+    def answered(self) -> None:
+        """The cluster has answered: what was heard before is over."""
+        with self._lock:
+            self._last = self._refusal = None
+
+    def worst(self, error: KafkaError) -> KafkaError:
+        """What has led to the error of a call: a refusal, or the latest trouble with the connection."""
+        with self._lock:
+            vague = error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
+            return (self._refusal or self._last or error) if vague else error
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Whether the cluster does not want us as we come, so that no retry helps."""
+    return error.code() in _PASSWORD or (
+        error.code() == KafkaError._SSL and any(text in error.str().lower() for text in _BAD_CERTIFICATE)
+    )
+
+
+def is_missing(error: KafkaError) -> bool:
+    """Whether the topic or the partition is not there."""
+    return error.code() in _MISSING
+
+
+def is_fenced(error: KafkaError) -> bool:
+    """Whether another producer of the same transactional id has taken over."""
+    return error.code() in _FENCED
+
+
+def kafka_error(error: KafkaException) -> KafkaError:
+    """The library's error within its exception."""
+    found: KafkaError = error.args[0]
+    return found
+
+
+def translated(error: KafkaError, who: str, servers: str) -> StreamJobError:
+    """The error in our words. `who`: the source or sink that it happened to."""
+    said = error.str()
+    at = f"{who}: Kafka at {servers}"
+    if error.code() in _PASSWORD:
+        return JobError(f"{at} refuses the user name or the password ({said}). Correct the Secret of authSecretRef.")
+    if error.code() == KafkaError.UNSUPPORTED_SASL_MECHANISM:
+        return JobError(f"{at} does not take this saslMechanism ({said}). Name one that it takes.")
+    if is_refusal(error):
+        return JobError(
+            f"{at} and this job do not trust each other's certificates ({said}). "
+            "Correct the Secret of tls.certificatesSecretRef."
+        )
+    if is_missing(error):
+        return JobError(f"{at} has no such topic or partition ({said}). Create it, or correct its name.")
+    if error.code() in _FORBIDDEN:
+        return JobError(f"{at} does not let this job {_FORBIDDEN[error.code()]} ({said}). Give its user the right.")
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return JobError(
+            f"{at} takes no record as large as one of the batch ({said}). Raise the topic's max.message.bytes."
+        )
+    if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
+        return JobError(f"{at} takes no transaction of a minute ({said}). Raise its transaction.max.timeout.ms.")
+    return Unavailable(f"{at} does not answer as it should: {said}")

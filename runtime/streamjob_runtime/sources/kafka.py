@@ -1,0 +1,253 @@
+"""The records of Kafka topics."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from streamjob_runtime.errors import JobError, Unavailable
+from streamjob_runtime.formats.messages import make_message_decoder
+from streamjob_runtime.kafka.access import Access
+from streamjob_runtime.kafka.cluster import Cluster
+from streamjob_runtime.patience import Caller
+from streamjob_runtime.sources.base import OffsetRange, SourceStatus
+from streamjob_runtime.sources.context import SourceContext, SourceSpec
+from streamjob_runtime.sources.kafka_offsets import shared
+from streamjob_runtime.sources.kafka_reader import Gone, KafkaReader
+from streamjob_runtime.sources.kafka_rows import KafkaRows
+from streamjob_runtime.sources.kafka_topics import Start, Topics
+
+LOOK_MS = 5_000  # how often new topics and partitions are looked for
+
+_DELETED = ""  # in place of a topic's id
+
+
+class KafkaSource:
+    """Each record once. Partitions are `topic/partition`, their offsets are Kafka's own.
+
+    The job's log says what was read; what a consumer group has committed plays no part in it. A range may hold fewer
+    records than offsets: some are compacted away, of aborted transactions, or mark a transaction's end.
+
+    `snapshot` is `{"positions", "topics"}`: partition -> offset, topic -> id. A range's `detail` tells what is new in
+    these besides the range itself: where partitions begin that were found, or that lost records and go on further on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        topics: Topics,
+        reader: KafkaReader,
+        start: Start,
+        skip_lost: bool,
+        caller: Caller,
+        say: Callable[..., None],
+    ) -> None:
+        self._name = name
+        self._topics = topics
+        self._reader = reader
+        self._start = start
+        self._skip_lost = skip_lost
+        self._caller = caller
+        self._say = say
+        self._positions: dict[str, int] = {}  # that the log knows
+        self._ids: dict[str, str] = {}
+        self._new_positions: dict[str, int] = {}  # what the next range tells the log
+        self._new_ids: dict[str, str] = {}
+        self._partitions: list[str] = []  # that are there
+        self._looked_ms: int | None = None
+        self._ends: dict[str, int] = {}
+        self._until: dict[str, int] | None = None
+        self._trouble = ""
+        self._commit_trouble = ""
+
+    @classmethod
+    def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> "KafkaSource":
+        """See `open_source`."""
+        config = source.config
+        who = f'Source "{source.name}"'
+        access = Access.from_manifest(config, context.connections.secrets)
+        committed = config.isolation_level == "readCommitted"
+        names = config.topics or ((config.topic,) if config.topic else ())
+        decoded = pa.schema([f for f in schema if f.name not in config.metadata])
+        rows = KafkaRows(source.name, make_message_decoder(str(source.format), decoded), tuple(config.metadata), schema)
+        return cls(
+            source.name,
+            Topics(who, Cluster(access, who), names, config.topic_pattern, committed),
+            KafkaReader(who, access, config.group_id or context.job_name, committed, rows, context.clock),
+            Start.from_manifest(config),
+            config.on_data_loss == "skip",
+            context.patience(f"Kafka at {access.servers}"),
+            context.say,
+        )
+
+    def check(self) -> str:
+        """See `Source`: asks for the topics and the ends of their partitions."""
+        found = self._topics.require()
+        partitions = [p for topic in found.values() for p in topic.partitions]
+        firsts, ends = self._topics.firsts(partitions), self._topics.ends(partitions)
+        records = sum(max(0, ends[p] - firsts.get(p, 0)) for p in ends)
+        names = ", ".join(sorted(found)[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+        return f"{names or 'no topic yet'}: {_count(len(partitions), 'partition')}, {_count(records, 'offset')}"
+
+    def open(self, state: Any) -> None:
+        """See `Source`. Waits until Kafka answers. Raises `JobError` for a topic that a new job does not find."""
+        if state is not None:
+            self._positions = {p: int(offset) for p, offset in state["positions"].items()}
+            self._ids = dict(state["topics"])
+            return
+        self._caller.call(self._topics.require)
+
+    def limit_to_available(self) -> None:
+        """See `Source`. Waits until Kafka answers."""
+        self._caller.call(lambda: self._look(None))
+        self._until = dict(self._ends)
+
+    @property
+    def exhausted(self) -> bool:
+        """See `Source`."""
+        return self._until is not None and all(self._position(p) >= end for p, end in self._until.items())
+
+    def poll(self, limit: int | None, now_ms: int) -> OffsetRange | None:
+        """See `Source`. What Kafka does not answer is not there yet."""
+        try:
+            self._look(now_ms)
+        except Unavailable as error:
+            self._trouble = str(error)
+            return None
+        self._trouble = ""
+        ends = self._ends if self._until is None else self._until
+        waiting = {p: end - self._position(p) for p, end in ends.items()}
+        taken = shared(waiting, limit)
+        # A job that was to begin at the latest record must know after a crash which one that was.
+        begins = self._start.at != "earliest" and not self._positions and self._new_positions
+        if not taken and not begins:
+            return None
+        told = {"positions": dict(self._new_positions), "topics": dict(self._new_ids)}
+        ranges = {p: (self._position(p), self._position(p) + taken[p]) for p in sorted(taken)}
+        return OffsetRange(ranges, told if self._new_positions or self._new_ids else None)
+
+    def advance(self, offsets: OffsetRange) -> None:
+        """See `Source`."""
+        told = offsets.detail or {"positions": {}, "topics": {}}
+        self._positions |= told["positions"]
+        self._ids |= told["topics"]
+        for partition, (_, end) in offsets.partitions.items():
+            self._positions[partition] = end
+        self._new_positions = {p: at for p, at in self._new_positions.items() if p not in told["positions"]}
+        self._new_ids = {topic: i for topic, i in self._new_ids.items() if told["topics"].get(topic) != i}
+
+    def read(self, offsets: OffsetRange) -> pa.Table:
+        """See `Source`. Waits until Kafka gives the records. Of what is lost the rest is read, or `JobError` raised."""
+        left = dict(offsets.partitions)
+        beside = {p: self._positions[p] for p in self._partitions if p in self._positions and p not in left}
+
+        def attempt() -> pa.Table:
+            nonlocal left, beside
+            while True:
+                try:
+                    return self._reader.read(left, beside)
+                except Gone as gone:
+                    beside = {}
+                    before, left = left, self._without_lost(left)
+                    if before == left and gone.partition in left:
+                        raise Unavailable(f'Source "{self._name}": Kafka says that {gone.partition} is gone') from None
+
+        return self._caller.call(attempt)
+
+    def acknowledge(self, offsets: OffsetRange) -> None:
+        """See `Source`. Commits the offsets to the group; the answer is not waited for."""
+        ends = {p: end for p, (_, end) in offsets.partitions.items()}
+        if ends:
+            self._reader.commit(ends)
+        if self._reader.commit_trouble != self._commit_trouble:
+            self._commit_trouble = self._reader.commit_trouble
+            if self._commit_trouble:
+                self._say(
+                    "warning",
+                    "the consumer group does not learn how far the job is; the job itself goes on",
+                    source=self._name,
+                    error=self._commit_trouble,
+                )
+
+    def snapshot(self) -> Any:
+        """See `Source`."""
+        return {"positions": dict(self._positions), "topics": dict(self._ids)}
+
+    def release(self, state: Any) -> None:
+        """See `Source`. Kafka's own retention decides what stays."""
+
+    def status(self) -> SourceStatus:
+        """See `Source`."""
+        return SourceStatus(dict(self._ends), not self._trouble, self._trouble)
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._reader.close()
+        self._topics.close()
+
+    def _position(self, partition: str) -> int:
+        """The first offset that was not read."""
+        return self._new_positions.get(partition, self._positions.get(partition, 0))
+
+    def _look(self, now_ms: int | None) -> None:
+        """See what is there now; None: also whether topics and partitions are new."""
+        if now_ms is None or self._looked_ms is None or not self._looked_ms <= now_ms < self._looked_ms + LOOK_MS:
+            self._find_partitions()
+            self._looked_ms = now_ms
+        firsts, ends = self._topics.firsts(self._partitions), self._topics.ends(self._partitions)
+        for partition, first in firsts.items():
+            if self._position(partition) < first:
+                self._lost(f"{partition}: the offsets {self._position(partition)} to {first} are gone")
+                self._new_positions[partition] = first
+        behind = [p for p, end in ends.items() if self._position(p) > end]
+        # Behind an open transaction a position may be: no later than all that is there.
+        for partition, end in self._topics.all_ends(behind).items():
+            if self._position(partition) > end:
+                self._lost(f"{partition}: it ends at {end}, before the offset {self._position(partition)}")
+                self._new_positions[partition] = end
+        self._ends = ends
+
+    def _find_partitions(self) -> None:
+        found = self._topics.look()
+        for topic, before in {**self._ids, **self._new_ids}.items():
+            now = found[topic].id if topic in found else _DELETED
+            if now == before or not self._topics.wants(topic):
+                continue
+            if now == _DELETED:
+                self._lost(f"the topic {topic} is not there any more")
+            elif before != _DELETED:
+                self._lost(f"the topic {topic} was deleted and created again")
+            if topic in found:
+                self._new_positions |= self._topics.firsts(list(found[topic].partitions))
+            self._new_ids[topic] = now
+        self._partitions = [p for topic in found.values() for p in topic.partitions]
+        new = [p for p in self._partitions if p not in self._positions and p not in self._new_positions]
+        if new:
+            # Whatever appears later than the job is read as a whole.
+            self._new_positions |= self._topics.starts(new, Start() if self._positions else self._start)
+        self._new_ids |= {name: topic.id for name, topic in found.items() if name not in self._ids}
+
+    def _without_lost(self, ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        """What can still be read of the ranges."""
+        firsts = self._topics.firsts(list(ranges))
+        left = {}
+        for p, (start, end) in ranges.items():
+            first = min(firsts.get(p, end), end)
+            if first > start:
+                self._lost(f"{p}: the offsets {start} to {first} are gone")
+            if first < end:
+                left[p] = (max(start, first), end)
+        return left
+
+    def _lost(self, what: str) -> None:
+        if not self._skip_lost:
+            raise JobError(
+                f'Source "{self._name}" has lost records that it had not read: {what}. The topic\'s retention was '
+                "shorter than the job's pause, or somebody deleted them. To go on with what is there, write "
+                "onDataLoss: skip."
+            )
+        self._say("warning", "records are lost, and onDataLoss is skip", source=self._name, what=what)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

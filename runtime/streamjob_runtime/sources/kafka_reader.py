@@ -1,0 +1,253 @@
+"""Reads exactly the records of given offset ranges, and keeps what the client fetched beyond them for the next."""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streamjob_runtime.clock import Clock
+from streamjob_runtime.errors import StreamJobError, Unavailable
+from streamjob_runtime.kafka.access import ANSWER_S, Access
+from streamjob_runtime.kafka.cluster import as_partition
+from streamjob_runtime.kafka.errors import Listener, is_missing, kafka_error, translated
+from streamjob_runtime.sources.kafka_rows import KafkaRows
+
+_CHUNK = 50_000  # records that are made rows at once: a record of Python's weighs more than its row
+_KEPT = 200_000  # records beyond the range, of all partitions; more are given back and fetched again
+_TICK_S = 0.02  # one wait for the client, which ends late when less comes than was asked for
+_CLOSE_S = 2.0  # how long the last commit of offsets is waited for
+
+_TUNED = {
+    "fetch.queue.backoff.ms": 2,  # by default the client idles for a second when its queue is full
+    "queued.min.messages": 1_000_000,
+    "queued.max.messages.kbytes": 65_536,
+}
+
+
+class Gone(Exception):
+    """The records at the position of a partition are not there any more."""
+
+    def __init__(self, partition: str) -> None:
+        super().__init__(partition)
+        self.partition = partition
+
+
+@dataclass
+class _Partition:
+    """How far one partition was read."""
+
+    start: int  # of what is wanted next
+    known: int  # the first offset of which nothing is known yet: all before was delivered, or is no record
+    tables: list[pa.Table] = field(default_factory=list)  # rows of the range that is being read
+    messages: list[Message] = field(default_factory=list)  # behind those, in the range and beyond
+    paused: bool = False
+
+    def wanted(self, end: int) -> int:
+        """How many of the messages lie before `end`."""
+        if not self.messages or _offset(self.messages[-1]) < end:
+            return len(self.messages)
+        return bisect_left(self.messages, end, key=_offset)
+
+
+class KafkaReader:
+    """One consumer, used by one thread. Where records do not come it raises `Unavailable`; the same `read` goes on."""
+
+    def __init__(self, who: str, access: Access, group: str, committed: bool, rows: KafkaRows, clock: Clock) -> None:
+        self._who = who
+        self._access = access
+        self._rows = rows
+        self._clock = clock
+        self._listener = Listener()
+        self._settings: dict[str, Any] = {
+            **access.settings,
+            **_TUNED,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed" if committed else "read_uncommitted",
+            "error_cb": self._listener.hear,
+            "on_commit": self._on_commit,
+        }
+        self._consumer: Consumer | None = None
+        self._partitions: dict[str, _Partition] = {}
+        self._committing = 0  # answers that are still to come
+        self.commit_trouble = ""  # why the offsets of the last batch were not committed to the group
+
+    def read(self, ranges: Mapping[str, tuple[int, int]], beside: Mapping[str, int]) -> pa.Table:
+        """The records of the ranges, by partition and offset. Raises `Gone`.
+
+        `beside`: where the other partitions will be read next.
+        """
+        starts = {**beside, **{p: start for p, (start, _) in ranges.items()}}
+        self._seek({p: starts[p] for p in sorted(starts)})
+        ends = {p: end for p, (_, end) in ranges.items()}
+        try:
+            self._fetch(ends)
+        except KafkaException as error:
+            raise self._translated(kafka_error(error)) from None
+        return self._take(ends)
+
+    def commit(self, offsets: Mapping[str, int]) -> None:
+        """Begin to tell the group that all before these offsets is done. Its answer comes with later reads."""
+        consumer = self._open()
+        try:
+            consumer.commit(offsets=[as_partition(p, offset) for p, offset in offsets.items()], asynchronous=True)
+            self._committing += 1
+        except KafkaException as error:
+            self.commit_trouble = kafka_error(error).str()
+
+    def close(self) -> None:
+        """Let go of the connections, when the group knows the last commit or does not take it in time."""
+        if self._consumer is None:
+            return
+        end = self._clock.monotonic() + _CLOSE_S
+        self._consumer.unassign()
+        while self._committing and self._clock.monotonic() < end:
+            self._consumer.poll(_TICK_S)
+        self._consumer.close()
+        self._consumer = None
+
+    def _open(self) -> Consumer:
+        if self._consumer is None:
+            self._consumer = Consumer(self._settings)
+        return self._consumer
+
+    def _seek(self, starts: Mapping[str, int]) -> None:
+        """Go on with what is there of each partition if it fits, or else fetch anew."""
+        there = self._partitions
+        if all(p in there and there[p].start == start for p, start in starts.items()):
+            return
+        kept = {p: there[p] for p, start in starts.items() if p in there and there[p].start == start}
+        self._partitions = {p: kept.get(p) or _Partition(start, start) for p, start in starts.items()}
+        consumer = self._open()
+        consumer.assign([as_partition(p, at.known) for p, at in self._partitions.items()])
+        asleep = [p for p, at in self._partitions.items() if at.paused]
+        if asleep:
+            consumer.resume([as_partition(p) for p in asleep])
+        for p in asleep:
+            self._partitions[p].paused = False
+
+    def _fetch(self, ends: Mapping[str, int]) -> None:
+        """Until all before the ends is known."""
+        consumer, partitions = self._open(), self._partitions
+        last_came = self._clock.monotonic()
+        while True:
+            missing = {p: end - partitions[p].known for p, end in ends.items() if partitions[p].known < end}
+            self._pause(ends, missing)
+            if not missing:
+                return
+            messages = consumer.consume(min(_CHUNK, sum(missing.values())), _TICK_S)
+            now = self._clock.monotonic()
+            if self._sort(messages):
+                last_came = now
+                self._listener.answered()
+            elif now - last_came > ANSWER_S:
+                timeout = KafkaError(KafkaError._TIMED_OUT)
+                raise self._translated(self._listener.worst(timeout))
+            for p, end in ends.items():
+                if partitions[p].wanted(end) >= _CHUNK:
+                    self._decode(partitions[p], end)
+
+    def _sort(self, messages: list[Message]) -> bool:
+        """Put each message to its partition; whether anything became known."""
+        if not messages:
+            return False
+        names = [(message.topic(), message.partition()) for message in messages]
+        start, moved = 0, False
+        for i in range(1, len(names) + 1):
+            # The client gives them in runs of one partition.
+            if i == len(names) or names[i] != names[start] or messages[i].error() is not None:
+                moved |= self._sort_run(f"{names[start][0]}/{names[start][1]}", messages[start:i])
+                start = i
+        return moved
+
+    def _sort_run(self, name: str, run: list[Message]) -> bool:
+        error = run[0].error()
+        if error is not None:
+            rest = run[1:]
+            moved = self._hear(name, error, run[0])
+            return (self._sort_run(name, rest) if rest else False) or moved
+        partition = self._partitions.get(name)
+        if partition is None or _offset(run[0]) < partition.known:
+            return False  # what was fetched before the last assignment
+        partition.messages += run
+        partition.known = _offset(run[-1]) + 1
+        return True
+
+    def _hear(self, name: str, error: KafkaError, message: Message) -> bool:
+        code = error.code()
+        if code == KafkaError._PARTITION_EOF:
+            partition = self._partitions.get(name)
+            if partition is not None and _offset(message) > partition.known:
+                # The offsets before are of records that were compacted away, or mark the end of a transaction.
+                partition.known = _offset(message)
+                return True
+            return False
+        if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) or is_missing(error):
+            self._partitions.pop(name, None)
+            raise Gone(name)
+        problem = self._translated(error)
+        if isinstance(problem, Unavailable):
+            self._listener.hear(error)
+            return False
+        raise problem
+
+    def _pause(self, ends: Mapping[str, int], missing: Mapping[str, int]) -> None:
+        """Keep what comes unasked within bounds, while another partition is waited for."""
+        consumer, partitions = self._open(), self._partitions
+        asleep = [p for p in missing if partitions[p].paused]
+        if asleep:
+            consumer.resume([as_partition(p) for p in asleep])
+        awake = [p for p, at in partitions.items() if p not in missing and not at.paused]
+        kept = sum(len(partitions[p].messages) for p in awake)
+        if missing and kept > _KEPT:
+            consumer.pause([as_partition(p) for p in awake])
+        for p in asleep:
+            partitions[p].paused = False
+        for p in awake if missing and kept > _KEPT else ():
+            partitions[p].paused = True
+
+    def _decode(self, partition: _Partition, end: int) -> None:
+        count = partition.wanted(end)
+        for i in range(0, count, _CHUNK):
+            partition.tables.append(self._rows.table(partition.messages[i : min(i + _CHUNK, count)]))
+        del partition.messages[:count]
+
+    def _take(self, ends: Mapping[str, int]) -> pa.Table:
+        """The rows before the ends, all of which are known."""
+        tables = [self._rows.none]
+        together: list[Message] = []  # partitions with a few records each are decoded at once
+        for name in sorted(ends):
+            partition, end = self._partitions[name], ends[name]
+            if partition.tables:
+                self._decode(partition, end)
+                tables += [self._rows.table(together)] if together else []
+                tables += partition.tables
+                together = []
+                partition.tables = []
+            else:
+                count = partition.wanted(end)
+                together += partition.messages[:count]
+                del partition.messages[:count]
+            partition.start = end
+        tables += [self._rows.table(together)] if together else []
+        return pa.concat_tables(tables)
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        self._committing = max(0, self._committing - 1)
+        worst = error or next((p.error for p in partitions if p.error is not None), None)
+        self.commit_trouble = worst.str() if worst is not None else ""
+
+    def _translated(self, error: KafkaError) -> StreamJobError:
+        return translated(error, self._who, self._access.servers)
+
+
+def _offset(message: Message) -> int:
+    offset = message.offset()
+    assert offset is not None
+    return offset

@@ -1,0 +1,74 @@
+"""Records of Kafka to rows: the columns of their values, and those of what stands around them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.formats.base import BadRecord
+from streamjob_runtime.formats.messages import MessageDecoder, texts
+
+_HEADERS = pa.list_(pa.struct([pa.field("key", pa.string()), pa.field("value", pa.binary())]))
+
+
+class KafkaRows:
+    """Makes rows in the columns of `schema`: those of the decoder, then `metadata`."""
+
+    def __init__(self, name: str, decoder: MessageDecoder, metadata: Sequence[str], schema: pa.Schema) -> None:
+        self._name = name
+        self._decoder = decoder
+        self._metadata = metadata
+        self._schema = schema
+
+    @property
+    def none(self) -> pa.Table:
+        """No rows."""
+        return self._schema.empty_table()
+
+    def table(self, messages: Sequence[Message]) -> pa.Table:
+        """A row a record. Raises `JobError` for one that cannot be decoded."""
+        try:
+            rows = self._decoder.decode([message.value() for message in messages])
+            for name in self._metadata:
+                rows = rows.append_column(name, _column(name, messages))
+        except BadRecord as bad:
+            record = messages[bad.record]
+            raise JobError(
+                f'Source "{self._name}": the record at offset {record.offset()} of partition {record.partition()} of '
+                f"the topic {record.topic()} cannot be decoded: {bad.reason}. It begins: {bad.excerpt!r}. Declare the "
+                "column VARCHAR, or take format text or raw, and start the job again: it goes on with this batch."
+            ) from None
+        return rows.cast(self._schema)
+
+
+def _column(name: str, messages: Sequence[Message]) -> "pa.ChunkedArray[Any]":
+    array: Any
+    match name:
+        case "_key":
+            return texts([_bytes(m.key()) for m in messages], "take _raw_key in place of _key")
+        case "_raw_key":
+            array = pa.array([_bytes(m.key()) for m in messages], pa.binary())
+        case "_headers":
+            array = pa.array([_headers(m) for m in messages], _HEADERS)
+        case "_topic":
+            array = pa.array([m.topic() for m in messages], pa.string())
+        case "_partition":
+            array = pa.array([m.partition() for m in messages], pa.int32())
+        case "_offset":
+            array = pa.array([m.offset() for m in messages], pa.int64())
+        case _:
+            stamps = [m.timestamp() for m in messages]
+            times = [None if kind == TIMESTAMP_NOT_AVAILABLE else ms for kind, ms in stamps]
+            array = pa.array(times, pa.timestamp("ms"))
+    return pa.chunked_array([array])
+
+
+def _headers(message: Message) -> list[dict[str, Any]]:
+    headers: Any = message.headers() or ()
+    return [{"key": name, "value": _bytes(value)} for name, value in headers]
+
+
+def _bytes(value: Any) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

@@ -1,0 +1,214 @@
+"""What the Kafka sink promises: each batch once for readers of committed records, whoever was killed in between."""
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from streamjob_api.sinks import Sink as SinkModel
+from streamjob_runtime.errors import Fenced, JobError
+from streamjob_runtime.patience import Caller, Impatient
+from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
+from streamjob_runtime.sinks.context import SinkContext
+from streamjob_runtime.sinks.kafka import KafkaSink
+from streamjob_runtime.stores.connections import Connections, Secrets
+from support.kafka import KafkaServer
+from support.sources import patient
+
+ROWS: list[dict[str, Any]] = [{"word": "a", "n": 1}, {"word": "b", "n": 2}, {"word": None, "n": 3}]
+WORDS: pa.Schema = pa.table({"word": pa.array([], pa.string()), "n": pa.array([], pa.int64())}).schema
+SAID = [b'{"word":"a","n":1}', b'{"word":"b","n":2}', b'{"word":null,"n":3}']
+
+Open = Callable[..., KafkaSink]
+
+
+def made(server: KafkaServer, topic: str, caller: Caller | None = None, **config: Any) -> KafkaSink:
+    format_ = config.pop("format", "json")
+    kafka = {"bootstrapServers": server.servers, "topic": topic, **config}
+    model = SinkModel.model_validate({"from": "words", "kafka": kafka, "format": format_})
+    context: Any = SinkContext(
+        Connections(None, Secrets(None, {})),
+        None,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+        patience=lambda what: caller or Impatient(),
+    )
+    return KafkaSink.from_manifest(model, "words.kafka", None, context)
+
+
+def batch(batch_id: int, newest: list[int] | None = None, epoch: int = 1, rows: pa.Table | None = None) -> SinkBatch:
+    """`newest`: holds the epoch of the newest process."""
+
+    def check() -> None:
+        if newest and epoch < newest[0]:
+            raise Fenced("another process runs the job")
+
+    table = pa.Table.from_pylist(ROWS, schema=WORDS) if rows is None else rows
+    return SinkBatch(batch_id, 1_700_000_000_000, table, "append", Writer("job", epoch, check))
+
+
+@pytest.fixture
+def open_sink(kafka: KafkaServer) -> Iterator[Open]:
+    """Opens a sink as a start of the runtime does; the job's id is the topic's name, so that each test has its own."""
+    opened: list[KafkaSink] = []
+
+    def open_(topic: str, epoch: int = 1, **config: Any) -> KafkaSink:
+        sink = made(kafka, topic, patient(), **config)
+        sink.open(Writer(topic, epoch, lambda: None))
+        opened.append(sink)
+        return sink
+
+    yield open_
+    for sink in opened:
+        sink.close()
+
+
+def test_each_batch_is_there_once_over_restarts_and_retries(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic()
+    first = open_sink(topic)
+    assert first.delivery is Delivery.EXACTLY_ONCE
+    first.write(batch(0))
+    first.write(batch(0))
+    first.write(batch(2))
+    second = open_sink(topic, epoch=2)
+    second.write(batch(2, epoch=2))
+    second.write(batch(3, epoch=2))
+    assert kafka.values(topic) == SAID * 3
+
+
+def test_a_batch_that_broke_off_is_written_as_a_whole(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic()
+    sink = open_sink(topic)
+    sink.write(batch(0))
+    # As a process leaves it that is killed in the middle of a batch.
+    broken = kafka.transactional(f"streamjob-{topic}-words.kafka")
+    broken.begin_transaction()
+    broken.produce(topic, b"half of a batch")
+    broken.flush(30)
+    open_sink(topic, epoch=2).write(batch(1, epoch=2))
+    assert kafka.values(topic) == SAID * 2
+
+
+def test_a_process_that_wakes_after_its_replacement_writes_nothing(kafka: KafkaServer, open_sink: Open) -> None:
+    topic, newest = kafka.create_topic(), [1]
+    old = open_sink(topic)
+    old.write(batch(0, newest))
+    new, newest[0] = open_sink(topic, epoch=2), 2
+    with pytest.raises(Fenced):
+        old.write(batch(1, newest))
+    new.write(batch(1, newest, epoch=2))
+    assert kafka.values(topic) == SAID * 2
+
+
+def test_a_process_that_opens_after_its_replacement_knows_it(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic()
+    new = open_sink(topic, epoch=2)
+    with pytest.raises(Fenced, match="another process runs the job now: epoch 2, after 1"):
+        open_sink(topic, epoch=1)
+    new.write(batch(0, epoch=2))  # shut out by that for a moment, it comes back
+    new.write(batch(1, epoch=2))
+    assert kafka.values(topic) == SAID * 2
+
+
+def test_at_least_once_is_without_transactions(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic()
+    sink = open_sink(topic, delivery="atLeastOnce")
+    assert sink.delivery is Delivery.AT_LEAST_ONCE
+    sink.write(batch(0))
+    open_sink(topic, epoch=2, delivery="atLeastOnce").write(batch(0, epoch=2))
+    assert kafka.values(topic) == SAID * 2
+    assert [m.offset() for m in kafka.read(topic)] == list(range(6))  # and no marks of transactions between them
+
+
+def test_a_batch_without_rows_leaves_no_trace(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic()
+    sink = open_sink(topic)
+    sink.write(batch(0, rows=WORDS.empty_table()))
+    sink.write(batch(1))
+    assert kafka.values(topic) == SAID
+
+
+def test_keys_and_values_are_what_the_manifest_names(kafka: KafkaServer, open_sink: Open) -> None:
+    def written(**config: Any) -> list[tuple[Any, Any]]:
+        topic = kafka.create_topic()
+        rows = pa.table({"word": ["a", None], "n": [1, 2], "raw": [b"\xff", None]})
+        open_sink(topic, **config).write(batch(0, rows=rows))
+        return [(m.key(), m.value()) for m in kafka.read(topic)]
+
+    assert written(key=["WORD"], value=["n"]) == [(b"a", b'{"n":1}'), (None, b'{"n":2}')]
+    assert written(key=["word", "n"], value=["word"], format="text") == [
+        (b'{"word":"a","n":1}', b"a"),
+        (b'{"word":null,"n":2}', None),
+    ]
+    assert written(key=["n"], value=["raw"], format="raw") == [(b"1", b"\xff"), (b"2", None)]
+    assert written(key=["raw"], value=["n"], format="text") == [(b"\xff", b"1"), (None, b"2")]
+
+
+def test_rows_of_one_key_keep_their_order_and_their_partition(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic(3)
+    sink = open_sink(topic, key=["word"], value=["n"], format="text")
+    for batch_id in range(2):
+        numbers = [batch_id * 1000 + i for i in range(1000)]
+        sink.write(batch(batch_id, rows=pa.table({"word": [f"{i % 7}" for i in numbers], "n": numbers})))
+    records = kafka.read(topic)
+    assert len(records) == 2000
+    for key in {m.key() for m in records}:
+        mine = [m for m in records if m.key() == key]
+        assert len({m.partition() for m in mine}) == 1
+        values = [int(m.value() or b"") for m in mine]
+        assert values == sorted(values)
+
+
+def test_what_is_wrong_is_said_at_the_start(kafka: KafkaServer) -> None:
+    sink = made(kafka, "nowhere")
+    for refuse in (sink.check, lambda: sink.open(Writer("j", 1, lambda: None))):
+        with pytest.raises(JobError, match=r'sink "words.kafka": there is no topic nowhere in Kafka. Create it'):
+            refuse()
+    topic = kafka.create_topic(2)
+    assert made(kafka, topic).check() == f"{topic}: 2 partitions"
+    assert kafka.values(topic) == []
+
+
+def test_a_record_that_is_too_large_is_the_jobs_fault_and_leaves_nothing(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic(max_message_bytes="10000")
+    large = pa.table({"word": [secrets.token_hex(20_000)]})
+    with pytest.raises(JobError, match=r"takes no record as large.*Raise the topic's max\.message\.bytes"):
+        open_sink(topic).write(batch(0, rows=large))
+    assert kafka.values(topic) == []
+    kafka.produce(topic, [b"behind"])
+    assert kafka.values(topic) == [b"behind"]  # no transaction is open that readers would have to wait for
+
+
+def test_a_broker_that_is_killed_in_the_middle_of_a_batch_has_it_once(own_kafka: KafkaServer) -> None:
+    topic = own_kafka.create_topic(2)
+    sink = made(own_kafka, topic, patient())
+    sink.open(Writer("job", 1, lambda: None))
+    sink.write(batch(0))
+    count = 60_000
+    rows = pa.table({"word": [f"word number {i}" for i in range(count)], "n": range(count)})
+    started = threading.Event()
+
+    def lose_broker() -> None:
+        started.wait(30)
+        own_kafka.kill()
+        own_kafka.start()
+
+    loss = threading.Thread(target=lose_broker)
+    loss.start()
+    records = sink._records
+
+    def watched(each: SinkBatch) -> Iterator[list[dict[str, Any]]]:
+        for i, chunk in enumerate(records(each)):
+            yield chunk
+            if i == 0:
+                started.set()
+
+    setattr(sink, "_records", watched)  # noqa: B010
+    sink.write(batch(1, rows=rows))
+    loss.join()
+    sink.write(batch(2))
+    sink.close()
+    assert len(own_kafka.values(topic)) == count + 2 * len(ROWS)
