@@ -13,7 +13,7 @@ run: .venv/ready ## Run the word-count example on the embedded engine, from the 
 	$(BIN)/streamjob run examples/word-count/streamjob.yaml
 
 test: lint ## Lint, then every test that this machine can run; the others are skipped by name
-	@$(BIN)/python scripts/tools.py minio helm postgres kafka hdfs || test -z "$$CI"
+	@$(BIN)/python scripts/tools.py minio helm postgres kafka hdfs registry || test -z "$$CI"
 	$(BIN)/python -m pytest
 
 unit: .venv/ready ## The quick tests only
@@ -39,7 +39,7 @@ format: .venv/ready ## Format the code
 	$(BIN)/ruff check --fix
 
 tools: .venv/ready ## Install the servers that tests need, into .tools
-	$(BIN)/python scripts/tools.py minio helm postgres kafka hdfs
+	$(BIN)/python scripts/tools.py minio helm postgres kafka hdfs registry
 
 bench: .venv/ready ## Measure beside Spark (docs/performance.md); installs it into .tools
 	@$(BIN)/python scripts/tools.py spark

@@ -48,8 +48,8 @@ GO_PROGRAMS = {
     "kwok": GoProgram("sigs.k8s.io/kwok/cmd/kwok@v0.8.0"),
 }
 NEEDS_GO = (1, 26)
-# Servers of which Maven Central has the jars, in the versions that `servers/<name>/pom.xml` pins.
-JAVA_SERVERS = ("kafka", "hdfs")
+# Servers of which Maven Central has the jars, or one archive, in the versions that `servers/<name>/pom.xml` pins.
+JAVA_SERVERS = {"kafka": "copy", "hdfs": "copy", "registry": "unpack"}
 NEEDS_JAVA = 17
 # PostgreSQL, and what Debian's build of it needs that not every machine has.
 DEBIAN_PACKAGES = {
@@ -193,7 +193,7 @@ def pip_install(name: str, packages: Path) -> None:
 
 
 def maven_install(name: str) -> None:
-    """Copy a server's jars into `.tools/<name>`, unless just those are there already."""
+    """Bring a server's jars into `.tools/<name>`, unless just those are there already."""
     pom, folder = POMS / name / "pom.xml", TOOLS / name
     stamp = folder / "pom.xml"
     find_java()
@@ -205,7 +205,7 @@ def maven_install(name: str) -> None:
         raise InstallError(f"{name} comes by Maven, and no mvn was found. Install it: apt-get install maven")
     print(f"tools: downloading {name} by Maven into {folder}, once", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+    goal = [f"dependency:{JAVA_SERVERS[name]}-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
     if subprocess.run([maven, "-B", "-q", "-Dstyle.color=never", "-f", pom, *goal], check=False).returncode:
         raise InstallError(
             f"Maven could not download {name}, see above. Is Maven Central, or a mirror of it, reachable?"

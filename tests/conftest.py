@@ -17,6 +17,9 @@ from support.kafka import JARS as KAFKA_JARS
 from support.kafka import KafkaServer
 from support.minio import BINARY, INSTALL, MinioServer
 from support.postgres import PostgresServer
+from support.registry import INSTALL as INSTALL_REGISTRY
+from support.registry import JARS as REGISTRY_JARS
+from support.registry import RegistryServer
 
 # CI judges a change: there the same examples each time. Elsewhere new ones, which find new faults.
 settings.register_profile("ci", derandomize=True)
@@ -108,6 +111,29 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    """A schema registry for the whole session; a test has subjects of its own, and nobody stops this server."""
+    yield from _registry(tmp_path_factory)
+
+
+@pytest.fixture
+def own_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    """A schema registry for one test, which may kill and restart it."""
+    yield from _registry(tmp_path_factory)
+
+
+def _registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    if not REGISTRY_JARS.is_dir():
+        _not_installed("The schema registry", INSTALL_REGISTRY)
+    server = RegistryServer(tmp_path_factory.mktemp("registry"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 def require_minio() -> None:

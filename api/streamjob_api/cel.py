@@ -62,6 +62,11 @@ _SOURCE = (
         field="format",
     ),
     CelRule(
+        "has(self.kafka) || !has(self.format) || self.format != 'avro'",
+        "avro can be read from kafka only; take another format",
+        field="format",
+    ),
+    CelRule(
         "!has(self.files) || has(self.format)",
         "a files source needs a format; take one of text, json, csv, parquet, raw",
         field="format",
@@ -72,8 +77,9 @@ _SOURCE = (
         field="format",
     ),
     CelRule(
-        "!(has(self.queue) || (has(self.format) && self.format in ['json', 'csv', 'parquet'])) || has(self.schema)",
-        "json, csv, parquet and queue need a schema; list the columns: {id: BIGINT, name: VARCHAR}",
+        "!(has(self.queue) || (has(self.format) && self.format in ['json', 'csv', 'avro', 'parquet'])) || "
+        "has(self.schema)",
+        "json, csv, avro, parquet and queue need a schema; list the columns: {id: BIGINT, name: VARCHAR}",
         field="schema",
     ),
     CelRule(
@@ -164,6 +170,15 @@ _KAFKA_CONNECTION = (
     ),
 )
 
+_OF_REGISTRY = (
+    CelRule(
+        "!has(self.kafka) || !has(self.format) || has(self.kafka.schemaRegistry) == (self.format == 'avro')",
+        "goes with format avro, which needs it; write schemaRegistry: {url: 'http://registry:8081'}, or take another "
+        "format",
+        field="kafka.schemaRegistry",
+    ),
+)
+
 _START_OFFSETS = (
     CelRule(
         f"self.all(name, name.matches('{KAFKA_PARTITION}'))",
@@ -237,12 +252,13 @@ _SINK = (
         field="format",
     ),
     CelRule(
-        "!has(self.kafka) || (has(self.format) && self.format in ['json', 'text', 'raw'])",
-        "a kafka sink needs a format; take one of json, text, raw",
+        "!has(self.kafka) || (has(self.format) && self.format in ['json', 'avro', 'text', 'raw'])",
+        "a kafka sink needs a format; take one of json, avro, text, raw",
         field="format",
     ),
     CelRule(
-        "!has(self.kafka) || !has(self.kafka.value) || self.kafka.value.size() < 2 || self.format == 'json'",
+        "!has(self.kafka) || !has(self.kafka.value) || self.kafka.value.size() < 2 || !has(self.format) || "
+        "self.format in ['json', 'avro']",
         "text and raw are the value of one column; name one, or take format json",
         field="kafka.value",
     ),
@@ -396,13 +412,13 @@ _ENV = (
 RULES: Mapping[str, tuple[CelRule, ...]] = {
     "": _JOB,
     "spec": _ACROSS,
-    "spec.sources[]": _SOURCE + _OF_KAFKA + _COLUMNS,
+    "spec.sources[]": _SOURCE + _OF_KAFKA + _OF_REGISTRY + _COLUMNS,
     "spec.sources[].kafka": _KAFKA_SOURCE + _KAFKA_CONNECTION,
     "spec.sources[].kafka.startOffsets": _START_OFFSETS,
     "spec.sources[].schema": _SCHEMA,
     "spec.tables[]": _TABLE + _COLUMNS,
     "spec.tables[].schema": _SCHEMA,
-    "spec.sinks[]": _SINK + _OF_POSTGRES,
+    "spec.sinks[]": _SINK + _OF_REGISTRY + _OF_POSTGRES,
     "spec.sinks[].files": _PARTITIONS,
     "spec.sinks[].postgres": _KEY,
     "spec.sinks[].kafka": _KEY + _KAFKA_CONNECTION,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from streamjob_api.base import NameRef, Part
-from streamjob_api.texts import ColumnName, Instant, KafkaGroup, KafkaPartition, KafkaServers, KafkaTopic
+from streamjob_api.texts import ColumnName, Instant, KafkaGroup, KafkaPartition, KafkaServers, KafkaTopic, RegistryUrl
 from streamjob_api.trees import MAX_KAFKA_PARTITIONS
 
 StartOffsets = Annotated[
@@ -26,6 +26,22 @@ class KafkaTls(Part):
     )
 
 
+class SchemaRegistry(Part):
+    """How a schema registry is reached that has Confluent's REST API."""
+
+    url: RegistryUrl = Field(description="Its address; where it serves several APIs, with the path of Confluent's.")
+    auth_secret_ref: NameRef | None = Field(
+        None,
+        description="The Secret with the keys `username` and `password`. On a laptop without a folder of Secrets: the "
+        "variables `SCHEMA_REGISTRY_USERNAME` and `SCHEMA_REGISTRY_PASSWORD`. Left out: it asks for no password.",
+    )
+    certificates_secret_ref: NameRef | None = Field(
+        None,
+        description="The Secret with the key `ca.crt`, the authorities that sign its certificate, in PEM. Left out: "
+        "the public authorities.",
+    )
+
+
 class KafkaConnection(Part):
     """How a Kafka cluster is reached."""
 
@@ -42,6 +58,9 @@ class KafkaConnection(Part):
     )
     tls: KafkaTls | None = Field(
         None, description="Encrypts the connection: `tls: {}` where a public authority signs the servers' certificates."
+    )
+    schema_registry: SchemaRegistry | None = Field(
+        None, description="With format `avro`: where the schemas of the records are."
     )
 
 

@@ -15,7 +15,7 @@ BATCH_TIME = "batch_time"
 
 _NO_KINDS = ("name", "format", "schema", "columns", "watermark", "maxRecordsPerBatch", "from", "mode")
 _LINES = ("text", "json", "csv", "raw")
-_SOURCE_FORMATS = {"kafka": _LINES, "tcp": _LINES, "files": ("text", "json", "csv", "parquet", "raw")}
+_SOURCE_FORMATS = {"kafka": (*_LINES, "avro"), "tcp": _LINES, "files": ("text", "json", "csv", "parquet", "raw")}
 _FIXED_COLUMNS = {
     "rate": {"value": "BIGINT", "timestamp": "TIMESTAMP"},
     "text": {"value": "VARCHAR"},
@@ -65,7 +65,7 @@ def sink(tree: Tree) -> Iterator[Broken]:
     if kind == "files":
         if tree.get("format") is None:
             yield Broken(("format",), "a files sink needs a format", "take one of json, csv, parquet")
-        elif tree.get("format") in ("text", "raw"):
+        elif tree.get("format") in ("text", "raw", "avro"):
             message = f"{tree['format']} is for a kafka sink"
             yield Broken(("format",), message, "take one of json, csv, parquet")
         if tree.get("mode") == "update":
@@ -96,14 +96,14 @@ def _source_format(tree: Tree, kind: str) -> Iterator[Broken]:
             yield Broken(("format",), f"a {kind} source has no format", "leave it out")
     elif given is None:
         yield Broken(("format",), f"a {kind} source needs a format", f"take one of {', '.join(allowed)}")
-    elif given == "parquet" and given not in allowed:
+    elif given in ("parquet", "avro") and given not in allowed:
         yield Broken(("format",), f"{given} cannot be read from {kind}", f"take one of {', '.join(allowed)}")
 
 
 def _source_schema(tree: Tree, kind: str | None) -> Iterator[Broken]:
     given = tree.get("schema") is not None
     what = kind if kind in ("rate", "queue") else tree.get("format")
-    if what in ("json", "csv", "parquet", "queue") and not given:
+    if what in ("json", "csv", "avro", "parquet", "queue") and not given:
         who = "a queue source" if what == "queue" else what
         yield Broken(("schema",), f"{who} needs a schema", "list the columns: {id: BIGINT, name: VARCHAR}")
     if what in ("text", "raw", "rate") and given:
@@ -183,6 +183,7 @@ def _header(tree: Tree) -> Iterator[Broken]:
     if isinstance(trees.mapping(tree.get("files")).get("header"), bool) and tree.get("format") in (
         "text",
         "json",
+        "avro",
         "parquet",
         "raw",
     ):

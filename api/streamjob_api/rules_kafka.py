@@ -7,7 +7,7 @@ from streamjob_api import trees
 from streamjob_api.trees import KAFKA_METADATA, MAX_COLUMNS, Broken, Tree
 from streamjob_api.words import shown
 
-SINK_FORMATS = ("json", "text", "raw")
+SINK_FORMATS = ("json", "avro", "text", "raw")
 
 _TOPICS = ("topic", "topics", "topicPattern")
 _STARTS = {"timestamp": ("startTimestamp", "2026-11-21T09:00:00Z"), "offsets": ("startOffsets", "{events/0: 120}")}
@@ -20,7 +20,7 @@ def source(tree: Tree) -> Iterator[Broken]:
         return
     yield from (broken.below("kafka") for broken in _topics(kafka))
     yield from (broken.below("kafka") for broken in _start(kafka))
-    yield from (broken.below("kafka") for broken in _connection(kafka))
+    yield from (broken.below("kafka") for broken in _connection(kafka, tree.get("format")))
     names = [name for name in trees.items(kafka.get("metadata")) if isinstance(name, str)]
     for i, name in enumerate(names):
         if name in names[:i]:
@@ -42,7 +42,7 @@ def sink(tree: Tree) -> Iterator[Broken]:
     elif given in ("csv", "parquet"):
         message = f"{given} cannot be written to kafka"
         yield Broken(("format",), message, f"take one of {', '.join(SINK_FORMATS)}")
-    yield from (broken.below("kafka") for broken in _connection(kafka))
+    yield from (broken.below("kafka") for broken in _connection(kafka, given))
     for field in ("key", "value"):
         names = [name for name in trees.items(kafka.get(field), MAX_COLUMNS) if isinstance(name, str)]
         seen: set[str] = set()
@@ -83,7 +83,15 @@ def _start(kafka: Tree) -> Iterator[Broken]:
             yield Broken((field,), f"is for startFrom: {value}", f"leave it out, or write startFrom: {value}")
 
 
-def _connection(kafka: Tree) -> Iterator[Broken]:
+def _connection(kafka: Tree, format_: object) -> Iterator[Broken]:
+    if format_ == "avro" and kafka.get("schemaRegistry") is None:
+        yield Broken(
+            ("schemaRegistry",),
+            "format avro needs the registry of the schemas",
+            'write schemaRegistry: {url: "http://registry:8081"}',
+        )
+    elif isinstance(format_, str) and format_ != "avro" and kafka.get("schemaRegistry") is not None:
+        yield Broken(("schemaRegistry",), "is for format avro", "leave it out, or take format avro")
     if kafka.get("saslMechanism") is not None and kafka.get("authSecretRef") is None:
         yield Broken(
             ("saslMechanism",), "needs a user name and a password", "name their Secret: authSecretRef: {name: kafka}"

@@ -46,10 +46,11 @@ class Sink(Ruled):
     console: ConsoleSink | None = Field(None, description="The terminal.")
     files: FilesSink | None = Field(None, description="Files in a folder or below an S3 prefix.")
     queue: QueueSink | None = Field(None, description="A queue in the process.")
-    format: Literal["text", "json", "csv", "parquet", "raw"] | None = Field(
+    format: Literal["text", "json", "csv", "avro", "parquet", "raw"] | None = Field(
         None,
         description="How rows become bytes. Files: `json`, `csv` or `parquet`. Kafka: `json`, an object of the "
-        "columns; `text`, the text of one column; `raw`, its bytes.",
+        "columns; `avro`, a record of them, whose schema a schema registry gets; `text`, the text of one column; "
+        "`raw`, its bytes.",
     )
 
     @property

@@ -65,10 +65,11 @@ class Source(Ruled):
     files: FilesSource | None = Field(None, description="New files in a folder or below an S3 prefix.")
     rate: RateSource | None = Field(None, description="Made-up rows at a steady rate.")
     queue: QueueSource | None = Field(None, description="Rows from the process itself.")
-    format: Literal["text", "json", "csv", "parquet", "raw"] | None = Field(
+    format: Literal["text", "json", "csv", "avro", "parquet", "raw"] | None = Field(
         None,
         description="How bytes become rows. `text`: a row a line, in one column `value` VARCHAR; "
-        "`raw`: the same as BLOB; `json`: an object a line. Of Kafka, a record's value stands for a line.",
+        "`raw`: the same as BLOB; `json`: an object a line. Of Kafka, a record's value stands for a line. `avro`: "
+        "records of Kafka whose schemas a schema registry has.",
     )
     schema_: Schema | None = Field(
         None,

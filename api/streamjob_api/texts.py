@@ -12,6 +12,7 @@ _COLUMN = r"^[^\x00-\x1f\x7f]+$"
 _SQL_TYPE = r'^[A-Za-z_][A-Za-z0-9_ ,()\[\]"]*$'
 _LOCATION = r"^(hdfs://([A-Za-z0-9._-]+(:[0-9]{1,5})?(/[^\x00-\x1f\x7f]*)?|/[^\x00-\x1f\x7f]*)|s3://[a-z0-9][a-z0-9.-]+(/[^\x00-\x1f\x7f]*)?|file:///[^\x00-\x1f\x7f]*|([^\x00-\x1f\x7f:]|:[^/\x00-\x1f\x7f])+:?)$"
 _ENDPOINT = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?$"
+_REGISTRY_URL = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$"
 _POSTGRES_NAME = r'^[^\x00-\x1f\x7f".]+$'
 _ENV_NAME = r"^[-._A-Za-z][-._A-Za-z0-9]*$"
 _SERVER = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}"
@@ -50,6 +51,7 @@ KINDS = {
     _KAFKA_TOPIC: ("topic", "a topic's name: letters, digits, ., _ and -"),
     KAFKA_PARTITION: ("partition", "topic/partition, such as events/0"),
     _INSTANT: ("instant", "a time in UTC, such as 2026-11-21T09:00:00Z"),
+    _REGISTRY_URL: ("address", "http://host:port or https://host:port, perhaps with a path, without credentials"),
     _ENDPOINT: ("address", "http://host:port or https://host:port, without a path and without credentials"),
 }
 
@@ -61,6 +63,7 @@ ColumnName = Annotated[str, StringConstraints(pattern=_COLUMN, max_length=128)]
 SqlType = Annotated[str, StringConstraints(pattern=_SQL_TYPE, max_length=1024)]
 Location = Annotated[str, StringConstraints(pattern=_LOCATION, max_length=1024)]
 Endpoint = Annotated[str, StringConstraints(pattern=_ENDPOINT, max_length=253)]
+RegistryUrl = Annotated[str, StringConstraints(pattern=_REGISTRY_URL, max_length=1024)]
 PostgresName = Annotated[str, StringConstraints(pattern=_POSTGRES_NAME, max_length=63)]
 EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME, max_length=253)]
 KafkaServers = Annotated[str, StringConstraints(pattern=_KAFKA_SERVERS, max_length=2048)]

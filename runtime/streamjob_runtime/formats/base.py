@@ -8,15 +8,16 @@ import pyarrow as pa
 class BadRecord(ValueError):
     """A record that the format cannot decode.
 
-    `record` is its number in the input, from 0; `excerpt` its first characters. Whoever read the bytes adds where they
-    came from.
+    `record` is its number in the input, from 0; `excerpt` its first characters; `remedy` what to do, where it is not
+    the same as always. Whoever read the bytes adds where they came from.
     """
 
-    def __init__(self, reason: str, record: int, excerpt: str) -> None:
+    def __init__(self, reason: str, record: int, excerpt: str, remedy: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.record = record
         self.excerpt = excerpt
+        self.remedy = remedy
 
 
 class Decoder(Protocol):

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-FORMATS = ("text", "json", "csv", "parquet", "raw")
+FORMATS = ("text", "json", "csv", "avro", "parquet", "raw")
 
 
 def wire_schema(name: str, declared: pa.Schema) -> pa.Schema:
@@ -11,6 +11,7 @@ def wire_schema(name: str, declared: pa.Schema) -> pa.Schema:
     - json: bool, integers (as int64; unsigned 64 bits as a decimal of 20 digits), floating point (as double), decimal,
       text, and lists and structs of these stay; every other type comes as text.
     - csv: the same without decimals, lists and structs: these come as text.
+    - avro: as json, and bytes, dates, times of a day, timestamps in microseconds and maps stay too.
     - parquet: the declared types; the file's own are cast.
     - text and raw: one column `value`, of strings or of bytes.
 
@@ -21,6 +22,8 @@ def wire_schema(name: str, declared: pa.Schema) -> pa.Schema:
             return pa.schema([pa.field(f.name, _json_type(f.type)) for f in declared])
         case "csv":
             return pa.schema([pa.field(f.name, _csv_type(f.type)) for f in declared])
+        case "avro":
+            return pa.schema([pa.field(f.name, _avro_type(f.type)) for f in declared])
         case "parquet":
             return declared
         case "text":
@@ -40,6 +43,20 @@ def _json_type(declared: pa.DataType) -> pa.DataType:
     if pa.types.is_decimal128(declared):
         return declared
     return _csv_type(declared)
+
+
+def _avro_type(declared: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(declared) or pa.types.is_large_list(declared) or pa.types.is_fixed_size_list(declared):
+        return pa.list_(_avro_type(declared.value_type))
+    if pa.types.is_struct(declared):
+        return pa.struct([pa.field(f.name, _avro_type(f.type)) for f in declared])
+    if pa.types.is_map(declared):
+        return pa.map_(_avro_type(declared.key_type), _avro_type(declared.item_type))
+    if pa.types.is_timestamp(declared):
+        return pa.timestamp("us", declared.tz)
+    if pa.types.is_binary(declared) or pa.types.is_date(declared) or declared == pa.time64("us"):
+        return declared
+    return _json_type(declared)
 
 
 def _csv_type(declared: pa.DataType) -> pa.DataType:

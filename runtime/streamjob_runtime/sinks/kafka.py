@@ -13,6 +13,7 @@ from streamjob_runtime.kafka.cluster import Cluster
 from streamjob_runtime.patience import Caller
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext, SinkSpec
+from streamjob_runtime.sinks.kafka_avro import AvroValues
 from streamjob_runtime.sinks.kafka_producer import PlainProducer, Record, TransactionalProducer
 
 _CHUNK = 20_000  # rows whose records are in Python's memory at once
@@ -39,6 +40,7 @@ class KafkaSink:
         format_: str,
         delivery: Delivery,
         caller: Caller,
+        avro: AvroValues | None = None,
     ) -> None:
         self.delivery = delivery
         self._who = f'sink "{name}"'
@@ -49,6 +51,7 @@ class KafkaSink:
         self._value = tuple(value)
         self._format = format_
         self._caller = caller
+        self._avro = avro
         self._producer: TransactionalProducer | PlainProducer | None = None
 
     @classmethod
@@ -66,10 +69,15 @@ class KafkaSink:
             str(sink.format),
             Delivery.EXACTLY_ONCE if exactly else Delivery.AT_LEAST_ONCE,
             context.patience(f'sink "{name}" (Kafka at {access.servers})'),
+            AvroValues.from_manifest(config, name, schema, context) if sink.format == "avro" else None,
         )
 
     def check(self) -> str:
-        """See `Sink`: asks for the topic."""
+        """See `Sink`: asks for the topic, and whether its registry takes the schema."""
+        found = self._find_topic()
+        return f"{found}; {self._avro.check()}" if self._avro is not None else found
+
+    def _find_topic(self) -> str:
         cluster = Cluster(self._access, self._who)
         try:
             found = cluster.topics([self._topic])
@@ -85,7 +93,9 @@ class KafkaSink:
 
     def open(self, writer: Writer) -> None:
         """See `Sink`. Waits until Kafka answers."""
-        self._caller.call(self.check)
+        self._caller.call(self._find_topic)
+        if self._avro is not None:
+            self._avro.open()
         if self.delivery is Delivery.EXACTLY_ONCE:
             self._producer = TransactionalProducer(self._who, self._access, self._topic, self._name, writer)
         else:
@@ -114,6 +124,8 @@ class KafkaSink:
         if self._producer is not None:
             with suppress(KafkaException):
                 self._producer.close()
+        if self._avro is not None:
+            self._avro.close()
 
     def _records(self, batch: SinkBatch) -> Iterator[list[Record]]:
         for start in range(0, batch.rows.num_rows, _CHUNK):
@@ -129,7 +141,9 @@ class KafkaSink:
             return column_messages(rows.column(_place(rows, self._key[0])))
         return json_messages(_picked(rows, self._key))
 
-    def _values(self, rows: pa.Table) -> list[bytes | None]:
+    def _values(self, rows: pa.Table) -> Sequence[bytes | None]:
+        if self._avro is not None:
+            return self._avro.encode(rows)
         rows = _picked(rows, self._value) if self._value else rows
         return json_messages(rows) if self._format == "json" else column_messages(rows.column(0))
 

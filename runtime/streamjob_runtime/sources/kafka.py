@@ -6,9 +6,11 @@ from typing import Any
 import pyarrow as pa
 
 from streamjob_runtime.errors import JobError, Unavailable
+from streamjob_runtime.formats.avro.messages import AvroMessages
 from streamjob_runtime.formats.messages import make_message_decoder
 from streamjob_runtime.kafka.access import Access
 from streamjob_runtime.kafka.cluster import Cluster
+from streamjob_runtime.kafka.schemas import Schemas
 from streamjob_runtime.patience import Caller
 from streamjob_runtime.sources.base import OffsetRange, SourceStatus
 from streamjob_runtime.sources.context import SourceContext, SourceSpec
@@ -41,6 +43,7 @@ class KafkaSource:
         skip_lost: bool,
         caller: Caller,
         say: Callable[..., None],
+        schemas: Schemas | None = None,
     ) -> None:
         self._name = name
         self._topics = topics
@@ -49,6 +52,7 @@ class KafkaSource:
         self._skip_lost = skip_lost
         self._caller = caller
         self._say = say
+        self._schemas = schemas
         self._positions: dict[str, int] = {}  # that the log knows
         self._ids: dict[str, str] = {}
         self._new_positions: dict[str, int] = {}  # what the next range tells the log
@@ -69,7 +73,9 @@ class KafkaSource:
         committed = config.isolation_level == "readCommitted"
         names = config.topics or ((config.topic,) if config.topic else ())
         decoded = pa.schema([f for f in schema if f.name not in config.metadata])
-        rows = KafkaRows(source.name, make_message_decoder(str(source.format), decoded), tuple(config.metadata), schema)
+        schemas = Schemas.from_manifest(who, config.schema_registry, context.connections.secrets, context.patience)
+        decoder = AvroMessages(decoded, schemas.find) if schemas else make_message_decoder(str(source.format), decoded)
+        rows = KafkaRows(source.name, decoder, tuple(config.metadata), schema)
         return cls(
             source.name,
             Topics(who, Cluster(access, who), names, config.topic_pattern, committed),
@@ -78,6 +84,7 @@ class KafkaSource:
             config.on_data_loss == "skip",
             context.patience(f"Kafka at {access.servers}"),
             context.say,
+            schemas,
         )
 
     def check(self) -> str:
@@ -87,10 +94,13 @@ class KafkaSource:
         firsts, ends = self._topics.firsts(partitions), self._topics.ends(partitions)
         records = sum(max(0, ends[p] - firsts.get(p, 0)) for p in ends)
         names = ", ".join(sorted(found)[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
-        return f"{names or 'no topic yet'}: {_count(len(partitions), 'partition')}, {_count(records, 'offset')}"
+        said = f"{names or 'no topic yet'}: {_count(len(partitions), 'partition')}, {_count(records, 'offset')}"
+        return f"{said}; {self._schemas.reach(sorted(found))}" if self._schemas else said
 
     def open(self, state: Any) -> None:
         """See `Source`. Waits until Kafka answers. Raises `JobError` for a topic that a new job does not find."""
+        if self._schemas:
+            self._schemas.open(self._topics.names)
         if state is not None:
             self._positions = {p: int(offset) for p, offset in state["positions"].items()}
             self._ids = dict(state["topics"])
@@ -184,6 +194,8 @@ class KafkaSource:
         """See `Source`."""
         self._reader.close()
         self._topics.close()
+        if self._schemas:
+            self._schemas.close()
 
     def _position(self, partition: str) -> int:
         """The first offset that was not read."""

@@ -35,10 +35,11 @@ class KafkaRows:
                 rows = rows.append_column(name, _column(name, messages))
         except BadRecord as bad:
             record = messages[bad.record]
+            remedy = bad.remedy or "Declare the column VARCHAR, or take format text or raw"
             raise JobError(
                 f'Source "{self._name}": the record at offset {record.offset()} of partition {record.partition()} of '
-                f"the topic {record.topic()} cannot be decoded: {bad.reason}. It begins: {bad.excerpt!r}. Declare the "
-                "column VARCHAR, or take format text or raw, and start the job again: it goes on with this batch."
+                f"the topic {record.topic()} cannot be decoded: {bad.reason}. It begins: {bad.excerpt!r}. {remedy}, "
+                "and start the job again: it goes on with this batch."
             ) from None
         return rows.cast(self._schema)
 

@@ -42,6 +42,11 @@ class Topics:
         self._pattern = re.compile(pattern) if pattern is not None else None
         self._committed = committed
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that the manifest names; none where it has a pattern."""
+        return self._names
+
     def wants(self, topic: str) -> bool:
         """Whether the manifest names the topic."""
         return topic in self._names or (self._pattern is not None and self._fits(topic))

@@ -1,0 +1,160 @@
+"""A schema registry, as Confluent's REST API has it: schemas by their number, and the versions of a subject."""
+
+import json
+import os
+import ssl
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import certifi
+import urllib3
+
+from streamjob_runtime.errors import JobError, NotFound, Unavailable
+from streamjob_runtime.stores.connections import Secrets
+
+_CONNECT_S = 5.0
+_ANSWER_S = 20.0
+_TYPE = "application/vnd.schemaregistry.v1+json"
+_REFUSED_SCHEMA = (409, 422)
+
+
+class Reference(NamedTuple):
+    """A schema that another one uses."""
+
+    subject: str
+    version: int
+
+
+class Schema(NamedTuple):
+    """A schema as the registry has it."""
+
+    text: str
+    kind: str  # AVRO, JSON or PROTOBUF
+    references: tuple[Reference, ...]
+
+
+class Registry:
+    """Asks a schema registry.
+
+    Raises `JobError` where it refuses what is asked, `NotFound` where it has no such thing, `Unavailable` where it does
+    not answer as it should.
+    """
+
+    def __init__(self, who: str, url: str, user: str | None, password: str | None, authorities: str | None) -> None:
+        self.url = url.rstrip("/")
+        self._who = f"{who}: the schema registry at {self.url}"
+        self._headers = urllib3.make_headers(basic_auth=f"{user}:{password}") if user is not None else {}
+        public = os.environ.get("SSL_CERT_FILE") or certifi.where()
+        try:
+            context = ssl.create_default_context(cafile=None if authorities else public, cadata=authorities)
+        except ssl.SSLError:
+            raise JobError(
+                f"{who}: ca.crt in the Secret of schemaRegistry.certificatesSecretRef holds no certificate in PEM."
+            ) from None
+        timeout = urllib3.Timeout(connect=_CONNECT_S, read=_ANSWER_S)
+        self._http = urllib3.PoolManager(timeout=timeout, retries=False, ssl_context=context)
+
+    @classmethod
+    def from_manifest(cls, who: str, registry: Any, secrets: Secrets) -> "Registry":
+        """`registry`: a `SchemaRegistry` of the manifest. Raises `JobError` if a Secret is missing."""
+        user = password = authorities = None
+        if registry.auth_secret_ref is not None:
+            secret = registry.auth_secret_ref.name
+            user = secrets.get(secret, "username", "SCHEMA_REGISTRY_USERNAME")
+            password = secrets.get(secret, "password", "SCHEMA_REGISTRY_PASSWORD")
+        if registry.certificates_secret_ref is not None:
+            authorities = secrets.get(registry.certificates_secret_ref.name, "ca.crt", "SCHEMA_REGISTRY_CA")
+        return cls(who, registry.url, user, password, authorities)
+
+    def subjects(self) -> list[str]:
+        """The names of all subjects."""
+        return [str(subject) for subject in self._ask("GET", "/subjects")]
+
+    def by_id(self, schema_id: int) -> Schema:
+        """The schema of a number. Raises `NotFound`."""
+        return _schema(self._ask("GET", f"/schemas/ids/{schema_id}"))
+
+    def version(self, subject: str, version: int | str) -> Schema:
+        """A version of a subject's schema, or its `latest`. Raises `NotFound`."""
+        return _schema(self._ask("GET", f"/subjects/{quote(subject, safe='')}/versions/{version}"))
+
+    def find(self, subject: str, schema: str) -> int:
+        """The number of the schema if it is one of the subject's. Raises `NotFound`."""
+        return int(self._ask("POST", f"/subjects/{quote(subject, safe='')}", {"schema": schema})["id"])
+
+    def register(self, subject: str, schema: str) -> int:
+        """Make the schema the subject's newest; its number. Raises `JobError` if the registry does not take it."""
+        return int(self._ask("POST", f"/subjects/{quote(subject, safe='')}/versions", {"schema": schema})["id"])
+
+    def objections(self, subject: str, schema: str) -> str:
+        """Why the schema could not be the subject's newest; empty: it could, or there is no such subject."""
+        path = f"/compatibility/subjects/{quote(subject, safe='')}/versions/latest?verbose=true"
+        try:
+            said = self._ask("POST", path, {"schema": schema})
+        except NotFound:
+            return ""
+        if said.get("is_compatible"):
+            return ""
+        return "; ".join(said.get("messages") or []) or str(said.get("reason") or "it is not compatible")
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.clear()
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        headers = {**self._headers, "Accept": _TYPE, **({"Content-Type": _TYPE} if body is not None else {})}
+        data = None if body is None else json.dumps(body)
+        try:
+            response = self._http.request(method, self.url + path, headers=headers, body=data)
+        except urllib3.exceptions.SSLError as error:
+            if "certificate verify failed" in str(error).lower():
+                raise JobError(
+                    f"{self._who} has a certificate that is not trusted ({error}). Name a Secret with its authority as "
+                    "ca.crt in schemaRegistry.certificatesSecretRef."
+                ) from None
+            raise Unavailable(f"{self._who} does not answer: {error}") from None
+        except urllib3.exceptions.HTTPError as error:
+            raise Unavailable(f"{self._who} does not answer: {_reason(error)}") from None
+        if response.status == 200:
+            try:
+                return json.loads(response.data)
+            except ValueError:
+                raise JobError(
+                    f"{self._who} answers with something else than JSON. Correct schemaRegistry.url."
+                ) from None
+        raise self._refusal(response)
+
+    def _refusal(self, response: urllib3.BaseHTTPResponse) -> Exception:
+        code, said = _said(response)
+        if response.status in (401, 403):
+            return JobError(
+                f"{self._who} refuses this job ({said}). Correct the Secret of schemaRegistry.authSecretRef, or give "
+                "its user the right."
+            )
+        if response.status == 404 and code // 100 == 404:  # 40401 … 40403: it is the registry itself that says so
+            return NotFound(f"{self._who} says: {said}")
+        if response.status in _REFUSED_SCHEMA:
+            return JobError(f"{self._who} does not take the schema: {said}")
+        if response.status == 429 or response.status >= 500:
+            return Unavailable(f"{self._who} does not answer as it should: {response.status} {said}")
+        return JobError(f"{self._who} answers with {response.status} {said}. Correct schemaRegistry.url.")
+
+
+def _schema(found: Mapping[str, Any]) -> Schema:
+    references = tuple(Reference(r["subject"], r["version"]) for r in found.get("references") or ())
+    return Schema(found["schema"], found.get("schemaType") or "AVRO", references)
+
+
+def _said(response: urllib3.BaseHTTPResponse) -> tuple[int, str]:
+    """The registry's own code, 0 if it has none, and its words."""
+    try:
+        found = json.loads(response.data)
+        return int(found["error_code"]), str(found.get("message") or "")
+    except (ValueError, KeyError, TypeError):
+        return 0, (response.reason or "").strip()
+
+
+def _reason(error: Exception) -> str:
+    """The innermost words of urllib3's error."""
+    return str(getattr(error, "reason", None) or error).rpartition(": ")[2]
