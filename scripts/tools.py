@@ -206,6 +206,7 @@ def maven_install(name: str) -> None:
     print(f"tools: downloading {name} by Maven into {folder}, once", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     goal = [f"dependency:{JAVA_SERVERS[name]}-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+    goal.append(f"-DmarkersDirectory={folder}")  # what it has unpacked; without this, beside the pom
     if subprocess.run([maven, "-B", "-q", "-Dstyle.color=never", "-f", pom, *goal], check=False).returncode:
         raise InstallError(
             f"Maven could not download {name}, see above. Is Maven Central, or a mirror of it, reachable?"
