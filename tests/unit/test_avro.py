@@ -1,0 +1,478 @@
+"""Avro's binary form, against fastavro: what it writes is read, and it reads what is written."""
+
+import io
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamjob_runtime.formats.avro.encode import NoAvro, encode_rows, schema_of
+from streamjob_runtime.formats.avro.messages import AvroMessages, head
+from streamjob_runtime.formats.avro.schema import BadSchema, Node, parse_schema
+from streamjob_runtime.formats.base import BadRecord
+from streamjob_runtime.formats.wire import wire_schema
+
+EPOCH = datetime(1970, 1, 1)
+FIRST, LAST = datetime(1900, 1, 1), datetime(2200, 1, 1)
+TEXT = st.text(max_size=12)
+
+
+def written(schema: Any, values: Sequence[Any]) -> list[bytes]:
+    """Records of fastavro's, as messages with the schema number 7."""
+    parsed = fastavro.parse_schema(json.loads(json.dumps(schema)))
+    messages = []
+    for value in values:
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, parsed, value)
+        messages.append(head(7) + out.getvalue())
+    return messages
+
+
+def decoded(schema: Any, messages: Sequence[bytes | None], **columns: pa.DataType) -> list[dict[str, Any]]:
+    node = parse_schema(json.dumps(schema))
+    wire = wire_schema("avro", pa.schema(list(columns.items())))
+    table = AvroMessages(wire, lambda _: node).decode(messages)
+    table.validate(full=True)
+    assert table.schema == wire
+    return table.to_pylist()
+
+
+def record(**fields: Any) -> dict[str, Any]:
+    return {"type": "record", "name": "R", "fields": [{"name": n, "type": t} for n, t in fields.items()]}
+
+
+def one(kind: Any, values: Sequence[Any], column: pa.DataType) -> list[Any]:
+    """The values of one field as those of one column; beside them stands what no column wants."""
+    schema = record(before=["null", "string"], x=kind, after="long")
+    rows = [{"before": "b" if i % 2 else None, "x": value, "after": i} for i, value in enumerate(values)]
+    return [row["x"] for row in decoded(schema, written(schema, rows), x=column)]
+
+
+# --- types: a strategy gives Avro's type, a column's, and pairs of what is written and what must be read
+
+Kind = tuple[Any, pa.DataType, st.SearchStrategy[tuple[Any, Any]]]
+
+
+def same(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, Any]]:
+    return values.map(lambda value: (value, value))
+
+
+def numbers(bits: int) -> st.SearchStrategy[int]:
+    return st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def decimals(precision: int, scale: int) -> st.SearchStrategy[Decimal]:
+    bound = 10**precision - 1
+    return st.integers(-bound, bound).map(lambda n: Decimal(f"{n}E-{scale}"))
+
+
+def logical(kind: str, logical_type: str, /, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "logicalType": logical_type, **more}
+
+
+def times(step: timedelta, local: bool) -> st.SearchStrategy[tuple[Any, Any]]:
+    whole = st.datetimes(FIRST, LAST).map(lambda t: t - (t - EPOCH) % step)
+    return whole.map(lambda t: (t if local else t.replace(tzinfo=UTC), t))
+
+
+MILLI, MICRO = timedelta(milliseconds=1), timedelta(microseconds=1)
+DAYTIME = st.times().map(lambda t: t.replace(tzinfo=None))
+SCALARS: list[Kind] = [
+    ("boolean", pa.bool_(), same(st.booleans())),
+    ("int", pa.int32(), same(numbers(32))),
+    ("long", pa.int64(), same(numbers(64))),
+    ("float", pa.float32(), same(st.floats(allow_nan=False, width=32))),
+    ("double", pa.float64(), same(st.floats(allow_nan=False))),
+    ("bytes", pa.binary(), same(st.binary(max_size=20))),
+    ("string", pa.string(), same(TEXT)),
+    ({"type": "enum", "name": "E", "symbols": ["A", "B", "C"]}, pa.string(), same(st.sampled_from("ABC"))),
+    ({"type": "fixed", "name": "F", "size": 3}, pa.binary(), same(st.binary(min_size=3, max_size=3))),
+    (logical("int", "date"), pa.date32(), same(st.dates())),
+    (
+        logical("int", "time-millis"),
+        pa.time64("us"),
+        same(DAYTIME.map(lambda t: t.replace(microsecond=t.microsecond // 1000 * 1000))),
+    ),
+    (logical("long", "time-micros"), pa.time64("us"), same(DAYTIME)),
+    (logical("long", "timestamp-millis"), pa.timestamp("us"), times(MILLI, local=False)),
+    (logical("long", "timestamp-micros"), pa.timestamp("us"), times(MICRO, local=False)),
+    (logical("long", "local-timestamp-millis"), pa.timestamp("us"), times(MILLI, local=True)),
+    (logical("long", "local-timestamp-micros"), pa.timestamp("us"), times(MICRO, local=True)),
+    (logical("bytes", "decimal", precision=38, scale=6), pa.decimal128(38, 6), same(decimals(38, 6))),
+    (logical("bytes", "decimal", precision=4, scale=1), pa.decimal128(12, 3), same(decimals(4, 1))),
+    (
+        logical("fixed", "decimal", name="D", size=9, precision=18, scale=2),
+        pa.decimal128(18, 2),
+        same(decimals(18, 2)),
+    ),
+    (logical("string", "uuid"), pa.string(), st.uuids().map(lambda u: (u, str(u)))),
+]
+
+
+def listed(kind: Kind) -> Kind:
+    avro, column, pairs = kind
+    many = st.lists(pairs, max_size=5).map(lambda found: ([w for w, _ in found], [r for _, r in found]))
+    return {"type": "array", "items": avro}, pa.list_(column), many
+
+
+def mapped(kind: Kind) -> Kind:
+    avro, column, pairs = kind
+    many = st.dictionaries(TEXT, pairs, max_size=4).map(
+        lambda found: ({k: w for k, (w, _) in found.items()}, [(k, r) for k, (_, r) in found.items()])
+    )
+    return {"type": "map", "values": avro}, pa.map_(pa.string(), column), many
+
+
+def optional(kind: Kind) -> Kind:
+    avro, column, pairs = kind
+    return ["null", avro], column, st.one_of(st.just((None, None)), pairs)
+
+
+def recorded(kind: Kind) -> Kind:
+    avro, column, pairs = kind
+    fields = [{"name": "skipped", "type": "string"}, {"name": "a", "type": avro}, {"name": "b", "type": "int"}]
+    whole = st.tuples(pairs, numbers(32)).map(
+        lambda both: (
+            {"skipped": "x", "a": both[0][0], "b": both[1]},
+            {"b": both[1], "a": both[0][1], "more": None},
+        )
+    )
+    struct = pa.struct({"b": pa.int32(), "a": column, "more": pa.string()})
+    return {"type": "record", "name": "S", "fields": fields}, struct, whole
+
+
+SIMPLE = st.sampled_from(SCALARS)
+# At most one of each: the names of types must not stand twice.
+KINDS = st.one_of(
+    SIMPLE,
+    SIMPLE.map(optional),
+    SIMPLE.map(listed),
+    SIMPLE.map(optional).map(listed),
+    SIMPLE.map(mapped),
+    SIMPLE.map(optional).map(recorded).map(optional).map(listed).map(optional),
+    SIMPLE.map(listed).map(mapped).map(recorded),
+    SIMPLE.map(listed).map(listed),
+)
+
+
+@given(st.data())
+def test_what_fastavro_writes_is_read(data: st.DataObject) -> None:
+    avro, column, pairs = data.draw(KINDS)
+    found = data.draw(st.lists(pairs, min_size=1, max_size=8))
+    assert one(avro, [w for w, _ in found], column) == [r for _, r in found]
+
+
+@given(st.data())
+def test_what_no_column_wants_is_passed_over(data: st.DataObject) -> None:
+    avro, _, pairs = data.draw(KINDS)
+    values = [w for w, _ in data.draw(st.lists(pairs, min_size=1, max_size=8))]
+    schema = record(unwanted=avro, x="long")
+    rows = [{"unwanted": value, "x": i} for i, value in enumerate(values)]
+    assert decoded(schema, written(schema, rows), x=pa.int64()) == [{"x": i} for i in range(len(values))]
+
+
+def column_strategy() -> st.SearchStrategy[tuple[pa.DataType, st.SearchStrategy[Any]]]:
+    scalars: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
+        (pa.bool_(), st.booleans()),
+        (pa.int8(), numbers(8)),
+        (pa.uint16(), st.integers(0, 2**16 - 1)),
+        (pa.int32(), numbers(32)),
+        (pa.uint32(), st.integers(0, 2**32 - 1)),
+        (pa.int64(), numbers(64)),
+        (pa.uint64(), st.integers(0, 2**64 - 1)),
+        (pa.float32(), st.floats(allow_nan=False, width=32)),
+        (pa.float64(), st.floats(allow_nan=False)),
+        (pa.string(), TEXT),
+        (pa.dictionary(pa.uint8(), pa.string()), st.sampled_from("abc")),
+        (pa.binary(), st.binary(max_size=200)),
+        (pa.date32(), st.dates()),
+        (pa.time64("us"), DAYTIME),
+        (pa.timestamp("us"), st.datetimes(FIRST, LAST)),
+        (pa.timestamp("us", "UTC"), st.datetimes(FIRST, LAST, timezones=st.just(UTC))),
+        (pa.timestamp("s"), st.datetimes(FIRST, LAST).map(lambda t: t.replace(microsecond=0))),
+        (pa.decimal128(38, 0), decimals(38, 0)),
+        (pa.decimal128(9, 2), decimals(9, 2)),
+    ]
+    simple = st.sampled_from(scalars)
+
+    def of(kind: pa.DataType, values: st.SearchStrategy[Any]) -> tuple[pa.DataType, st.SearchStrategy[Any]]:
+        return kind, st.none() | values
+
+    lists = simple.map(lambda k: of(pa.list_(k[0]), st.lists(st.none() | k[1], max_size=4)))
+    structs = st.one_of(simple, lists).map(
+        lambda k: of(
+            pa.struct({"a": k[0], "b": pa.int64()}), st.fixed_dictionaries({"a": st.none() | k[1], "b": numbers(9)})
+        )
+    )
+    maps = simple.map(
+        lambda k: of(
+            pa.map_(pa.string(), k[0]),
+            st.dictionaries(TEXT, st.none() | k[1], max_size=3).map(lambda found: list(found.items())),
+        )
+    )
+    deep = st.one_of(structs, maps).map(lambda k: of(pa.list_(k[0]), st.lists(k[1], max_size=3)))
+    return st.one_of(simple.map(lambda k: of(*k)), lists, structs, maps, deep)
+
+
+def as_fastavro_reads(value: Any) -> Any:
+    """A value of Arrow as fastavro gives it: times with their zone, maps as dictionaries."""
+    match value:
+        case datetime():
+            return value.replace(tzinfo=UTC)
+        case dict():
+            return {k: as_fastavro_reads(v) for k, v in value.items()}
+        case [(_, _), *_]:
+            return {k: as_fastavro_reads(v) for k, v in value}
+        case list():
+            return [as_fastavro_reads(v) for v in value]
+    return value
+
+
+@given(st.data())
+def test_fastavro_and_we_read_what_is_written(data: st.DataObject) -> None:
+    kind, values = data.draw(column_strategy())
+    rows = [{"first": i, "x": value} for i, value in enumerate(data.draw(st.lists(values, max_size=8)))]
+    table = pa.Table.from_pylist(rows, pa.schema({"first": pa.int64(), "x": kind}))
+    start = data.draw(st.integers(0, len(rows)))
+    table, rows = table.slice(start), table.slice(start).to_pylist()  # Arrow's slices begin within their buffers
+    text = schema_of(table.schema, "T", "n.s")
+    messages = encode_rows(table, head(7))
+    parsed = fastavro.parse_schema(json.loads(text))
+    read = []
+    for message in messages:
+        rest = io.BytesIO(message[5:])
+        read.append(fastavro.schemaless_reader(rest, parsed, None))
+        assert rest.read() == b""
+    if not pa.types.is_map(kind) and "map" not in str(kind):
+        assert read == as_fastavro_reads(rows)
+    else:
+        assert [r["first"] for r in read] == [r["first"] for r in rows]
+    if "dictionary" not in str(kind):
+        wire = wire_schema("avro", table.schema)
+        again = AvroMessages(wire, lambda _: parse_schema(text)).decode(messages)
+        assert again.cast(table.schema).to_pylist() == rows
+
+
+def test_the_schema_of_columns_is_what_the_docs_say() -> None:
+    columns = pa.schema(
+        {
+            "tiny": pa.int8(),
+            "big": pa.uint64(),
+            "sum": pa.decimal128(38, 0),
+            "at": pa.timestamp("us"),
+            "tags": pa.list_(pa.string()),
+            "where": pa.struct({"x": pa.float64()}),
+            "by": pa.map_(pa.string(), pa.int32()),
+        }
+    )
+    fields = {f["name"]: f["type"][1] for f in json.loads(schema_of(columns, "T"))["fields"]}
+    assert fields == {
+        "tiny": "int",
+        "big": logical("bytes", "decimal", precision=20, scale=0),
+        "sum": logical("bytes", "decimal", precision=38, scale=0),
+        "at": logical("long", "timestamp-micros"),
+        "tags": {"type": "array", "items": ["null", "string"]},
+        "where": {
+            "type": "record",
+            "name": "T_where",
+            "fields": [{"name": "x", "type": ["null", "double"], "default": None}],
+        },
+        "by": {"type": "map", "values": ["null", "int"]},
+    }
+
+
+@pytest.mark.parametrize(
+    "columns, said",
+    [
+        ({"count_star()": pa.int64()}, r'column "count_star\(\)" has a name that Avro does not take'),
+        ({"a": pa.struct({"b c": pa.int64()})}, r'column "a\.b c" has a name'),
+        ({"a": pa.map_(pa.int64(), pa.int64())}, r'column "a" is a map whose keys are no texts\. Cast it'),
+        ({"a": pa.month_day_nano_interval()}, r'column "a" is of a type that Avro does not have .*Cast it to VARCHAR'),
+    ],
+)
+def test_columns_that_avro_does_not_take_are_named(columns: dict[str, pa.DataType], said: str) -> None:
+    with pytest.raises(NoAvro, match=said):
+        schema_of(pa.schema(columns), "T")
+
+
+# --- what fits which column
+
+AT = datetime(2026, 11, 21, 9, 30)
+
+
+@pytest.mark.parametrize(
+    "kind, value, column, read",
+    [
+        ("long", 5, pa.string(), "5"),
+        ("boolean", True, pa.string(), "true"),
+        (logical("bytes", "decimal", precision=9, scale=2), Decimal("1.50"), pa.string(), "1.50"),
+        (logical("int", "date"), date(2026, 11, 21), pa.string(), "2026-11-21"),
+        ({"type": "array", "items": "int"}, [1, 2], pa.string(), "[1,2]"),
+        ({"type": "map", "values": "string"}, {"k": "v"}, pa.string(), '{"k":"v"}'),
+        (["string", "long"], 5, pa.string(), "5"),
+        (["string", "long"], "a", pa.string(), "a"),
+        ("string", "é", pa.binary(), "é".encode()),
+        ("long", 5, pa.float64(), 5.0),
+        ("float", 0.5, pa.float64(), 0.5),
+        ("long", 5, pa.decimal128(9, 2), Decimal("5.00")),
+        ("string", "1.5", pa.decimal128(9, 2), Decimal("1.50")),
+        (logical("bytes", "decimal", precision=9, scale=2), Decimal("7.00"), pa.int64(), 7),
+        ("string", "2026-11-21T09:30:00", pa.timestamp("us"), AT),
+        ("string", "2026-11-21T10:30:00.000+01:00", pa.timestamp("us"), AT),
+        ("string", "2026-11-21 09:30:00Z", pa.timestamp("us", "UTC"), AT.replace(tzinfo=UTC)),
+        ("string", "2026-11-21", pa.date32(), date(2026, 11, 21)),
+        (
+            logical("long", "timestamp-millis"),
+            AT.replace(tzinfo=UTC),
+            pa.timestamp("us", "UTC"),
+            AT.replace(tzinfo=UTC),
+        ),
+        (logical("long", "timestamp-nanos"), 1_999, pa.timestamp("us"), EPOCH + MICRO),
+        (logical("fixed", "uuid", name="U", size=16), uuid.UUID(int=1).bytes, pa.string(), str(uuid.UUID(int=1))),
+        ("null", None, pa.int64(), None),
+    ],
+)
+def test_values_of_other_types_that_fit(kind: Any, value: Any, column: pa.DataType, read: Any) -> None:
+    plain = {**kind, "logicalType": "none"} if "uuid" in str(kind) or "nanos" in str(kind) else kind
+    schema, writer = record(x=kind), record(x=plain)
+    assert decoded(schema, written(writer, [{"x": value}]), x=column) == [{"x": read}]
+
+
+@pytest.mark.parametrize(
+    "kind, value, column, said",
+    [
+        ("string", "a", pa.int64(), '"x": a string stands where an integer is declared'),
+        ("double", 0.5, pa.int64(), '"x": a double stands where an integer is declared'),
+        ("long", 5, pa.timestamp("us"), '"x": a long stands where TIMESTAMP is declared'),
+        ("bytes", b"a", pa.string(), '"x": a bytes stands where VARCHAR is declared'),
+        ("string", "soon", pa.timestamp("us"), "\"x\": 'soon', a string, is no TIMESTAMP"),
+        ("long", 1000, pa.decimal128(4, 2), '"x": .1000., a long, is no decimal128'),
+        (
+            logical("bytes", "decimal", precision=9, scale=3),
+            Decimal("1.005"),
+            pa.decimal128(9, 2),
+            r'"x": .1.005., a decimal\(9,3\), is no decimal',
+        ),
+        ({"type": "array", "items": "int"}, [1], pa.int64(), '"x": an array stands where an integer is declared'),
+        (record(y="int"), {"y": 1}, pa.struct({"y": pa.bool_()}), r'"x\.y": an int stands where BOOLEAN is declared'),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(kind: Any, value: Any, column: pa.DataType, said: str) -> None:
+    inner = {**kind, "name": "Inner"} if isinstance(kind, dict) and kind["type"] == "record" else kind
+    schema = record(x=["null", inner])
+    messages = written(schema, [{"x": None}, {"x": value}])
+    assert decoded(schema, messages[:1], x=column) == [{"x": None}]  # only values are refused, not what may come
+    with pytest.raises(BadRecord, match=said) as bad:
+        decoded(schema, [None, *messages], x=column)
+    assert bad.value.record == 2
+
+
+# --- messages
+
+
+def test_messages_of_several_schemas_and_none_keep_their_order() -> None:
+    schemas = {1: record(x="long"), 2: record(y="string", x="int"), 3: record(y="string")}
+    nodes: dict[int, Node] = {number: parse_schema(json.dumps(schema)) for number, schema in schemas.items()}
+
+    def message(number: int, **value: Any) -> bytes:
+        return head(number) + written(schemas[number], [value])[0][5:]
+
+    messages = [message(2, x=1, y="a"), None, message(1, x=2), message(3, y="c"), message(2, x=3, y="d"), None]
+    table = AvroMessages(pa.schema({"x": pa.int64(), "y": pa.string()}), nodes.__getitem__).decode(messages)
+    assert table.column("x").to_pylist() == [1, None, 2, None, 3, None]
+    assert table.column("y").to_pylist() == ["a", None, None, "c", "d", None]
+    assert AvroMessages(pa.schema({"x": pa.int64()}), nodes.__getitem__).decode([]).num_rows == 0
+    assert AvroMessages(pa.schema({"x": pa.int64()}), nodes.__getitem__).decode([None]).to_pylist() == [{"x": None}]
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=5), st.data())
+def test_no_bytes_do_worse_than_to_be_refused(bodies: list[bytes], data: st.DataObject) -> None:
+    avro, column, _ = data.draw(KINDS)
+    schema = record(a=avro, x=avro if isinstance(avro, str) else "long")
+    try:
+        decoded(schema, [head(7) + body for body in bodies], a=column)
+    except BadRecord as bad:
+        assert 0 <= bad.record < len(bodies)
+
+
+@given(st.data())
+def test_a_record_that_is_cut_off_is_refused(data: st.DataObject) -> None:
+    avro, column, pairs = data.draw(KINDS)
+    schema = record(a=avro, end="string")
+    (message,) = written(schema, [{"a": data.draw(pairs)[0], "end": "e"}])
+    cut = message[: data.draw(st.integers(0, len(message) - 1))]
+    with pytest.raises(BadRecord) as bad:
+        decoded(schema, [message, cut], a=column)
+    assert bad.value.record == 1
+
+
+def test_a_list_longer_than_its_record_is_refused_at_once() -> None:
+    schema = record(a={"type": "array", "items": "null"})
+    endless = b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"  # 2**63 - 1 items that take no bytes
+    with pytest.raises(BadRecord, match="a list is longer than its record"):
+        decoded(schema, [head(7) + endless], a=pa.list_(pa.string()))
+
+
+def test_blocks_that_say_their_size_are_read() -> None:
+    schema = record(a={"type": "array", "items": "int"})
+    # Two items in a block with its size, one in a block without, and the end.
+    assert decoded(schema, [head(7) + b"\x03\x04\x02\x04\x02\x06\x00"], a=pa.list_(pa.int32())) == [{"a": [1, 2, 3]}]
+
+
+def test_types_that_hold_themselves_are_read_as_far_as_columns_go() -> None:
+    schema = record(value="int", rest=["null", "R"])
+    messages = written(schema, [{"value": 1, "rest": {"value": 2, "rest": {"value": 3, "rest": None}}}])
+    one_deep = pa.struct({"value": pa.int32()})
+    assert decoded(schema, messages, rest=one_deep) == [{"rest": {"value": 2}}]
+    assert decoded(schema, messages, value=pa.int32()) == [{"value": 1}]
+    with pytest.raises(BadRecord, match="the type R holds itself"):
+        decoded(schema, messages, rest=pa.string())
+
+
+def test_a_schema_that_is_no_record_is_refused() -> None:
+    with pytest.raises(BadRecord, match="its schema is string and no record"):
+        decoded("string", [head(7) + b"\x02a"], a=pa.string())
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("{", "it is not JSON"),
+        ('{"type": "record", "name": "R"}', 'a type has no "fields"'),
+        ('{"type": "array", "items": "Nowhere"}', 'there is no type "Nowhere"'),
+        ("5", "5 is no type"),
+        ("[" * 10_000 + "]" * 10_000, "nested too deeply"),
+    ],
+)
+def test_a_schema_that_is_none_is_refused_in_words(text: str, said: str) -> None:
+    with pytest.raises(BadSchema, match=said):
+        parse_schema(text)
+
+
+def test_names_are_found_in_their_namespaces() -> None:
+    inner = {"type": "enum", "name": "E", "symbols": ["A"]}
+    schema = {
+        "type": "record",
+        "name": "R",
+        "namespace": "a.b",
+        "fields": [
+            {"name": "x", "type": inner},
+            {"name": "y", "type": "a.b.E"},
+            {"name": "z", "type": ["null", "E"]},
+        ],
+    }
+    messages = written(schema, [{"x": "A", "y": "A", "z": "A"}])
+    kinds = {name: pa.string() for name in "xyz"}
+    assert decoded(schema, messages, **kinds) == [{"x": "A", "y": "A", "z": "A"}]
+
+
+def test_times_of_day_have_microseconds() -> None:
+    assert one(logical("long", "time-micros"), [time(1, 2, 3, 4)], pa.time64("us")) == [time(1, 2, 3, 4)]
