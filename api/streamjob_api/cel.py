@@ -58,7 +58,7 @@ _SOURCE = (
     ),
     CelRule(
         "!(has(self.kafka) || has(self.tcp)) || (has(self.format) && self.format != 'parquet')",
-        "a kafka or tcp source needs a format; take one of text, json, csv, raw",
+        "a kafka or tcp source needs a format; take one of text, json, csv, raw, and of kafka avro",
         field="format",
     ),
     CelRule(

@@ -476,3 +476,27 @@ def test_names_are_found_in_their_namespaces() -> None:
 
 def test_times_of_day_have_microseconds() -> None:
     assert one(logical("long", "time-micros"), [time(1, 2, 3, 4)], pa.time64("us")) == [time(1, 2, 3, 4)]
+
+
+def test_decimals_have_as_many_bytes_as_they_need() -> None:
+    bound = 10**38 - 1
+    edges = [0, 1, -1, 127, 128, -128, -129, 255, 256, 32767, 32768, -32768, -32769, bound, -bound]
+    values = [Decimal(n) for n in edges]
+    kind = logical("bytes", "decimal", precision=38, scale=0)
+    assert one(kind, values, pa.decimal128(38, 0)) == values
+    fixed = {**kind, "type": "fixed", "name": "D", "size": 16}
+    assert one(fixed, values, pa.decimal128(38, 0)) == values
+    table = pa.table({"x": pa.array(values, pa.decimal128(38, 0))})
+    # As Java's BigInteger has them; fastavro takes a byte more for -128.
+    shortest = [n.to_bytes((n if n >= 0 else n + 1).bit_length() // 8 + 1, signed=True) for n in edges]
+    assert encode_rows(table, head(7)) == written(record(x=["null", "bytes"]), [{"x": raw} for raw in shortest])
+
+
+def test_a_decimal_with_more_digits_than_it_may_have_is_refused() -> None:
+    plain, kind = record(x="bytes"), record(x=logical("bytes", "decimal", precision=38, scale=0))
+    messages = written(plain, [{"x": (10**37).to_bytes(16)}, {"x": (10**38).to_bytes(16)}])
+    with pytest.raises(BadRecord, match=r"a number has more digits than decimal\(38,0\)") as bad:
+        decoded(kind, messages, x=pa.decimal128(38, 0))
+    assert bad.value.record == 1
+    with pytest.raises(BadRecord, match="a decimal has more than 38 digits"):
+        decoded(kind, written(plain, [{"x": b"\1" + bytes(16)}]), x=pa.decimal128(38, 0))
