@@ -1,7 +1,5 @@
 """Format avro, from and to Kafka, with a schema registry: as other clients write it and read it."""
 
-import io
-import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -9,7 +7,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-import fastavro
 import pyarrow as pa
 import pytest
 
@@ -27,10 +24,15 @@ from streamjob_runtime.sources.kafka import KafkaSource
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.kafka import KafkaServer
 from support.minio import free_port
-from support.registry import RegistryServer
+from support.registry import RegistryServer, written
 from support.sources import KafkaBench, patient
 
-ORDER = {
+
+def columns_of(**kinds: Any) -> pa.Schema:
+    return pa.schema(list(kinds.items()))
+
+
+ORDER: dict[str, Any] = {
     "type": "record",
     "name": "Order",
     "namespace": "shop",
@@ -42,29 +44,20 @@ ORDER = {
         {"name": "tags", "type": {"type": "array", "items": "string"}},
     ],
 }
-COLUMNS = pa.schema(
-    {
-        "id": pa.int64(),
-        "customer": pa.string(),
-        "amount": pa.decimal128(9, 2),
-        "at": pa.timestamp("us"),
-        "tags": pa.list_(pa.string()),
-    }
+COLUMNS = columns_of(
+    id=pa.int64(),
+    customer=pa.string(),
+    amount=pa.decimal128(9, 2),
+    at=pa.timestamp("us"),
+    tags=pa.list_(pa.string()),
 )
 _JSON_SCHEMA = "http://json-schema.org/draft-07/schema#"
 AT = datetime(2026, 11, 21, 9, 30, 0, 500_000)
 ROW = {"id": 1, "customer": "ann", "amount": Decimal("12.50"), "at": AT, "tags": ["a", "b"]}
 
 
-def record(schema_id: int, schema: Any, value: Any) -> bytes:
-    """A record as Confluent's serializers write it."""
-    out = io.BytesIO()
-    fastavro.schemaless_writer(out, fastavro.parse_schema(json.loads(json.dumps(schema))), value)
-    return b"\0" + schema_id.to_bytes(4, "big") + out.getvalue()
-
-
 def order(schema_id: int, **changed: Any) -> bytes:
-    return record(schema_id, ORDER, {**ROW, "at": AT.replace(tzinfo=UTC), **changed})
+    return written(schema_id, ORDER, {**ROW, "at": AT.replace(tzinfo=UTC), **changed})
 
 
 class Job:
@@ -74,21 +67,23 @@ class Job:
         self, kafka: KafkaServer, url: str, topic: str, schema: pa.Schema = COLUMNS, caller: Caller | None = None
     ) -> None:
         self.topic = topic
-        self._made = lambda registry, secrets: KafkaSource.from_manifest(
-            SourceModel.model_validate(
-                {
-                    "name": "orders",
-                    "format": "avro",
-                    "schema": dict.fromkeys(schema.names, "VARCHAR"),  # their types come with `schema`
-                    "kafka": {
-                        "bootstrapServers": kafka.servers,
-                        "topic": topic,
-                        "schemaRegistry": {"url": url, **registry},
-                    },
-                }
-            ),
-            wire_schema("avro", schema),
-            self._context(kafka, secrets, caller),
+        self._made: Callable[[dict[str, Any], dict[str, str]], KafkaSource] = lambda registry, secrets: (
+            KafkaSource.from_manifest(
+                SourceModel.model_validate(
+                    {
+                        "name": "orders",
+                        "format": "avro",
+                        "schema": dict.fromkeys(schema.names, "VARCHAR"),  # their types come with `schema`
+                        "kafka": {
+                            "bootstrapServers": kafka.servers,
+                            "topic": topic,
+                            "schemaRegistry": {"url": url, **registry},
+                        },
+                    }
+                ),
+                wire_schema("avro", schema),
+                self._context(kafka, secrets, caller),
+            )
         )
         self.source = self.make()
 
@@ -162,16 +157,6 @@ def write(target: KafkaSink, rows: pa.Table, batch_id: int = 0) -> None:
         target.close()
 
 
-def read_back(kafka: KafkaServer, registry: RegistryServer, topic: str) -> list[Any]:
-    """What another client reads."""
-    found = []
-    for value in kafka.values(topic):
-        assert value is not None and value[0] == 0
-        schema = json.loads(registry.ask("GET", f"/schemas/ids/{int.from_bytes(value[1:5], 'big')}")["schema"])
-        found.append(fastavro.schemaless_reader(io.BytesIO(value[5:]), fastavro.parse_schema(schema), None))
-    return found
-
-
 # --- the source
 
 
@@ -188,11 +173,11 @@ def test_a_batch_may_hold_records_of_several_schemas(
     kafka: KafkaServer, registry: RegistryServer, read: Callable[..., Job]
 ) -> None:
     job = read()
-    fields = [f for f in ORDER["fields"] if f["name"] != "customer"]  # type: ignore[index]
+    fields = [f for f in ORDER["fields"] if f["name"] != "customer"]
     later = {**ORDER, "fields": [{"name": "note", "type": "string", "default": ""}, *fields]}
     first, second = (registry.register(f"{job.topic}-value", schema) for schema in (ORDER, later))
     assert first != second
-    new = record(second, later, {**ROW, "id": 2, "at": AT.replace(tzinfo=UTC), "note": "new"})
+    new = written(second, later, {**ROW, "id": 2, "at": AT.replace(tzinfo=UTC), "note": "new"})
     kafka.produce(job.topic, [order(first), new, order(first, id=3), new])
     rows = job.rows()
     assert [row["id"] for row in rows] == [1, 2, 3, 2]
@@ -219,13 +204,13 @@ def test_schemas_that_refer_to_others_are_put_together(
         "namespace": "shop",
         "fields": [{"name": "cents", "type": "long"}],
     }
-    job = read(schema=pa.schema({"price": pa.struct({"cents": pa.int64()})}))
+    job = read(schema=columns_of(price=pa.struct([("cents", pa.int64())])))
     registry.register(f"{job.topic}-money", money)
     item = {"type": "record", "name": "Item", "namespace": "shop", "fields": [{"name": "price", "type": "shop.Money"}]}
     reference = {"name": "shop.Money", "subject": f"{job.topic}-money", "version": 1}
     schema_id = registry.register(f"{job.topic}-value", item, references=[reference])
     whole = {**item, "fields": [{"name": "price", "type": money}]}
-    kafka.produce(job.topic, [record(schema_id, whole, {"price": {"cents": 5}})])
+    kafka.produce(job.topic, [written(schema_id, whole, {"price": {"cents": 5}})])
     assert job.rows() == [{"price": {"cents": 5}}]
 
 
@@ -259,7 +244,7 @@ def test_a_record_that_cannot_be_decoded_is_named(
 def test_a_column_of_another_type_is_named(
     kafka: KafkaServer, registry: RegistryServer, read: Callable[..., Job]
 ) -> None:
-    job = read(schema=pa.schema({"customer": pa.int64()}))
+    job = read(schema=columns_of(customer=pa.int64()))
     schema_id = registry.register(f"{job.topic}-value", ORDER)
     kafka.produce(job.topic, [order(schema_id, customer=None), order(schema_id)])
     with pytest.raises(JobError, match=r'offset 1 of .*: "customer": a string stands where an integer is declared'):
@@ -342,7 +327,7 @@ def test_a_certificate_that_is_not_trusted_is_named(kafka: KafkaServer, registry
 # --- the sink
 
 
-TOTALS = pa.schema({"customer": pa.string(), "total": pa.decimal128(38, 2), "day": pa.date32()})
+TOTALS = columns_of(customer=pa.string(), total=pa.decimal128(38, 2), day=pa.date32())
 
 
 def totals(*rows: tuple[str | None, str, int]) -> pa.Table:
@@ -353,7 +338,7 @@ def totals(*rows: tuple[str | None, str, int]) -> pa.Table:
 def test_other_clients_read_what_is_written(kafka: KafkaServer, registry: RegistryServer) -> None:
     topic = kafka.create_topic()
     write(sink(kafka, registry.url, topic, TOTALS, key=["customer"]), totals(("ann", "-12.50", 21), (None, "0", 22)))
-    assert read_back(kafka, registry, topic) == [
+    assert [registry.read(value) for value in kafka.values(topic)] == [
         {"customer": "ann", "total": Decimal("-12.50"), "day": date(2026, 11, 21)},
         {"customer": None, "total": Decimal("0.00"), "day": date(2026, 11, 22)},
     ]
@@ -394,7 +379,7 @@ def test_a_schema_that_the_registry_does_not_take_is_refused_before_the_first_ba
     registry.ask("PUT", f"/config/{topic}-value", {"compatibility": "BACKWARD"})
     wider = pa.schema([*TOTALS, pa.field("orders", pa.int64())])
     assert "a start will register" in sink(kafka, registry.url, topic, wider).check()
-    other = sink(kafka, registry.url, topic, pa.schema({"customer": pa.int64()}))
+    other = sink(kafka, registry.url, topic, columns_of(customer=pa.int64()))
     for refuse in (other.check, lambda: other.open(Writer("job", 1, lambda: None))):
         with pytest.raises(JobError, match=rf'sink "totals.kafka": the schema .* the subject {topic}-value .*STRING'):
             refuse()
@@ -425,8 +410,8 @@ def test_what_avro_does_not_take_is_refused_in_words(kafka: KafkaServer, registr
             sink(kafka, registry.url, topic, columns)
         return str(e.value)
 
-    assert 'sink "totals.kafka": column "count_star()" has a name' in refused(pa.schema({"count_star()": pa.int64()}))
-    assert "Cast it to VARCHAR" in refused(pa.schema({"took": pa.month_day_nano_interval()}))
+    assert 'sink "totals.kafka": column "count_star()" has a name' in refused(pa.schema([("count_star()", pa.int64())]))
+    assert "Cast it to VARCHAR" in refused(columns_of(took=pa.month_day_nano_interval()))
 
 
 def test_a_registry_that_is_away_keeps_the_sink_waiting(kafka: KafkaServer, registry: RegistryServer) -> None:

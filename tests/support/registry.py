@@ -1,5 +1,6 @@
 """A schema registry of the test's own: Apicurio's, which has Confluent's REST API and keeps all in its memory."""
 
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import fastavro
+
 from support.minio import free_port
 
 JARS = Path(__file__).parents[2] / ".tools" / "registry"
@@ -19,6 +22,13 @@ _START_S = 90
 _STOP_S = 20
 _PASSWORD = "registry"  # of a certificate that lives as long as the test
 _TYPE = "application/vnd.schemaregistry.v1+json"
+
+
+def written(schema_id: int, schema: Any, value: Any) -> bytes:
+    """A record as Confluent's serializers write it."""
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(json.loads(json.dumps(schema))), value)
+    return b"\0" + schema_id.to_bytes(4, "big") + out.getvalue()
 
 
 class RegistryServer:
@@ -83,6 +93,15 @@ class RegistryServer:
     def subjects(self) -> list[str]:
         """All of them."""
         return list(self.ask("GET", "/subjects"))
+
+    def read(self, message: bytes | None) -> Any:
+        """The record as another client reads it."""
+        assert message is not None and message[0] == 0
+        schema = json.loads(self.ask("GET", f"/schemas/ids/{int.from_bytes(message[1:5], 'big')}")["schema"])
+        rest = io.BytesIO(message[5:])
+        found = fastavro.schemaless_reader(rest, fastavro.parse_schema(schema), None)
+        assert rest.read() == b""
+        return found
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """What it answers; raises if it refuses."""

@@ -144,7 +144,8 @@ CASES: list[tuple[str, Any, str]] = [
     (
         f"{SOURCE_0}.format",
         "jsonl",
-        'spec.sources[0].format: must be one of text, json, csv, avro, parquet, raw, and is "jsonl"; did you mean "json"?',
+        'spec.sources[0].format: must be one of text, json, csv, avro, parquet, raw, and is "jsonl"; '
+        'did you mean "json"?',
     ),
     (f"{SOURCE_3}.format", "json", "spec.sources[3].format: a rate source has no format; leave it out"),
     (
