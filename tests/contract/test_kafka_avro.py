@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,6 @@ from streamjob_runtime.sinks.base import SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext
 from streamjob_runtime.sinks.kafka import KafkaSink
 from streamjob_runtime.sources.base import OffsetRange
-from streamjob_runtime.sources.context import SourceContext
 from streamjob_runtime.sources.kafka import KafkaSource
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.kafka import KafkaServer
@@ -67,41 +67,26 @@ class Job:
         self, kafka: KafkaServer, url: str, topic: str, schema: pa.Schema = COLUMNS, caller: Caller | None = None
     ) -> None:
         self.topic = topic
-        self._made: Callable[[dict[str, Any], dict[str, str]], KafkaSource] = lambda registry, secrets: (
-            KafkaSource.from_manifest(
-                SourceModel.model_validate(
-                    {
-                        "name": "orders",
-                        "format": "avro",
-                        "schema": dict.fromkeys(schema.names, "VARCHAR"),  # their types come with `schema`
-                        "kafka": {
-                            "bootstrapServers": kafka.servers,
-                            "topic": topic,
-                            "schemaRegistry": {"url": url, **registry},
-                        },
-                    }
-                ),
-                wire_schema("avro", schema),
-                self._context(kafka, secrets, caller),
-            )
-        )
+        self._kafka, self._url, self._schema, self._caller = kafka, url, schema, caller or patient()
         self.source = self.make()
 
     def make(self, secrets: dict[str, str] | None = None, **registry: Any) -> KafkaSource:
-        return self._made(registry, secrets or {})
-
-    @staticmethod
-    def _context(kafka: KafkaServer, secrets: dict[str, str], caller: Caller | None) -> SourceContext:
-        bench = KafkaBench(kafka, "unused").context(1)
-        waits = caller or patient()
-        return SourceContext(
-            Connections(None, Secrets(None, secrets)),
-            bench.log_store,
-            1,
-            bench.clock,
-            bench.random,
-            patience=lambda what: waits,
+        """Another one of its sources; keywords are the manifest's, below `schemaRegistry`."""
+        model = {
+            "name": "orders",
+            "format": "avro",
+            "schema": dict.fromkeys(self._schema.names, "VARCHAR"),  # their types come with `wire`
+            "kafka": {
+                "bootstrapServers": self._kafka.servers,
+                "topic": self.topic,
+                "schemaRegistry": {"url": self._url, **registry},
+            },
+        }
+        bench = KafkaBench(self._kafka, self.topic).context(1)
+        context = replace(
+            bench, connections=Connections(None, Secrets(None, secrets or {})), patience=lambda what: self._caller
         )
+        return KafkaSource.from_manifest(SourceModel.model_validate(model), wire_schema("avro", self._schema), context)
 
     def poll(self) -> OffsetRange:
         offsets = self.source.poll(None, 0)

@@ -438,6 +438,16 @@ def test_types_that_hold_themselves_are_read_as_far_as_columns_go() -> None:
         decoded(schema, messages, rest=pa.string())
 
 
+def test_records_of_several_types_in_one_schema_are_rows() -> None:
+    schema = ["null", {**record(x="long"), "name": "A"}, {**record(y="string", x="int"), "name": "B"}]
+    messages = written(schema, [("A", {"x": 1}), None, ("B", {"x": 2, "y": "b"})])
+    assert decoded(schema, messages, x=pa.int64(), y=pa.string()) == [
+        {"x": 1, "y": None},
+        {"x": None, "y": None},
+        {"x": 2, "y": "b"},
+    ]
+
+
 def test_a_schema_that_is_no_record_is_refused() -> None:
     with pytest.raises(BadRecord, match="its schema is string and no record"):
         decoded("string", [head(7) + b"\x02a"], a=pa.string())

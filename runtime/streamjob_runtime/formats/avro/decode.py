@@ -23,16 +23,15 @@ _DECIMAL_BYTES = 16
 
 
 def decode_columns(node: Node, schema: pa.Schema, cursor: Cursor) -> list[Array]:
-    """The columns of `schema` that the records hold, by name; NULL where they have no such field. Raises `Misfit`."""
+    """The columns of `schema`, by name; NULL where a record has no such field, or is itself null. Raises `Misfit`."""
     try:
-        if node.kind != "record":
+        if node.kind not in ("record", "union"):
             raise cursor.misfit(0, f"its schema is {node.words} and no record, whose fields would be the columns")
-        wanted = {field.name: field.type for field in schema}
-        found = _fields(node, wanted, cursor)
+        records = _values(node, pa.struct(list(schema)), cursor)
         cursor.refuse(cursor.at != cursor.end, "it has bytes behind its end; was it written with another schema?")
     except RecursionError:
         raise cursor.misfit(0, "its values are nested too deeply") from None
-    return [found[name] if name in found else pa.nulls(len(cursor), kind) for name, kind in wanted.items()]
+    return list(records.flatten())
 
 
 def _fields(node: Node, wanted: Mapping[str, pa.DataType], cursor: Cursor) -> dict[str, Array]:

@@ -14,6 +14,7 @@ from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.lines import excerpt
 
 _HEAD = 5
+_REMEDY = "Declare the column in a type that takes it, or take format raw"
 _MOST_BYTES = 1 << 30  # that are decoded at once
 
 
@@ -65,7 +66,7 @@ class AvroMessages:
         except Misfit as misfit:
             place = int(np.searchsorted(numbers, misfit.record))
             column = f'"{".".join(misfit.path)}": ' if misfit.path else ""
-            raise BadRecord(column + misfit.reason, misfit.record, excerpt(messages[place])) from None
+            raise BadRecord(column + misfit.reason, misfit.record, excerpt(messages[place]), _REMEDY) from None
 
     def _rows(self, schema_id: int, cursor: Cursor) -> pa.Table:
         try:
