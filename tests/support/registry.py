@@ -1,4 +1,4 @@
-"""A schema registry of the test's own: Apicurio's, which has Confluent's REST API and keeps all in its memory."""
+"""A schema registry of the test's own: Apicurio's, which has Confluent's REST API."""
 
 import io
 import json
@@ -32,7 +32,7 @@ def written(schema_id: int, schema: Any, value: Any) -> bytes:
 
 
 class RegistryServer:
-    """A registry on free ports of 127.0.0.1. Killed, it forgets everything; started again, it has the same ports.
+    """A registry on free ports of 127.0.0.1. It may be killed and started again, on the same ports with the same schemas.
 
     `secure_url` is by TLS; the certificate that tells the server is the PEM file `ca`.
     """
@@ -58,6 +58,7 @@ class RegistryServer:
             "-Dquarkus.http.ssl.certificate.key-store-file=keys.p12",
         ]
         options += [f"-Dquarkus.http.ssl.certificate.key-store-password={_PASSWORD}"]
+        options += [f"-Dquarkus.datasource.jdbc.url=jdbc:h2:file:{self._folder}/data;WRITE_DELAY=0"]
         (runner,) = JARS.glob("apicurio-registry-app-*-runner.jar")
         with (self._folder / "out.log").open("ab") as output:
             self._process = subprocess.Popen(
