@@ -32,7 +32,7 @@ def written(schema_id: int, schema: Any, value: Any) -> bytes:
 
 
 class RegistryServer:
-    """A registry on free ports of 127.0.0.1. It may be killed and started again, on the same ports with the same schemas.
+    """A registry on free ports of 127.0.0.1. Killed and started again, it has the same ports and the same schemas.
 
     `secure_url` is by TLS; the certificate that tells the server is the PEM file `ca`.
     """

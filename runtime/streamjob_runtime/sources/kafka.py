@@ -10,13 +10,13 @@ from streamjob_runtime.formats.avro.messages import AvroMessages
 from streamjob_runtime.formats.messages import make_message_decoder
 from streamjob_runtime.kafka.access import Access
 from streamjob_runtime.kafka.cluster import Cluster
-from streamjob_runtime.kafka.schemas import Schemas
 from streamjob_runtime.patience import Caller
 from streamjob_runtime.sources.base import OffsetRange, SourceStatus
 from streamjob_runtime.sources.context import SourceContext, SourceSpec
 from streamjob_runtime.sources.kafka_offsets import shared
 from streamjob_runtime.sources.kafka_reader import Gone, KafkaReader
 from streamjob_runtime.sources.kafka_rows import KafkaRows
+from streamjob_runtime.sources.kafka_schemas import Schemas
 from streamjob_runtime.sources.kafka_topics import Start, Topics
 
 LOOK_MS = 5_000  # how often new topics and partitions are looked for
