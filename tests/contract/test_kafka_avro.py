@@ -298,6 +298,26 @@ def test_a_password_is_sent_and_never_shown(kafka: KafkaServer) -> None:
         job.make({"SCHEMA_REGISTRY_USERNAME": "ann"}, authSecretRef={"name": "registry"})
 
 
+@pytest.mark.parametrize(
+    "answer, error, said",
+    [
+        (
+            b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+            Unavailable,
+            "does not answer as it should: 503",
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<p>Hi", JobError, "answers with something else than JSON"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n", JobError, "answers with 302 Found"),
+        (b"", Unavailable, "does not answer: "),
+    ],
+)
+def test_what_is_no_answer_of_a_registry(answer: bytes, error: type[Exception], said: str, kafka: KafkaServer) -> None:
+    with OneAnswer(answer) as server:
+        source = Job(kafka, f"http://127.0.0.1:{server.port}", kafka.create_topic()).source
+        with pytest.raises(error, match=said):
+            source.check()
+
+
 def test_a_certificate_that_is_not_trusted_is_named(kafka: KafkaServer, registry: RegistryServer) -> None:
     job = Job(kafka, registry.secure_url, kafka.create_topic())
     with pytest.raises(JobError, match=r"not trusted .*schemaRegistry\.certificatesSecretRef"):

@@ -1,10 +1,12 @@
 """A job between Kafka topics of Avro records, as its user runs it; killed in the middle, too."""
 
+import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -121,3 +123,70 @@ def test_a_name_that_avro_does_not_take_is_refused_before_the_first_batch(world:
     run = streamjob("run", world.manifest, cwd=world.manifest.parent)
     assert run.returncode == 78
     assert "has a name that Avro does not take" in run.stderr
+
+
+def _logical(kind: str, logical_type: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "logicalType": logical_type, **more}
+
+
+# A column's SQL type, Avro's type and value, and what the sink's Avro gives in the end.
+WIDE: dict[str, tuple[str, Any, Any, Any]] = {
+    "tiny": ("TINYINT", "int", -5, -5),
+    "small": ("USMALLINT", "int", 65535, 65535),
+    "whole": ("INTEGER", "int", -(2**31), -(2**31)),
+    "big": ("BIGINT", "long", 2**63 - 1, 2**63 - 1),
+    "positive": ("UBIGINT", "long", 7, Decimal(7)),
+    "huge": ("HUGEINT", _logical("bytes", "decimal", precision=38, scale=0), Decimal(-(10**37)), Decimal(-(10**37))),
+    "exact": ("DECIMAL(9, 2)", _logical("bytes", "decimal", precision=5, scale=1), Decimal("1.5"), Decimal("1.50")),
+    "single": ("REAL", "float", 0.5, 0.5),
+    "double_": ("DOUBLE", "double", 0.1, 0.1),
+    "flag": ("BOOLEAN", "boolean", True, True),
+    "words": ("VARCHAR", "string", "é\n", "é\n"),
+    "bytes_": ("BLOB", "bytes", b"\x00\xff", b"\x00\xff"),
+    "id": ("UUID", _logical("string", "uuid"), UUID(int=5), str(UUID(int=5))),
+    "kind": ("VARCHAR", {"type": "enum", "name": "K", "symbols": ["a", "b"]}, "b", "b"),
+    "doc": ("JSON", {"type": "map", "values": "int"}, {"k": 1}, '{"k":1}'),
+    "day": ("DATE", _logical("int", "date"), FIRST.date(), FIRST.date()),
+    "clock": ("TIME", _logical("int", "time-millis"), time(1, 2, 3, 4000), time(1, 2, 3, 4000)),
+    "moment": ("TIMESTAMP", _logical("long", "timestamp-micros"), FIRST, FIRST),
+    "wall": ("TIMESTAMP", _logical("long", "local-timestamp-millis"), FIRST.replace(tzinfo=None), FIRST),
+    "zoned": ("TIMESTAMP WITH TIME ZONE", _logical("long", "timestamp-millis"), FIRST, FIRST),
+    "iso": ("TIMESTAMP", "string", "2026-11-21T01:00:00+01:00", FIRST),
+    "tags": ("VARCHAR[]", {"type": "array", "items": ["null", "string"]}, ["a", None], ["a", None]),
+    "pair": ("INTEGER[2]", {"type": "array", "items": "int"}, [1, 2], [1, 2]),
+    "place": (
+        "STRUCT(x DOUBLE, name VARCHAR)",
+        {"type": "record", "name": "P", "fields": [{"name": "x", "type": "double"}]},
+        {"x": 1.5},
+        {"x": 1.5, "name": None},
+    ),
+    "counts": ("MAP(VARCHAR, BIGINT)", {"type": "map", "values": "long"}, {"a": 1}, {"a": 1}),
+    "away": ("BIGINT", None, None, None),
+}
+
+
+def test_every_type_of_sql_goes_through(kafka: KafkaServer, registry: RegistryServer, tmp_path: Path) -> None:
+    events, out = kafka.create_topic(), kafka.create_topic()
+    fields = [{"name": name, "type": ["null", avro]} for name, (_, avro, _, _) in WIDE.items() if avro is not None]
+    schema = {"type": "record", "name": "Wide", "fields": fields}
+    schema_id = registry.register(f"{events}-value", schema)
+    value = {name: written_ for name, (_, avro, written_, _) in WIDE.items() if avro is not None}
+    kafka.produce(events, [written(schema_id, schema, value), written(schema_id, schema, dict.fromkeys(value))])
+    connection = {"bootstrapServers": kafka.servers, "schemaRegistry": {"url": registry.url}}
+    columns = {name: kind for name, (kind, _, _, _) in WIDE.items()}
+    source = {"name": "events", "kafka": {**connection, "topic": events}, "format": "avro", "schema": columns}
+    select = {"name": "all_", "sql": f"SELECT {', '.join(columns)} FROM events"}
+    spec = {
+        "trigger": "availableNow",
+        "sources": [source],
+        "pipeline": [select],
+        "sinks": [{"from": "all_", "kafka": {**connection, "topic": out}, "format": "avro"}],
+        "checkpoint": {"location": str(tmp_path / "checkpoint")},
+    }
+    head = {"apiVersion": "streamjob.dev/v1alpha1", "kind": "StreamJob", "metadata": {"name": "wide"}}
+    manifest = tmp_path / "wide.yaml"
+    manifest.write_text(json.dumps({**head, "spec": spec}))
+    run = streamjob("run", manifest, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    expected_ = {name: read for name, (_, _, _, read) in WIDE.items()}
+    assert [registry.read(each) for each in kafka.values(out)] == [expected_, dict.fromkeys(expected_)]
