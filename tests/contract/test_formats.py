@@ -382,8 +382,18 @@ def test_the_types_that_a_decoder_gives() -> None:
         pa.struct([("x", pa.int64()), ("t", pa.string())]),
     ]
     assert wire_schema("csv", declared).types == [pa.int64(), pa.string(), pa.float64(), *[pa.string()] * 5]
+    assert wire_schema("avro", declared).types == [
+        pa.int64(),
+        pa.decimal128(20, 0),
+        pa.float64(),
+        pa.decimal128(18, 3),
+        pa.timestamp("us"),
+        pa.binary(),
+        pa.list_(pa.date32()),
+        pa.struct([("x", pa.int64()), ("t", pa.timestamp("us"))]),
+    ]
     assert wire_schema("parquet", declared) == declared
     assert wire_schema("text", declared) == pa.schema([("value", pa.string())])
     assert wire_schema("raw", declared) == pa.schema([("value", pa.binary())])
-    with pytest.raises(ValueError, match='no format "avro"; the formats are text, json, csv, parquet, raw'):
-        wire_schema("avro", declared)
+    with pytest.raises(ValueError, match='no format "orc"; the formats are text, json, csv, avro, parquet, raw'):
+        wire_schema("orc", declared)

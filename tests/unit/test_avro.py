@@ -415,6 +415,32 @@ def test_a_record_that_is_cut_off_is_refused(data: st.DataObject) -> None:
     assert bad.value.record == 1
 
 
+@pytest.mark.parametrize(
+    "name, number, column",
+    [
+        ("date", 2**31, pa.date32()),
+        ("date", -(2**63), pa.date32()),
+        ("time-micros", -1, pa.time64("us")),
+        ("time-micros", 86_400_000_000, pa.time64("us")),
+        ("timestamp-millis", 2**63 - 1, pa.timestamp("us")),
+        ("timestamp-millis", -(2**63), pa.timestamp("us")),
+    ],
+)
+def test_times_beyond_their_bounds_are_refused(name: str, number: int, column: pa.DataType) -> None:
+    schema = record(x=logical("int" if name == "date" else "long", name))
+    messages = written(record(x="long"), [{"x": 0}, {"x": number}])
+    with pytest.raises(BadRecord, match="too far away|not within a day") as bad:
+        decoded(schema, messages, x=column)
+    assert bad.value.record == 1
+
+
+@pytest.mark.parametrize(
+    "column", [pa.list_(pa.int32()), pa.struct([("a", pa.int32())]), pa.map_(pa.string(), pa.int32())]
+)
+def test_null_fits_every_column(column: Any) -> None:
+    assert one("null", [None], column) == [None]
+
+
 def test_a_list_longer_than_its_record_is_refused_at_once() -> None:
     schema = record(a={"type": "array", "items": "null"})
     endless = b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"  # 2**63 - 1 items that take no bytes

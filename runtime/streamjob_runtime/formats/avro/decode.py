@@ -184,7 +184,7 @@ def _enums(node: Node, cursor: Cursor) -> Array:
 
 def _dates(node: Node, cursor: Cursor) -> Array:
     days = cursor.longs()
-    cursor.refuse(np.abs(days) > np.iinfo(np.int32).max, "a date is too far away")
+    cursor.refuse(days.astype(np.int32) != days, "a date is too far away")
     return pa.array(days.astype(np.int32)).cast(pa.date32())
 
 
@@ -198,7 +198,8 @@ def _times(node: Node, cursor: Cursor) -> Array:
 def _timestamps(node: Node, cursor: Cursor) -> Array:
     time = cursor.longs()
     if node.logical.endswith("millis"):
-        cursor.refuse(np.abs(time) > np.iinfo(np.int64).max // 1000, "a time is too far away")
+        most = np.iinfo(np.int64).max // 1000
+        cursor.refuse((time > most) | (time < -most), "a time is too far away")
         time = time * 1000
     elif node.logical.endswith("nanos"):
         time = time // 1000

@@ -28,7 +28,7 @@ def fitted(values: Any, node: Node, wanted: pa.DataType, cursor: Cursor) -> Any:
     """The values, which are of the node's type, in the type of their column. Raises `Misfit`."""
     kind = node.logical or node.kind
     if kind == "null":
-        return values.cast(wanted)
+        return pa.nulls(len(values), wanted)
     if kind not in _taken(wanted):
         raise cursor.misfit(0, f"{_article(node.words)} stands where {_called(wanted)} is declared")
     try:
