@@ -23,7 +23,6 @@ from streamjob_runtime.sources.base import OffsetRange
 from streamjob_runtime.sources.kafka import KafkaSource
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.kafka import KafkaServer
-from support.minio import free_port
 from support.registry import RegistryServer, written
 from support.sources import KafkaBench, patient
 
@@ -418,10 +417,17 @@ def test_what_avro_does_not_take_is_refused_in_words(kafka: KafkaServer, registr
     assert "Cast it to VARCHAR" in refused(columns_of(took=pa.month_day_nano_interval()))
 
 
-def test_a_registry_that_is_away_keeps_the_sink_waiting(kafka: KafkaServer, registry: RegistryServer) -> None:
+def test_a_registry_that_is_away_keeps_the_sink_waiting(kafka: KafkaServer, own_registry: RegistryServer) -> None:
     topic = kafka.create_topic()
+    own_registry.kill()
     with pytest.raises(Unavailable, match=r'sink "totals.kafka": the schema registry at .* does not answer'):
-        sink(kafka, f"http://127.0.0.1:{free_port()}", topic, TOTALS).check()
+        sink(kafka, own_registry.url, topic, TOTALS).check()
+    target = sink(kafka, own_registry.url, topic, TOTALS, patient())
+    writing = threading.Thread(target=lambda: write(target, totals(("ann", "1", 21))))
+    writing.start()
+    own_registry.start()
+    writing.join(60)
+    assert [own_registry.read(value)["customer"] for value in kafka.values(topic)] == ["ann"]
 
 
 # --- helpers

@@ -429,7 +429,7 @@ def test_a_record_that_is_cut_off_is_refused(data: st.DataObject) -> None:
 def test_times_beyond_their_bounds_are_refused(name: str, number: int, column: pa.DataType) -> None:
     schema = record(x=logical("int" if name == "date" else "long", name))
     messages = written(record(x="long"), [{"x": 0}, {"x": number}])
-    with pytest.raises(BadRecord, match="too far away|not within a day") as bad:
+    with pytest.raises(BadRecord, match=r"too far away|not within a day") as bad:
         decoded(schema, messages, x=column)
     assert bad.value.record == 1
 
