@@ -11,7 +11,7 @@
 | date, time, timestamp | the logical types of that kind, and ISO texts in a string |
 """
 
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,7 +28,7 @@ def fitted(values: Any, node: Node, wanted: pa.DataType, cursor: Cursor) -> Any:
     """The values, which are of the node's type, in the type of their column. Raises `Misfit`."""
     kind = node.logical or node.kind
     if kind == "null":
-        return pa.nulls(len(values), wanted)
+        return pa.nulls(len(values), cast(Any, wanted))
     if kind not in _taken(wanted):
         raise cursor.misfit(0, f"{_article(node.words)} stands where {_called(wanted)} is declared")
     try:
