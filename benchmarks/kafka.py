@@ -83,7 +83,9 @@ def _measure(
             print(f"round {number + 1}, {name}", flush=True)
             args = {"servers": server.servers, "input": topic, "output": f"{name.lower()}-{number}", "ads": str(ads)}
             server.create_topic(1, args["output"])
-            run = {ours.NAME: _run_ours, spark.NAME: _run_spark}[name](args, records, folder / "runs" / name / str(number))
+            run = {ours.NAME: _run_ours, spark.NAME: _run_spark}[name](
+                args, records, folder / "runs" / name / str(number)
+            )
             outputs[name] = _result(server, args["output"])
             found.setdefault(name, []).append(figures.of_big(run) | figures.of_start(run))
         if not outputs[ours.NAME] or len({json.dumps(rows) for rows in outputs.values()}) > 1:
