@@ -7,6 +7,7 @@ import sys
 import time
 
 from confluent_kafka import Consumer, TopicPartition
+
 from streamjob_runtime.sources.kafka_reader import TUNED
 
 _CHUNK = 50_000

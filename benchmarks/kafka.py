@@ -15,6 +15,7 @@ from benchmarks import figures, ours, spark, workloads
 from benchmarks.measure import LONGEST_RUN_S, Run, watched
 from benchmarks.workloads import AD_VIEWS
 from confluent_kafka import Producer
+
 from support.kafka import JARS, KafkaServer
 
 ROOT = Path(__file__).parent.parent
