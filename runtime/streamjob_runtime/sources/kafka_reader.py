@@ -1,8 +1,12 @@
 """Reads exactly the records of given offset ranges, and keeps what the client fetched beyond them for the next."""
 
+import gc
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
+from operator import is_not, ne, or_
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +24,7 @@ _KEPT = 200_000  # records beyond the range, of all partitions; more are given b
 _TICK_S = 0.02  # one wait for the client, which ends late when less comes than was asked for
 _CLOSE_S = 2.0  # how long the last commit of offsets is waited for
 
-_TUNED = {
+TUNED = {
     "fetch.queue.backoff.ms": 2,  # by default the client idles for a second when its queue is full
     "queued.min.messages": 1_000_000,
     "queued.max.messages.kbytes": 65_536,
@@ -63,7 +67,7 @@ class KafkaReader:
         self._listener = Listener()
         self._settings: dict[str, Any] = {
             **access.settings,
-            **_TUNED,
+            **TUNED,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -86,11 +90,12 @@ class KafkaReader:
         starts = {**beside, **{p: start for p, (start, _) in ranges.items()}}
         self._seek({p: starts[p] for p in sorted(starts)})
         ends = {p: end for p, (_, end) in ranges.items()}
-        try:
-            self._fetch(ends)
-        except KafkaException as error:
-            raise self._translated(kafka_error(error)) from None
-        return self._take(ends)
+        with _collector_asleep():
+            try:
+                self._fetch(ends)
+            except KafkaException as error:
+                raise self._translated(kafka_error(error)) from None
+            return self._take(ends)
 
     def commit(self, offsets: Mapping[str, int]) -> None:
         """Begin to tell the group that all before these offsets is done. Its answer comes with later reads."""
@@ -157,21 +162,14 @@ class KafkaReader:
         """Put each message to its partition; whether anything became known."""
         if not messages:
             return False
-        names = [(message.topic(), message.partition()) for message in messages]
-        start, moved = 0, False
-        for i in range(1, len(names) + 1):
-            # The client gives them in runs of one partition.
-            if i == len(names) or names[i] != names[start] or messages[i].error() is not None:
-                moved |= self._sort_run(f"{names[start][0]}/{names[start][1]}", messages[start:i])
-                start = i
+        moved = False
+        for run in _runs(messages):
+            name = f"{run[0].topic()}/{run[0].partition()}"
+            error = run[0].error()
+            moved |= self._keep(name, run) if error is None else self._hear(name, error, run[0])
         return moved
 
-    def _sort_run(self, name: str, run: list[Message]) -> bool:
-        error = run[0].error()
-        if error is not None:
-            rest = run[1:]
-            moved = self._hear(name, error, run[0])
-            return (self._sort_run(name, rest) if rest else False) or moved
+    def _keep(self, name: str, run: list[Message]) -> bool:
         partition = self._partitions.get(name)
         if partition is None or _offset(run[0]) < partition.known:
             return False  # what was fetched before the last assignment
@@ -245,6 +243,38 @@ class KafkaReader:
 
     def _translated(self, error: KafkaError) -> StreamJobError:
         return translated(error, self._who, self._access.servers)
+
+
+@contextmanager
+def _collector_asleep() -> Iterator[None]:
+    """Messages are no cycles, and Python's collector goes through all of them again and again: half of the time."""
+    was_awake = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_awake:
+            gc.enable()
+
+
+def _runs(messages: list[Message]) -> Iterator[list[Message]]:
+    """The messages of one partition that follow each other; one that is an error stands alone.
+
+    The client gives long runs, and millions of messages a second: each look at all of them is one call into C.
+    """
+    partitions, topics = list(map(Message.partition, messages)), list(map(Message.topic, messages))
+    errors = bytes(map(is_not, map(Message.error, messages), repeat(None)))
+    ends = bytearray(map(ne, partitions[1:], partitions))  # 1 where a run ends
+    other_topic = bytes(map(ne, topics[1:], topics))
+    if any(other_topic):
+        ends = bytearray(map(or_, ends, other_topic))
+    if any(errors):
+        ends = bytearray(map(or_, ends, map(or_, errors, errors[1:])))
+    start = 0
+    while (end := ends.find(1, start)) >= 0:
+        yield messages[start : end + 1]
+        start = end + 1
+    yield messages[start:]
 
 
 def _offset(message: Message) -> int:
