@@ -318,6 +318,7 @@ AT = datetime(2026, 11, 21, 9, 30)
         (logical("int", "date"), date(2026, 11, 21), pa.string(), "2026-11-21"),
         ({"type": "array", "items": "int"}, [1, 2], pa.string(), "[1,2]"),
         ({"type": "map", "values": "string"}, {"k": "v"}, pa.string(), '{"k":"v"}'),
+        ({"type": "map", "values": "string"}, {}, pa.string(), "{}"),
         (["string", "long"], 5, pa.string(), "5"),
         (["string", "long"], "a", pa.string(), "a"),
         ("string", "é", pa.binary(), "é".encode()),
@@ -452,6 +453,12 @@ def test_blocks_that_say_their_size_are_read() -> None:
     schema = record(a={"type": "array", "items": "int"})
     # Two items in a block with its size, one in a block without, and the end.
     assert decoded(schema, [head(7) + b"\x03\x04\x02\x04\x02\x06\x00"], a=pa.list_(pa.int32())) == [{"a": [1, 2, 3]}]
+
+
+def test_a_map_with_a_key_twice_is_no_json() -> None:
+    schema = record(a={"type": "map", "values": "int"})
+    with pytest.raises(BadRecord, match="a map has a key twice"):
+        decoded(schema, [head(7) + b"\x04\x02k\x02\x02k\x04\x00"], a=pa.string())
 
 
 def test_types_that_hold_themselves_are_read_as_far_as_columns_go() -> None:

@@ -55,7 +55,10 @@ def _values(node: Node, wanted: pa.DataType, cursor: Cursor) -> Array:
         return fitted(_SCALARS[node.logical or node.kind](node, cursor), node, wanted, cursor)
     if pa.types.is_string(wanted):
         values = _values(node, natural(node, cursor), cursor)
-        return pa.array([json_text.value_text(value) for value in values.to_pylist()], pa.string())
+        try:
+            return pa.array(json_text.texts(values), pa.string())
+        except KeyError:
+            raise cursor.misfit(0, "a map has a key twice, which JSON cannot show") from None
     if node.kind == "record" and pa.types.is_struct(wanted):
         return _struct(node, wanted, cursor)
     if node.kind == "array" and pa.types.is_list(wanted):
