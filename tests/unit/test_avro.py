@@ -455,10 +455,13 @@ def test_blocks_that_say_their_size_are_read() -> None:
     assert decoded(schema, [head(7) + b"\x03\x04\x02\x04\x02\x06\x00"], a=pa.list_(pa.int32())) == [{"a": [1, 2, 3]}]
 
 
-def test_a_map_with_a_key_twice_is_no_json() -> None:
+@pytest.mark.parametrize("column", [pa.string(), pa.map_(pa.string(), pa.int32())])
+def test_a_map_with_a_key_twice_is_refused(column: Any) -> None:
     schema = record(a={"type": "map", "values": "int"})
-    with pytest.raises(BadRecord, match="a map has a key twice"):
-        decoded(schema, [head(7) + b"\x04\x02k\x02\x02k\x04\x00"], a=pa.string())
+    once, twice = b"\x02\x02k\x02\x00", b"\x04\x02k\x02\x02k\x04\x00"
+    with pytest.raises(BadRecord, match='"a": a map has a key twice') as bad:
+        decoded(schema, [head(7) + once, head(7) + once, head(7) + twice], a=column)
+    assert bad.value.record == 2
 
 
 def test_types_that_hold_themselves_are_read_as_far_as_columns_go() -> None:
