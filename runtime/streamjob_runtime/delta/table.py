@@ -1,0 +1,30 @@
+"""A Delta table as it stands, for who writes it and who reads it."""
+
+from contextlib import suppress
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
+
+from streamjob_runtime.delta.errors import translate
+from streamjob_runtime.delta.place import Place
+from streamjob_runtime.errors import NotFound
+
+
+def find_table(place: Place) -> DeltaTable | None:
+    """The newest version of the table; None: there is no table. Raises `JobError` and `Unavailable`."""
+    with suppress(NotFound), translate(place):
+        return DeltaTable(place.url, storage_options=dict(place.options))
+    return None
+
+
+def arrow_schema(table: DeltaTable) -> pa.Schema:
+    """Its columns, with Arrow's types for those of Delta."""
+    exported: Any = table.schema().to_arrow()
+    return pa.schema(exported)
+
+
+def read_rows(table: DeltaTable) -> pa.Table:
+    """All rows of that version. Call it within `translate`."""
+    rows = pa.table(QueryBuilder().register("t", table).execute("SELECT * FROM t").read_all())
+    return rows.cast(arrow_schema(table))
