@@ -34,7 +34,7 @@ class Proxy:
     """Forwards to 127.0.0.1:`port`; `put` holds what goes wrong with the next PUTs, and with all if `every` is set."""
 
     port: int
-    put: deque[Lost] = field(default_factory=deque)
+    put: deque[Lost | None] = field(default_factory=deque)
     every: Lost | None = None
     url: str = ""
     hang_s: float = _UPSTREAM_S  # how long a hanging request hangs at most
