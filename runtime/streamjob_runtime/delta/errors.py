@@ -14,7 +14,7 @@ from deltalake.exceptions import (
 )
 
 from streamjob_runtime.delta.place import Place
-from streamjob_runtime.errors import JobError, NotFound, StreamJobError, Unavailable
+from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
 from streamjob_runtime.stores.s3_errors import from_answer
 
 _LONGEST = 400  # characters of the library's words
@@ -43,6 +43,7 @@ _LOCAL = {
     "accesscontrolexception": "let the user in (hdfs dfs -chown USER PATH), or name another one in hdfs.user",
 }
 _WRONG = {
+    "validation check": "filter such rows out in the pipeline, or drop the table's constraint",
     "invariant": "filter such rows out in the pipeline, or drop the table's constraint",
     "constraint": "filter such rows out in the pipeline, or drop the table's constraint",
     "append-only": "take mode append, or unset the table's property delta.appendOnly",
@@ -55,11 +56,9 @@ _WRONG = {
 
 @contextmanager
 def translate(place: Place) -> Iterator[None]:
-    """Turn what the client raises over a table into `NotFound`, `Unavailable` or `JobError`."""
+    """Turn what the client raises over a table into `Unavailable` or `JobError`; of a table, not of none."""
     try:
         yield
-    except TableNotFoundError as err:
-        raise NotFound(f"There is no Delta table at {place.url}.") from err
     except SchemaMismatchError as err:
         raise JobError(
             f"The Delta table at {place.url} does not take the rows ({_words(err, place)}): the table was changed; "
@@ -80,6 +79,15 @@ def translate(place: Place) -> Iterator[None]:
         raise _translated(err, place) from None
 
 
+def says_there_is_none(err: TableNotFoundError) -> bool:
+    """Whether there is just no table, and nothing else is wrong."""
+    return _local_remedy(str(err).lower()) is None
+
+
+def _local_remedy(low: str) -> str | None:
+    return next((remedy for words, remedy in _LOCAL.items() if words in low), None)
+
+
 def _translated(err: Exception, place: Place) -> StreamJobError:
     whole, said = str(err), _words(err, place)
     low = whole.lower()
@@ -88,8 +96,10 @@ def _translated(err: Exception, place: Place) -> StreamJobError:
         return _from_s3(int(answer["status"]), code, place)
     if isinstance(err, CommitFailedError | DeltaError) and any(words in low for words in _OVERTAKEN):
         return Unavailable(f"The Delta table at {place.url} was changed by somebody else at the same moment ({said}).")
-    if remedy := next((remedy for words, remedy in _LOCAL.items() if words in low), None):
+    if remedy := _local_remedy(low):
         return JobError(f"The Delta table at {place.url} cannot be used ({said}): {remedy}.")
+    if isinstance(err, TableNotFoundError):
+        return Unavailable(f"There is no Delta table at {place.url} any more ({said}).")
     if isinstance(err, OSError) or any(words in low for words in _FAILING):
         return Unavailable(f"The Delta table at {place.url} cannot be reached now ({said}).")
     remedy = next((f": {remedy}" for words, remedy in _WRONG.items() if words in low), "")

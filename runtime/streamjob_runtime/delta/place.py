@@ -1,6 +1,7 @@
 """Where a Delta table is, as the client library takes it."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,10 @@ _HDFS_IMPATIENT = {
     "dfs.client.failover.sleep.base.millis": "100",
     "dfs.client.failover.sleep.max.millis": "1000",
     "dfs.client.socket-timeout": "20000",
+    # How long it waits before it asks again whether a file is whole: by default longer than most files take to write.
+    "dfs.client.block.write.locateFollowingBlock.initial.delay.ms": "20",
 }
+_PLAIN = re.compile(r"hdfs://[A-Za-z0-9._:/=-]*")
 _CONF_DIR = "HADOOP_CONF_DIR"
 _SECRETS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
@@ -73,6 +77,11 @@ def _s3(location: str, connections: Connections) -> Place:
 
 
 def _hdfs(location: str, connections: Connections) -> Place:
+    if not _PLAIN.fullmatch(location):
+        raise JobError(
+            f"{location}: in HDFS, Delta's client takes only letters without accents, digits and . _ - = in a path. "
+            "Choose another folder."
+        )
     if conf_dir := connections.secrets.environ.get(_CONF_DIR):
         os.environ[_CONF_DIR] = conf_dir  # the client takes it from nowhere else, and a process runs one job
     return Place(location, _HDFS_IMPATIENT)

@@ -1,21 +1,24 @@
 """A Delta table as it stands, for who writes it and who reads it."""
 
-from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import TableNotFoundError
 
-from streamjob_runtime.delta.errors import translate
+from streamjob_runtime.delta.errors import says_there_is_none, translate
 from streamjob_runtime.delta.place import Place
-from streamjob_runtime.errors import NotFound
 
 
 def find_table(place: Place) -> DeltaTable | None:
     """The newest version of the table; None: there is no table. Raises `JobError` and `Unavailable`."""
-    with suppress(NotFound), translate(place):
-        return DeltaTable(place.url, storage_options=dict(place.options))
-    return None
+    with translate(place):
+        try:
+            return DeltaTable(place.url, storage_options=dict(place.options))
+        except TableNotFoundError as err:
+            if not says_there_is_none(err):
+                raise
+            return None
 
 
 def arrow_schema(table: DeltaTable) -> pa.Schema:
