@@ -2,7 +2,10 @@
 
 import datetime
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +26,7 @@ from streamjob_runtime.stores.connections import Connections, Secrets
 from support.delta import JOB, WORDS, WRITER, DeltaFolder, delta_folder
 from support.hdfs import HdfsServer
 from support.minio import MinioServer
-from support.proxy import CUT_AFTER, CUT_BEFORE, Lost, proxy
+from support.proxy import CUT_AFTER, CUT_BEFORE, Lost, Proxy, proxy
 
 MODES = ("append", "update", "complete")
 ROWS = [("a", 1), ("b", 2)]
@@ -238,32 +241,67 @@ def test_partitions(there: DeltaFolder) -> None:
     assert there.rows() == sorted([("a", 9), ("b", 2), (None, 9), ("a/b =%", 4)], key=repr)
 
 
-@pytest.mark.parametrize(
-    "fault", [CUT_BEFORE, CUT_AFTER, Lost(forward=True, status=503), Lost(forward=False, status=503)]
-)
+FAULTS = (CUT_BEFORE, CUT_AFTER, Lost(forward=True, status=503))
+
+
+@contextmanager
+def behind_a_proxy(server: MinioServer) -> Iterator[tuple[Proxy, DeltaFolder]]:
+    with proxy(server.port) as between:
+        connection = cast(Any, server.connections.s3)
+        connection.endpoint = between.url
+        connections = Connections(connection, server.connections.secrets)
+        with delta_folder(f"s3://{server.create_bucket()}/table", connections) as there:
+            yield between, there
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("put", [0, 1], ids=["rows", "commit"])
-def test_an_answer_that_is_lost_leaves_each_row_once(minio: MinioServer, fault: Lost, mode: str, put: int) -> None:
-    with proxy(minio.port) as between:
-        connection = cast(Any, minio.connections.s3)
-        connection.endpoint = between.url
-        connections = Connections(connection, minio.connections.secrets)
-        with delta_folder(f"s3://{minio.create_bucket()}/table", connections) as there:
-            sink = there.opened(mode)
-            for batch_id, rows in enumerate([ROWS, [("c", 3)], [("d", 4)]]):
-                for times in (1, 4):  # the client's own retries mend it; they do not
-                    between.put.extend([None] * put + [fault] * times)
-                    for _ in range(3):
-                        try:
-                            sink.write(batch(2 * batch_id + (times > 1), [(w + "x" * times, n) for w, n in rows], mode))
-                            break
-                        except Unavailable:
-                            between.put.clear()
-                    else:
-                        pytest.fail("it never went in")
-                    between.put.clear()
-            wanted = [(w + "x" * t, n) for w, n in [*ROWS, ("c", 3), ("d", 4)] for t in (1, 4)]
-            assert there.rows() == (sorted(wanted) if mode != "complete" else [("dxxxx", 4)])
+def test_an_answer_that_is_lost_leaves_each_row_once(minio: MinioServer, mode: str, put: int) -> None:
+    with behind_a_proxy(minio) as (between, there):
+        sink = there.opened(mode)
+        # Once: the client's own retry mends it. Three times: it gives up, and the batch is written again.
+        for batch_id, (fault, times) in enumerate((fault, times) for fault in FAULTS for times in (1, 3)):
+            between.put.extend([None] * put + [fault] * times)
+            with suppress(Unavailable):
+                sink.write(batch(batch_id, [(str(batch_id), 0)], mode))
+            between.put.clear()
+            sink.write(batch(batch_id, [(str(batch_id), 0)], mode))
+        assert there.rows() == ([(str(n), 0) for n in range(6)] if mode != "complete" else [("5", 0)])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("replacement", ["only begins", "writes the batch", "goes on"])
+def test_a_commit_that_was_on_its_way_when_the_replacement_began_is_refused(
+    minio: MinioServer, mode: str, replacement: str
+) -> None:
+    arrived, released = threading.Event(), threading.Event()
+
+    def gate(method: str, path: str) -> None:
+        if method == "PUT" and "_delta_log" in path and held:
+            arrived.set()
+            released.wait(30)
+
+    held = False
+    with behind_a_proxy(minio) as (between, there), ThreadPoolExecutor(1) as thread:
+        between.gate = gate
+        old = there.opened(mode)
+        old.write(batch(0, ROWS, mode))
+        held = True
+        late = thread.submit(old.write, batch(1, [("z", 9)], mode, newest_epoch=2))
+        assert arrived.wait(30)
+        with delta_folder(there.location, minio.connections) as direct:
+            new = direct.opened(mode, epoch=2)
+            if replacement != "only begins":
+                new.write(batch(1, [("z", 9)], mode, epoch=2))
+            if replacement == "goes on":
+                new.write(batch(2, [("y", 8)], mode, epoch=2))
+            before = direct.rows()
+            released.set()
+            with pytest.raises(Unavailable, match="changed by somebody else"):
+                late.result(60)
+            assert direct.rows() == before
+        with pytest.raises(Fenced):
+            old.write(batch(1, [("z", 9)], mode, newest_epoch=2))
 
 
 EVERYTHING: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -428,7 +466,9 @@ def test_a_constraint_of_the_table_is_named(local: DeltaFolder) -> None:
     local.opened()
     local.table().alter.add_constraint({"small": "n < 5"})
     sink = local.opened(epoch=2)
-    with pytest.raises(JobError, match=r"failed validation check.* b .*: filter such rows out in the pipeline, or drop the table's"):
+    with pytest.raises(
+        JobError, match=r"failed validation check.* b .*: filter such rows out in the pipeline, or drop the table's"
+    ):
         sink.write(batch(0, [("a", 1), ("b", 7)], epoch=2))
     assert local.rows() == []
 

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import DeltaTable
 
 from streamjob_runtime.delta.place import Place, place_of
+from streamjob_runtime.delta.table import read_rows
 from streamjob_runtime.sinks.base import Writer
 from streamjob_runtime.sinks.delta.look import Wish
 from streamjob_runtime.sinks.delta.sink import DeltaSink
@@ -42,8 +43,7 @@ class DeltaFolder:
         return self.table().version()
 
     def rows(self) -> list[tuple[Any, ...]]:
-        found = pa.table(QueryBuilder().register("t", self.table()).execute("SELECT * FROM t").read_all())
-        return sorted((tuple(row.values()) for row in found.to_pylist()), key=repr)
+        return sorted((tuple(row.values()) for row in read_rows(self.table()).to_pylist()), key=repr)
 
     def sink(
         self,

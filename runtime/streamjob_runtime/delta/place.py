@@ -19,8 +19,6 @@ _HDFS_IMPATIENT = {
     "dfs.client.failover.sleep.base.millis": "100",
     "dfs.client.failover.sleep.max.millis": "1000",
     "dfs.client.socket-timeout": "20000",
-    # How long it waits before it asks again whether a file is whole: by default longer than most files take to write.
-    "dfs.client.block.write.locateFollowingBlock.initial.delay.ms": "20",
 }
 _PLAIN = re.compile(r"hdfs://[A-Za-z0-9._:/=-]*")
 _CONF_DIR = "HADOOP_CONF_DIR"

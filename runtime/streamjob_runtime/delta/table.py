@@ -29,5 +29,6 @@ def arrow_schema(table: DeltaTable) -> pa.Schema:
 
 def read_rows(table: DeltaTable) -> pa.Table:
     """All rows of that version. Call it within `translate`."""
-    rows = pa.table(QueryBuilder().register("t", table).execute("SELECT * FROM t").read_all())
-    return rows.cast(arrow_schema(table))
+    found: Any = QueryBuilder().register("t", table).execute("SELECT * FROM t")
+    # The client's own read_all would hold Python's lock as long as it waits for the store.
+    return pa.RecordBatchReader.from_stream(found).read_all().cast(arrow_schema(table))
