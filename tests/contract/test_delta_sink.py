@@ -91,6 +91,21 @@ def test_update_keeps_one_row_a_key_and_the_last_one_of_a_batch(there: DeltaFold
     assert there.rows() == [("a", 1), ("b", 5), ("c", 4), (None, 6)]
 
 
+def test_update_of_rows_that_are_all_key(there: DeltaFolder) -> None:
+    sink = there.opened("update", key=("word", "n"))
+    for batch_id in range(2):
+        sink.write(batch(batch_id, [*ROWS, ROWS[0], (None, 3), ("a", 2)], "update"))
+    assert there.rows() == sorted([*ROWS, (None, 3), ("a", 2)], key=repr)
+
+
+def test_update_leaves_columns_alone_that_the_result_does_not_have(local: DeltaFolder) -> None:
+    schema = schema_of(word=pa.string(), n=pa.int64(), note=pa.string())
+    DeltaTable.create(local.place.url, schema)
+    write_deltalake(local.table(), pa.table({"word": ["a"], "n": [1], "note": ["old"]}), mode="append")
+    local.opened("update").write(batch(0, [("a", 7), ("b", 2)], "update"))
+    assert local.rows() == [("a", 7, "old"), ("b", 2, None)]
+
+
 def test_complete_replaces_everything_in_one_commit(there: DeltaFolder) -> None:
     sink = there.opened("complete")
     sink.write(batch(0, ROWS, "complete"))

@@ -79,7 +79,7 @@ def write_rows(table: DeltaTable, rows: pa.Table, mode: str, key: Sequence[str],
 
 
 def _merge(table: DeltaTable, rows: pa.Table, key: Sequence[str], marks: CommitProperties) -> None:
-    same = " AND ".join(f"target.{quoted} IS NOT DISTINCT FROM source.{quoted}" for quoted in _quoted(rows, key))
+    same = " AND ".join(f"(target.{quoted} IS NOT DISTINCT FROM source.{quoted})" for quoted in _quoted(rows, key))
     (
         table.merge(rows, same, source_alias="source", target_alias="target", commit_properties=marks)
         .when_matched_update({quoted: f"source.{quoted}" for quoted in _quoted(rows, rows.schema.names)})
