@@ -93,7 +93,8 @@ have no effect. The types are:
   The fields of an object, such as `schema`, have no order. Elsewhere there is no `columns`, and the columns of a source
   or a table are in alphabetical order.
 - A watermark's column is one of the source's, of type TIMESTAMP.
-- A static table in files needs a `format`, and in `json` or `csv` a `schema`; Parquet files and Delta tables bring theirs.
+- A static table in files needs a `format`, and in `json` or `csv` a `schema`; Parquet files and Delta tables bring
+  theirs.
 - A files sink needs a `format` and takes the modes `append` and `complete`; other sinks have no `format`. `partitionBy`
   goes with `append` only. Two sinks do not write to one folder.
 - A postgres or delta sink in mode `update` needs a `key`, and only there is one. Two sinks do not write to one table.
