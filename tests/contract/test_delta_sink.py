@@ -22,10 +22,13 @@ from streamjob_api.sinks import Sink as SinkModel
 from streamjob_runtime.errors import Fenced, JobError, Unavailable
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext
+from streamjob_runtime.sinks.delta.look import Wish
+from streamjob_runtime.sinks.delta.sink import DeltaSink
 from streamjob_runtime.sinks.open import open_sink
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.delta import JOB, WORDS, WRITER, DeltaFolder, delta_folder
 from support.hdfs import HdfsServer
+from support.memory import MemoryStore
 from support.minio import MinioServer
 from support.proxy import CUT_AFTER, CUT_BEFORE, Lost, Proxy, proxy
 
@@ -439,6 +442,17 @@ def test_a_check_of_a_table_that_is_not_there_makes_nothing(there: DeltaFolder) 
     assert not there.there
 
 
+def test_a_check_finds_a_store_that_may_only_be_read(local: DeltaFolder) -> None:
+    class ReadOnly(MemoryStore):
+        def replace(self, key: str, data: bytes, expected: str | None) -> str:
+            raise JobError("AccessDenied")
+
+    local.opened()
+    wish = Wish("views.delta", "views", local.place, "append")
+    with pytest.raises(JobError, match="AccessDenied"):
+        DeltaSink(wish, WORDS, folder=ReadOnly()).check()
+
+
 def test_two_starts_that_make_the_table_at_once_make_one(local: DeltaFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_yet(*_: object) -> None:
         return None
@@ -590,11 +604,13 @@ def test_a_sink_of_a_manifest(minio: MinioServer, tmp_path: Path) -> None:
         spec = SinkModel.model_validate({"from": "views", **fields})
         around = SinkContext(connections, lambda s, _: s, tmp_path, lambda *_: None)
         sink = open_sink(spec, "views.delta", WORDS, around)
+        assert "a start will make the Delta table" in sink.check()
         sink.open(WRITER)
         sink.write(batch(0, ROWS, spec.mode))
         return DeltaFolder(around.resolve(spec.config.path), connections)
 
     assert open_it(NOWHERE, delta={"path": "out/words"}).rows() == ROWS
+    assert open_it(NOWHERE, delta={"path": f"file://{tmp_path}/by-url"}).rows() == ROWS
     assert (tmp_path / "out" / "words" / "_delta_log").is_dir()
     bucket = minio.create_bucket()
     assert (

@@ -22,7 +22,8 @@ from support.memory import MemoryStore
 from support.minio import MinioServer
 
 NOWHERE = Connections(None, Secrets(None, {}))
-SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string())])
+COLUMNS: dict[str, pa.DataType] = {"id": pa.int64(), "name": pa.string()}
+SCHEMA = pa.schema(COLUMNS)
 ONE = {"id": 1, "name": "one"}
 TWO = {"id": 2, "name": "two"}
 

@@ -16,7 +16,8 @@ from streamjob_runtime.stores.connections import Connections
 
 JOB = "00000000feedface"
 WRITER = Writer(JOB, 1, lambda: None)
-WORDS = pa.schema([("word", pa.string()), ("n", pa.int64())])
+_COLUMNS: dict[str, pa.DataType] = {"word": pa.string(), "n": pa.int64()}
+WORDS = pa.schema(_COLUMNS)
 
 
 class DeltaFolder:

@@ -46,6 +46,11 @@ def place_of(location: str, connections: Connections) -> Place:
     Raises `JobError` when the location or the credentials are wrong.
     """
     location = location.rstrip("/")
+    if location.startswith("hdfs://") and not _PLAIN.fullmatch(location):
+        raise JobError(
+            f"{location}: in HDFS, Delta's client takes only letters without accents, digits and . _ - = in a path. "
+            "Choose another folder."
+        )
     if location.startswith(("s3://", "hdfs://")):
         open_store(location, connections).close()  # says in words what is wrong with it, and sets the user of HDFS
         return _s3(location, connections) if location.startswith("s3://") else _hdfs(location, connections)
@@ -75,11 +80,6 @@ def _s3(location: str, connections: Connections) -> Place:
 
 
 def _hdfs(location: str, connections: Connections) -> Place:
-    if not _PLAIN.fullmatch(location):
-        raise JobError(
-            f"{location}: in HDFS, Delta's client takes only letters without accents, digits and . _ - = in a path. "
-            "Choose another folder."
-        )
     if conf_dir := connections.secrets.environ.get(_CONF_DIR):
         os.environ[_CONF_DIR] = conf_dir  # the client takes it from nowhere else, and a process runs one job
     return Place(location, _HDFS_IMPATIENT)

@@ -1,18 +1,24 @@
 """The Delta sink: a batch is one commit of the table, and so is what says that the table has it."""
 
+from contextlib import suppress
+
 import pyarrow as pa
 from deltalake import DeltaTable
 
 from streamjob_runtime.delta.errors import translate
 from streamjob_runtime.delta.place import place_of
 from streamjob_runtime.delta.table import find_table
-from streamjob_runtime.errors import JobError, Unavailable
+from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Unavailable
 from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext, SinkSpec
 from streamjob_runtime.sinks.delta.look import Wish, look
 from streamjob_runtime.sinks.delta.writing import Marks, announce, make_table, write_rows
 from streamjob_runtime.sinks.marker import Marker, Verdict, judge
+from streamjob_runtime.stores.base import Store
+from streamjob_runtime.stores.open import open_store
+
+_NEVER_THERE = "_streamjob-check"
 
 _WORDS = {
     Verdict.OVERTAKEN: "a later start of this job has written the Delta table at {url}, and the log knows nothing of "
@@ -40,8 +46,9 @@ class DeltaSink:
 
     delivery = Delivery.EXACTLY_ONCE
 
-    def __init__(self, wish: Wish, rows: pa.Schema, caller: Caller | None = None) -> None:
+    def __init__(self, wish: Wish, rows: pa.Schema, caller: Caller | None = None, folder: Store | None = None) -> None:
         self._wish = wish
+        self._folder = folder  # the table's, to ask for the right to write there
         self._rows = rows
         self._caller = caller or Impatient()
         self._table: DeltaTable | None = None  # a version that has been looked at, and what we have written since
@@ -57,11 +64,16 @@ class DeltaSink:
         place = place_of(context.resolve(config.path), context.connections)
         step = name.partition(".")[0]
         wish = Wish(name, step, place, sink.mode, tuple(config.key or ()), tuple(config.partition_by))
-        return cls(wish, schema, context.patience(f'sink "{name}" ({place.url})'))
+        caller = context.patience(f'sink "{name}" ({place.url})')
+        return cls(wish, schema, caller, open_store(place.url, context.connections))
 
     def check(self) -> str:
-        """See `Sink`. A table that the start would make is named, and not made."""
+        """See `Sink`: looks at the table, and asks the store for the right to write there, where it can be asked.
+
+        A table that the start would make is named, and not made.
+        """
         table = self._caller.call(lambda: look(self._wish, self._rows))
+        self._caller.call(self._ask)
         where = f"the Delta table at {self._wish.place.url}"
         return f"{where} fits (version {table.version()})" if table else f"a start will make {where}"
 
@@ -77,6 +89,13 @@ class DeltaSink:
     def close(self) -> None:
         """See `Sink`."""
         self._table = None
+        if self._folder is not None:
+            self._folder.close()
+
+    def _ask(self) -> None:
+        if self._folder is not None:
+            with suppress(AlreadyExists, NotFound):
+                self._folder.replace(_NEVER_THERE, b"", expected="nothing")
 
     def _take_over(self, writer: Writer) -> None:
         marks = Marks(writer.job_id, self._wish.step)
