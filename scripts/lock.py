@@ -7,10 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # Which extras each file pins.
 FILES = {
-    "runtime": ["runtime", "kafka", "postgres", "hdfs"],
+    "runtime": ["runtime", "kafka", "postgres", "hdfs", "delta"],
     "operator": ["operator"],
     "build": ["build"],
-    "dev": ["runtime", "kafka", "postgres", "hdfs", "operator", "dev"],
+    "dev": ["runtime", "kafka", "postgres", "hdfs", "delta", "operator", "dev"],
     "bench": ["runtime", "bench"],
 }
 

@@ -37,7 +37,9 @@ _BARE_CSV_SOURCE = (
     "has(self.format) && self.format == 'csv' && "
     "(has(self.tcp) || has(self.kafka) || (has(self.files) && has(self.files.header) && !self.files.header))"
 )
-_BARE_CSV_TABLE = "self.format == 'csv' && has(self.files.header) && !self.files.header"
+_BARE_CSV_TABLE = (
+    "has(self.files) && has(self.format) && self.format == 'csv' && has(self.files.header) && !self.files.header"
+)
 
 _OF_METADATA = (
     "(has(self.kafka) && has(self.kafka.metadata) && '_timestamp' in self.kafka.metadata && "
@@ -218,12 +220,26 @@ _COLUMNS = (
 
 _TABLE = (
     CelRule(
-        "self.format == 'parquet' || has(self.schema)",
+        "has(self.files) != has(self.delta)",
+        "a table is of one kind; give exactly one of files, delta",
+    ),
+    CelRule(
+        "has(self.delta) != has(self.format)",
+        "files need a format, one of json, csv, parquet, and a delta table has its own",
+        field="format",
+    ),
+    CelRule(
+        "!has(self.delta) || !has(self.schema)",
+        "a delta table has its own schema; leave it out",
+        field="schema",
+    ),
+    CelRule(
+        "!has(self.format) || self.format == 'parquet' || has(self.schema)",
         "json and csv need a schema; list the columns: {id: BIGINT, name: VARCHAR}",
         field="schema",
     ),
     CelRule(
-        "!has(self.files.header) || self.format == 'csv'",
+        "!has(self.files) || !has(self.files.header) || !has(self.format) || self.format == 'csv'",
         "only csv files have a header; leave it out",
         says="self.format + ' files have no header; leave it out: it is for csv'",
         field="files.header",
@@ -242,9 +258,9 @@ _TABLE = (
 
 _SINK = (
     CelRule(
-        "[has(self.kafka), has(self.postgres), has(self.console), has(self.files), has(self.queue)]"
+        "[has(self.kafka), has(self.postgres), has(self.delta), has(self.console), has(self.files), has(self.queue)]"
         ".exists_one(given, given)",
-        "a sink is of one kind; give exactly one of kafka, postgres, console, files, queue",
+        "a sink is of one kind; give exactly one of kafka, postgres, delta, console, files, queue",
     ),
     CelRule(
         "!has(self.files) || (has(self.format) && self.format in ['json', 'csv', 'parquet'])",
@@ -293,6 +309,11 @@ _OF_POSTGRES = (
         "is for mode update; leave it out, or take mode update",
         field="postgres.key",
     ),
+)
+
+_OF_DELTA = tuple(
+    CelRule(rule.rule.replace("postgres", "delta"), rule.message, field=rule.field.replace("postgres", "delta"))
+    for rule in _OF_POSTGRES
 )
 
 _KEY = (
@@ -347,6 +368,12 @@ _ACROSS = (
         "has(other.postgres.schema) == has(sink.postgres.schema) && "
         "(!has(sink.postgres.schema) || other.postgres.schema == sink.postgres.schema)))",
         "two sinks write the same table; give each sink a table of its own",
+        field="sinks",
+    ),
+    CelRule(
+        "self.sinks.all(sink, !has(sink.delta) || self.sinks.exists_one(other, "
+        "has(other.delta) && other.delta.path.find('^.*[^/]') == sink.delta.path.find('^.*[^/]')))",
+        "two sinks write the same Delta table; give each sink a table of its own",
         field="sinks",
     ),
     CelRule(
@@ -418,9 +445,10 @@ RULES: Mapping[str, tuple[CelRule, ...]] = {
     "spec.sources[].schema": _SCHEMA,
     "spec.tables[]": _TABLE + _COLUMNS,
     "spec.tables[].schema": _SCHEMA,
-    "spec.sinks[]": _SINK + _OF_REGISTRY + _OF_POSTGRES,
+    "spec.sinks[]": _SINK + _OF_REGISTRY + _OF_POSTGRES + _OF_DELTA,
     "spec.sinks[].files": _PARTITIONS,
     "spec.sinks[].postgres": _KEY,
+    "spec.sinks[].delta": _KEY + _PARTITIONS,
     "spec.sinks[].kafka": _KEY + _KAFKA_CONNECTION,
     "spec.resources": _RESOURCES,
     "spec.restart.backoff": _BACKOFF,

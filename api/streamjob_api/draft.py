@@ -13,7 +13,7 @@ from streamjob_api.fields import fields_of, inner_model
 from streamjob_api.models import Step
 from streamjob_api.sinks import Sink
 from streamjob_api.sources import Source, StaticTable
-from streamjob_api.trees import SINK_KINDS, SOURCE_KINDS, Tree
+from streamjob_api.trees import SINK_KINDS, SOURCE_KINDS, TABLE_KINDS, Tree
 from streamjob_api.words import Path
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -81,9 +81,10 @@ def _source(item: Any, mistakes: list[Path]) -> Source | None:
 
 
 def _table(item: Any, mistakes: list[Path]) -> StaticTable | None:
-    return _validated(
-        StaticTable, _without(StaticTable, trees.mapping(item), mistakes, ("files", "columns", "refresh"))
-    )
+    tree = trees.mapping(item)
+    if len([kind for kind in TABLE_KINDS if kind in tree]) != 1:
+        return None
+    return _validated(StaticTable, _without(StaticTable, tree, mistakes, ("columns", "refresh", *TABLE_KINDS)))
 
 
 def _step(item: Any, mistakes: list[Path]) -> Step | None:

@@ -8,8 +8,10 @@ from streamjob_api.base import NameRef, Part
 from streamjob_api.texts import ColumnName, Instant, KafkaGroup, KafkaPartition, KafkaServers, KafkaTopic, RegistryUrl
 from streamjob_api.trees import MAX_KAFKA_PARTITIONS
 
+# The API server takes bounds for floats: 2**63 - 1 would be rounded up, and become negative.
+_MOST_OFFSETS = 2**53
 StartOffsets = Annotated[
-    dict[KafkaPartition, Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]],
+    dict[KafkaPartition, Annotated[int, Field(strict=True, ge=0, le=_MOST_OFFSETS)]],
     Field(min_length=1, max_length=MAX_KAFKA_PARTITIONS),
 ]
 MetadataColumn = Literal["_key", "_raw_key", "_headers", "_topic", "_partition", "_offset", "_timestamp"]

@@ -83,8 +83,8 @@ have no effect. The types are:
 ## Rules between fields
 
 - Sources, tables and steps share one set of names. A sink's `from` names a step or a source.
-- A source is exactly one of `tcp`, `files`, `rate`, `queue`; a sink exactly one of `postgres`, `console`,
-  `files`, `queue`.
+- A source is exactly one of `tcp`, `files`, `rate`, `queue`; a static table exactly one of `files`, `delta`; a sink
+  exactly one of `postgres`, `delta`, `console`, `files`, `queue`.
 - `tcp` reads `text`, `json`, `csv` (without a header line) or `raw`; `files` reads these and `parquet`; `rate` and
   `queue` have no `format`.
 - `json`, `csv`, `parquet` and `queue` need a `schema`; `text`, `raw` and `rate` have one of their own. The names of
@@ -93,10 +93,11 @@ have no effect. The types are:
   The fields of an object, such as `schema`, have no order. Elsewhere there is no `columns`, and the columns of a source
   or a table are in alphabetical order.
 - A watermark's column is one of the source's, of type TIMESTAMP.
-- A static table in `json` or `csv` needs a `schema`; Parquet files bring theirs.
+- A static table in files needs a `format`, and in `json` or `csv` a `schema`; Parquet files and Delta tables bring
+  theirs.
 - A files sink needs a `format` and takes the modes `append` and `complete`; other sinks have no `format`. `partitionBy`
   goes with `append` only. Two sinks do not write to one folder.
-- A postgres sink in mode `update` needs a `key`, and only there is one. Two sinks do not write to one table.
+- A postgres or delta sink in mode `update` needs a `key`, and only there is one. Two sinks do not write to one table.
 - `checkpoint.interval` is a whole multiple of `batchInterval`, 5 to 10 times as long.
 - The trigger `availableNow` needs sources that end: `files` or `queue`.
 - `resources.requests` are not above `resources.limits`, and `backoff.initial` is not above `backoff.max`. The pods'

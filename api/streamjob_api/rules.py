@@ -7,13 +7,13 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from streamjob_api import rules_across, rules_kafka, rules_pods, rules_postgres, trees
-from streamjob_api.trees import MAX_COLUMNS, SINK_KINDS, SOURCE_KINDS, Broken, Tree
+from streamjob_api import rules_across, rules_delta, rules_kafka, rules_pods, rules_postgres, trees
+from streamjob_api.trees import MAX_COLUMNS, SINK_KINDS, SOURCE_KINDS, TABLE_KINDS, Broken, Tree
 from streamjob_api.words import Path, shown, suggest
 
 BATCH_TIME = "batch_time"
 
-_NO_KINDS = ("name", "format", "schema", "columns", "watermark", "maxRecordsPerBatch", "from", "mode")
+_NO_KINDS = ("name", "format", "schema", "columns", "watermark", "maxRecordsPerBatch", "from", "mode", "refresh")
 _LINES = ("text", "json", "csv", "raw")
 _SOURCE_FORMATS = {"kafka": (*_LINES, "avro"), "tcp": _LINES, "files": ("text", "json", "csv", "parquet", "raw")}
 _FIXED_COLUMNS = {
@@ -50,6 +50,15 @@ def source(tree: Tree) -> Iterator[Broken]:
 
 def table(tree: Tree) -> Iterator[Broken]:
     """The rules of one static table."""
+    yield from _exactly_one(tree, TABLE_KINDS, "table")
+    kind = trees.kind(tree, TABLE_KINDS)
+    if kind == "delta":
+        for field in ("format", "schema", "columns"):
+            if tree.get(field) is not None:
+                yield Broken((field,), f"a delta table has its own {field}", "leave it out")
+        return
+    if kind == "files" and tree.get("format") is None:
+        yield Broken(("format",), "files need a format", "take one of json, csv, parquet")
     if tree.get("format") in ("json", "csv") and tree.get("schema") is None:
         yield Broken(("schema",), f"{tree['format']} needs a schema", "list the columns: {id: BIGINT, name: VARCHAR}")
     yield from _names(tree)
@@ -79,6 +88,7 @@ def sink(tree: Tree) -> Iterator[Broken]:
     elif kind is not None and tree.get("format") is not None:
         yield Broken(("format",), f"a {kind} sink has no format", "leave it out")
     yield from rules_postgres.sink(tree)
+    yield from rules_delta.sink(tree)
     columns = [c for c in trees.items(files.get("partitionBy")) if isinstance(c, str)]
     for i, column in enumerate(columns):
         if column.lower() in (c.lower() for c in columns[:i]):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from streamjob_api import rules_postgres, trees
+from streamjob_api import rules_delta, rules_postgres, trees
 from streamjob_api.durations import format_duration
 from streamjob_api.trees import SOURCE_KINDS, Broken, Tree
 from streamjob_api.words import dotted, shown, suggest
@@ -22,6 +22,7 @@ def across(spec: Tree) -> Iterator[Broken]:
     yield from _sink_origins(spec)
     yield from _sink_paths(spec)
     yield from rules_postgres.across(spec)
+    yield from rules_delta.across(spec)
     yield from _ends(spec)
     yield from _checkpoint_interval(spec)
 

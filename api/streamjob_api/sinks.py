@@ -6,6 +6,7 @@ from pydantic import Field
 
 from streamjob_api import rules
 from streamjob_api.base import Int, Part, Ruled, only
+from streamjob_api.delta import DeltaSink
 from streamjob_api.kafka import KafkaSink
 from streamjob_api.postgres import PostgresSink
 from streamjob_api.texts import ColumnName, Identifier, Location
@@ -32,7 +33,7 @@ class QueueSink(Part):
 
 
 class Sink(Ruled):
-    """Where a result goes. One of `kafka`, `postgres`, `console`, `files` and `queue` says of what kind it is."""
+    """Where a result goes. One of `kafka`, `postgres`, `delta`, `console`, `files` and `queue` says of what kind."""
 
     _rules: ClassVar[Rules] = staticmethod(rules.sink)
 
@@ -43,6 +44,7 @@ class Sink(Ruled):
     )
     kafka: KafkaSink | None = Field(None, description="A Kafka topic.")
     postgres: PostgresSink | None = Field(None, description="A table of PostgreSQL.")
+    delta: DeltaSink | None = Field(None, description="A Delta table.")
     console: ConsoleSink | None = Field(None, description="The terminal.")
     files: FilesSink | None = Field(None, description="Files in a folder or below an S3 prefix.")
     queue: QueueSink | None = Field(None, description="A queue in the process.")
@@ -55,7 +57,7 @@ class Sink(Ruled):
 
     @property
     def kind(self) -> str:
-        """`kafka`, `postgres`, `console`, `files` or `queue`."""
+        """`kafka`, `postgres`, `delta`, `console`, `files` or `queue`."""
         return only(self, SINK_KINDS)
 
     @property

@@ -7,10 +7,11 @@ from pydantic import Field
 
 from streamjob_api import rules
 from streamjob_api.base import Bool, Int, Part, Ruled, only
+from streamjob_api.delta import DeltaTable
 from streamjob_api.durations import Duration
 from streamjob_api.kafka import KafkaSource
 from streamjob_api.texts import ColumnName, Host, Identifier, Location, SqlType
-from streamjob_api.trees import KAFKA_METADATA, MAX_COLUMNS, SOURCE_KINDS, Rules
+from streamjob_api.trees import KAFKA_METADATA, MAX_COLUMNS, SOURCE_KINDS, TABLE_KINDS, Rules
 
 Schema = Annotated[dict[ColumnName, SqlType], Field(min_length=1, max_length=MAX_COLUMNS)]
 Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
@@ -124,15 +125,18 @@ class TableFiles(Part):
 
 
 class StaticTable(Ruled):
-    """A dataset that streams can be joined with. It is read at the start, and again by `refresh`."""
+    """A dataset that streams can be joined with, of `files` or `delta`. It is read at the start, and by `refresh`."""
 
     _rules: ClassVar[Rules] = staticmethod(rules.table)
 
     name: Identifier = Field(description="The table's name in SQL.")
-    files: TableFiles = Field(description="Where its rows are.")
-    format: Literal["json", "csv", "parquet"] = Field(description="How the files' bytes become rows.")
+    files: TableFiles | None = Field(None, description="The files that hold its rows.")
+    delta: DeltaTable | None = Field(None, description="The Delta table that holds its rows.")
+    format: Literal["json", "csv", "parquet"] | None = Field(None, description="How files' bytes become rows.")
     schema_: Schema | None = Field(
-        None, alias="schema", description="The columns, each with its SQL type. Parquet files name their own."
+        None,
+        alias="schema",
+        description="The columns, each with its SQL type. Parquet files and Delta tables name their own.",
     )
     columns: Columns | None = Field(
         None,
@@ -143,13 +147,18 @@ class StaticTable(Ruled):
         None,
         ge=timedelta(seconds=1),
         le=timedelta(days=365),
-        description="How often the files are read again. Left out: only at the start.",
+        description="How often it is read again. Left out: only at the start.",
     )
+
+    @property
+    def kind(self) -> str:
+        """`files` or `delta`."""
+        return only(self, TABLE_KINDS)
 
     @property
     def csv_header(self) -> bool:
         """Whether the first line of each CSV file names the columns."""
-        return self.files.header is not False
+        return self.files is not None and self.files.header is not False
 
     @property
     def ordered_schema(self) -> dict[str, str] | None:

@@ -12,7 +12,8 @@ from streamjob_api.durations import parse_duration
 from streamjob_api.words import Path, dotted, sentence
 
 SOURCE_KINDS = ("kafka", "tcp", "files", "rate", "queue")
-SINK_KINDS = ("kafka", "postgres", "console", "files", "queue")
+SINK_KINDS = ("kafka", "postgres", "delta", "console", "files", "queue")
+TABLE_KINDS = ("files", "delta")
 
 # No list of objects in a manifest may be as long; what is behind is not looked at, so that no input takes long.
 MAX_ITEMS = 100

@@ -88,6 +88,7 @@ def test_a_column_that_is_not_there_is_found_before_the_first_batch(tmp_path: Pa
 def test_an_unknown_kind_is_told_the_known_ones(tmp_path: Path) -> None:
     sink = SimpleNamespace(kind="papyrus", config=None, mode="append", format=None)
     with pytest.raises(
-        JobError, match='no sink of kind "papyrus" is installed; there are console, files, kafka, postgres, queue'
+        JobError,
+        match='no sink of kind "papyrus" is installed; there are console, delta, files, kafka, postgres, queue',
     ):
         open_sink(sink, "out", None, context(tmp_path))

@@ -4,7 +4,7 @@ import http.client
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,8 +34,9 @@ class Proxy:
     """Forwards to 127.0.0.1:`port`; `put` holds what goes wrong with the next PUTs, and with all if `every` is set."""
 
     port: int
-    put: deque[Lost] = field(default_factory=deque)
+    put: deque[Lost | None] = field(default_factory=deque)
     every: Lost | None = None
+    gate: Callable[[str, str], None] = lambda method, path: None  # hears of a request, and may keep it waiting
     url: str = ""
     hang_s: float = _UPSTREAM_S  # how long a hanging request hangs at most
     closing: threading.Event = field(default_factory=threading.Event)
@@ -74,6 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.proxy.gate(self.command, self.path)
         fault = self.proxy.next_fault(self.command)
         if fault is None:
             self._answer(*self._forward(body))

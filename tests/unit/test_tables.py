@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from streamjob_runtime.checkpoint.cleanup import table_key
+from streamjob_runtime.engine.table_files import FileContents
 from streamjob_runtime.engine.tables import StaticTable, StaticTables
 from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.formats.open import make_decoder
@@ -30,7 +31,7 @@ class World:
     def start(self) -> StaticTables:
         """The tables of a runtime that has just started."""
         decoder = make_decoder("csv", SCHEMA, header=False)
-        table = StaticTable("names", self.files, None, self.refresh_ms, decoder)
+        table = StaticTable("names", FileContents("names", self.files, None, decoder), self.refresh_ms)
         return StaticTables([table], self.copies, self._use, lambda _, text, **__: self.warnings.append(text))
 
     def put(self, key: str, text: str) -> None:

@@ -10,8 +10,10 @@ from streamjob_runtime.checkpoint.identity import full_name
 from streamjob_runtime.engine.batch import NamedSink
 from streamjob_runtime.engine.loop import Loop, LoopSettings, Parts
 from streamjob_runtime.engine.surroundings import Surroundings
-from streamjob_runtime.engine.tables import StaticTable, StaticTables
+from streamjob_runtime.engine.table_files import FileContents
+from streamjob_runtime.engine.tables import Contents, StaticTable, StaticTables
 from streamjob_runtime.engine.trouble import TroubleBoard
+from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.formats.wire import wire_schema
 from streamjob_runtime.patience import Caller, Patient
@@ -56,14 +58,15 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
     def patience(what: str) -> Caller:
         return Patient(around.clock, around.rng, around.give_up, board.listener(what), what)
 
-    tables = [_table(t, around, patient) for t in spec.tables]
-    undeclared = {
-        t.name: t.schema_of_files() for t, model in zip(tables, spec.tables, strict=True) if not model.schema_
-    }
+    contents = {t.name: _contents(t, around, patient, patience) for t in spec.tables}
+    undeclared = {t.name: contents[t.name].schema() for t in spec.tables if not t.schema_}
     query = open_query(spec, table_schemas=undeclared, scratch=around.scratch)
-    for table, model in zip(tables, spec.tables, strict=True):
-        schema = wire_schema(model.format, query.table_schemas[model.name])
-        table.decoder = make_decoder(model.format, schema, header=model.csv_header)
+    for model in spec.tables:
+        of = contents[model.name]
+        if isinstance(of, FileContents) and model.format is not None:
+            schema = wire_schema(model.format, query.table_schemas[model.name])
+            of.decoder = make_decoder(model.format, schema, header=model.csv_header)
+    tables = [StaticTable(t.name, contents[t.name], _ms(t.refresh) if t.refresh else None) for t in spec.tables]
     store = patient(store, f"the checkpoint store {store.url}")
     return _settings(job, query), Parts(
         store,
@@ -78,11 +81,30 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
     )
 
 
-def _table(model: TableModel, around: Surroundings, patient: Callable[[Store, str], Store]) -> StaticTable:
+def _contents(
+    model: TableModel,
+    around: Surroundings,
+    patient: Callable[[Store, str], Store],
+    patience: Callable[[str], Caller],
+) -> Contents:
+    whose = f"the static table {model.name}"
+    if model.delta is not None:
+        return _delta_contents(model.name, around.resolve(model.delta.path), around, patience(whose))
+    assert model.files is not None, "the rules have seen to it that there is one of them"
     root, pattern = split_glob(around.resolve(model.files.path))
-    store = patient(open_store(root, around.connections), f"the static table {model.name}")
-    refresh_ms = _ms(model.refresh) if model.refresh else None
-    return StaticTable(model.name, store, pattern, refresh_ms)
+    return FileContents(model.name, patient(open_store(root, around.connections), whose), pattern)
+
+
+def _delta_contents(name: str, location: str, around: Surroundings, caller: Caller) -> Contents:
+    try:
+        from streamjob_runtime.delta.contents import DeltaContents
+        from streamjob_runtime.delta.place import place_of
+    except ModuleNotFoundError as err:
+        raise JobError(
+            f"The static table {name!r}: a delta table needs the package {err.name}, which is not installed: "
+            'pip install "streamjob[delta]".'
+        ) from err
+    return DeltaContents(name, place_of(location, around.connections), caller)
 
 
 def _settings(job: StreamJob, query: Query) -> LoopSettings:

@@ -34,6 +34,7 @@ def _named(sink: Any) -> Iterator[tuple[str, int, str]]:
         "files": {"files.partitionBy": "partition_by"},
         "kafka": {"kafka.key": "key", "kafka.value": "value"},
         "postgres": {"postgres.key": "key"},
+        "delta": {"delta.key": "key", "delta.partitionBy": "partition_by"},
     }
     for field, attribute in fields.get(sink.kind, {}).items():
         for i, column in enumerate(getattr(sink.config, attribute) or ()):

@@ -12,11 +12,11 @@ from streamjob_runtime.errors import JobError
 from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext, SinkSpec
-from streamjob_runtime.sinks.postgres import marker
+from streamjob_runtime.sinks.marker import Marker, Verdict, judge
 from streamjob_runtime.sinks.postgres.dsn import Dsn, parse_dsn
 from streamjob_runtime.sinks.postgres.errors import from_statement
 from streamjob_runtime.sinks.postgres.look import Found, Wish, look
-from streamjob_runtime.sinks.postgres.marker import Marker, MarkerRow, Verdict
+from streamjob_runtime.sinks.postgres.marker import MarkerRow
 from streamjob_runtime.sinks.postgres.session import connect, introduce, settle_in
 from streamjob_runtime.sinks.postgres.writing import Writing
 
@@ -121,7 +121,7 @@ class PostgresSink:
 
     def _is_wanted(self, found: Marker | None, batch: SinkBatch) -> bool:
         tried = self._tried == batch.batch_id
-        verdict = marker.judge(found, batch.batch_id, batch.writer.epoch, tried, self._last)
+        verdict = judge(found, batch.batch_id, batch.writer.epoch, tried, self._last)
         if verdict in (Verdict.WRITE, Verdict.THERE):
             return verdict is Verdict.WRITE
         batch.writer.check_still_writer()

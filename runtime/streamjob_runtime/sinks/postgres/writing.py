@@ -9,6 +9,7 @@ import pyarrow.types as pt
 from psycopg import Cursor, sql
 
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.sinks.keys import last_of_each
 from streamjob_runtime.sinks.postgres.rows import as_csv
 from streamjob_runtime.sinks.postgres.table import Column, Table
 
@@ -82,14 +83,6 @@ class Writing:
                     "that such a row could never be replaced: filter them out, use coalesce() in the pipeline, or make "
                     "the index UNIQUE … NULLS NOT DISTINCT (PostgreSQL 15 and later)"
                 )
-
-
-def last_of_each(rows: pa.Table, key: Sequence[str]) -> pa.Table:
-    """The rows of which none behind them has the same key, in their order."""
-    place = "place of a row"  # no column has the name of a sentence, and if one had, Arrow would keep both apart
-    numbered = rows.select(list(key)).append_column(place, pa.array(range(rows.num_rows), pa.int64()))
-    last = numbered.group_by(list(key), use_threads=False).aggregate([(place, "max")]).column(f"{place}_max")
-    return rows if len(last) == rows.num_rows else rows.take(last.combine_chunks().sort())
 
 
 def _there(found: Table, name: str) -> Column:

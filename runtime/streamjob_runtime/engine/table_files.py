@@ -1,0 +1,84 @@
+"""Static tables in files."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.formats.base import BadRecord, Decoder
+from streamjob_runtime.formats.compression import decompress
+from streamjob_runtime.sources.paths import list_files
+from streamjob_runtime.stores.base import Entry, Store
+
+_TRIES = 10  # to read files that nobody changes meanwhile
+
+
+@dataclass
+class FileContents:
+    """The rows of a static table's files."""
+
+    name: str
+    store: Store  # rooted where the files are
+    pattern: str | None  # which of its keys are files of the table, as `split_glob` gives it
+    decoder: Decoder | None = None  # set once the columns are known
+
+    def files(self) -> list[Entry]:
+        """The files as they are now. Raises `JobError` if there is none."""
+        found = list(list_files(self.store, self.pattern))
+        if not found:
+            raise JobError(
+                f"The static table {self.name!r} has no file at {self.store.url} "
+                f"(looked for: {self.pattern or 'any file'}). Put its files there, or correct the table's path."
+            )
+        return found
+
+    def schema(self) -> pa.Schema:
+        """See `Contents`: Parquet files name their columns."""
+        first = self.files()[0]
+        return pq.read_schema(io.BytesIO(self.store.read(first.key)))
+
+    def check(self) -> str:
+        """See `Contents`: finds the files and decodes the smallest of them."""
+        files = self.files()
+        self.read([min(files, key=lambda e: e.size)])
+        return f"{len(files)} {'file' if len(files) == 1 else 'files'} at {self.store.url}"
+
+    def newest(self, in_use: Callable[[str], bool]) -> tuple[str, pa.Table] | None:
+        """See `Contents`."""
+        files = self.files()
+        for _ in range(_TRIES):
+            if in_use(version_of(files)):
+                return None
+            rows = self.read(files)
+            # A file that was replaced while we read it may have given half of each: then look again.
+            before, files = version_of(files), self.files()
+            if version_of(files) == before:
+                return before, rows
+        raise JobError(
+            f"The files of the static table {self.name!r} at {self.store.url} changed each time they were read. "
+            "Write each file under another name and rename it when it is whole."
+        )
+
+    def read(self, files: Iterable[Entry]) -> pa.Table:
+        """The rows of those files. Raises `JobError` if one of them cannot be decoded."""
+        return pa.concat_tables([self._decode(e.key) for e in files])
+
+    def _decode(self, key: str) -> pa.Table:
+        assert self.decoder is not None
+        try:
+            return self.decoder.decode(decompress(key, self.store.read(key)))
+        except BadRecord as bad:
+            raise JobError(
+                f"The static table {self.name!r}: record {bad.record} of the file {key} at {self.store.url} cannot be "
+                f"decoded: {bad.reason}. It begins: {bad.excerpt!r}. Mend the file."
+            ) from None
+
+
+def version_of(files: Iterable[Entry]) -> str:
+    """A text that differs whenever a file was added, removed or replaced."""
+    digest = hashlib.sha256("\n".join(f"{e.key}\0{e.size}\0{e.version}" for e in files).encode())
+    return digest.hexdigest()[:16]
