@@ -11,7 +11,7 @@ _ADMIN = "org.apache.hadoop.hdfs.tools.DFSHAAdmin"
 class HdfsPair(HdfsServer):
     """The name service `hdfs://pair`, which only the site files in `conf` know. `nn1` is active at first.
 
-    The name nodes share the folder of their edits, and nobody but `make_active` changes which of them is active.
+    The name nodes share the folder of their edits, and nobody but `fail_over` changes which of them is active.
     """
 
     nodes = {
@@ -19,17 +19,22 @@ class HdfsPair(HdfsServer):
         "nn2": (NAME_NODE, "-Ddfs.ha.namenode.id=nn2"),
         "datanode": (DATA_NODE,),
     }
-    _active = "nn1"
+    active = "nn1"
+    """The node that is active, or the last that was."""
 
     @property
     def url(self) -> str:
         """See `HdfsServer`."""
         return f"hdfs://{SERVICE}"
 
-    def make_active(self, node: str) -> None:
-        """Make that name node the active one, and wait until files can be written; the other one must be dead."""
-        self._active = node
-        self._run(_ADMIN, "-transitionToActive", "--forceactive", node)
+    @property
+    def standby(self) -> str:
+        """The other one."""
+        return "nn1" if self.active == "nn2" else "nn2"
+
+    def fail_over(self) -> None:
+        """Make the standby active, though the other one is dead or does not answer."""
+        self._make_active(self.standby)
 
     def settings(self) -> dict[str, Settings]:
         """See `HdfsServer`."""
@@ -58,9 +63,15 @@ class HdfsPair(HdfsServer):
         self._run(*self.nodes["nn1"], "-format", "-nonInteractive")
         shutil.copytree(self._folder / "name" / "nn1", self._folder / "name" / "nn2")
 
+    def _make_active(self, node: str) -> None:
+        self._run(_ADMIN, "-transitionToActive", "--forceactive", node)
+        self.active = node
+
     def _is_ready(self) -> bool:
-        status = self._said(f"{self._active}-http", "NameNodeStatus")
-        if status is not None and status["State"] == "standby":
-            self.make_active(self._active)
-        about = self._said(f"{self._active}-http", "NameNodeInfo")
-        return about is not None and not about["Safemode"] and "127.0.0.1" in about["LiveNodes"]
+        states = {node: self._said(f"{node}-http", "NameNodeStatus") for node in ("nn1", "nn2")}
+        active = states[self.active]
+        if active is not None and active["State"] == "standby":
+            self._make_active(self.active)
+        about = self._said(f"{self.active}-http", "NameNodeInfo")
+        is_writable = about is not None and not about["Safemode"] and "127.0.0.1" in about["LiveNodes"]
+        return is_writable and None not in states.values()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 from hdfs_native import Client, FileStatus, WriteOptions
 
@@ -15,6 +16,7 @@ from streamjob_runtime.stores.base import Entry
 from streamjob_runtime.stores.connections import Connections
 from streamjob_runtime.stores.hdfs_calls import Calls
 from streamjob_runtime.stores.hdfs_errors import translate
+from streamjob_runtime.stores.hdfs_site import Site, rotated
 from streamjob_runtime.stores.keys import RESERVED, check_key, check_prefix
 
 CONF_DIR = "HADOOP_CONF_DIR"
@@ -51,8 +53,12 @@ class HdfsStore:
         self._url = f"hdfs://{found['authority']}{self._base}".rstrip("/")
         # Without a host it is the site files' own file system.
         root = f"hdfs://{found['authority']}" if found["authority"] else None
+        # A name node that is silent, as one whose machine is gone, would keep the client from asking the next one.
+        name_nodes = (Site.read(Path(conf_dir)) if conf_dir else Site()).name_nodes(found["authority"])
         with translate(self._url):
-            self._calls = Calls(lambda: Client(root, config=_IMPATIENT, config_dir=conf_dir))
+            self._calls = Calls(
+                lambda n: Client(root, config={**_IMPATIENT, **rotated(name_nodes, n)}, config_dir=conf_dir)
+            )
         self._temporary = f"{self._base}{RESERVED}/"
         self._counter = itertools.count()
         self._replacing = threading.Lock()
