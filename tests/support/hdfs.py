@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 from xml.sax.saxutils import escape
@@ -113,7 +113,8 @@ class HdfsServer:
         try:
             yield
         finally:
-            process.resume()
+            with suppress(psutil.NoSuchProcess):  # it was killed meanwhile
+                process.resume()
 
     def at(self, port: str) -> str:
         """The address of one of its ports."""
@@ -145,6 +146,8 @@ class HdfsServer:
             "dfs.blocksize": 1 << 20,
             "dfs.namenode.fs-limits.min-block-size": 1024,
             "dfs.namenode.handler.count": 4,
+            # Killed processes lose nothing that the kernel has, and a disk that others use too is slow.
+            "dfs.namenode.edits.noeditlogchannelflush": "true",
             "dfs.client.block.write.locateFollowingBlock.initial.delay.ms": 20,
         }
         return {"core-site": core, "hdfs-site": hdfs}

@@ -1,6 +1,7 @@
 """An HDFS of the test's own with two name nodes behind one name, of which one is active."""
 
 import shutil
+from typing import ClassVar
 
 from support.hdfs import DATA_NODE, NAME_NODE, HdfsServer, Settings
 
@@ -14,7 +15,7 @@ class HdfsPair(HdfsServer):
     The name nodes share the folder of their edits, and nobody but `fail_over` changes which of them is active.
     """
 
-    nodes = {
+    nodes: ClassVar = {
         "nn1": (NAME_NODE, "-Ddfs.ha.namenode.id=nn1"),
         "nn2": (NAME_NODE, "-Ddfs.ha.namenode.id=nn2"),
         "datanode": (DATA_NODE,),

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from io import RawIOBase
 from pathlib import Path
 
 from hdfs_native import Client, FileStatus, WriteOptions
@@ -243,11 +244,15 @@ class HdfsStore:
 
 def _write(path: str, data: bytes, client: Client) -> None:
     writer = client.create(path, WriteOptions(overwrite=False, create_parent=True))
-    if data:
-        writer.write(data)
-        with suppress(NotImplementedError):  # erasure-coded files cannot be flushed before they are closed
-            writer.hsync()
-    writer.close()
+    try:
+        if data:
+            writer.write(data)
+            with suppress(NotImplementedError):  # erasure-coded files cannot be flushed before they are closed
+                writer.hsync()
+        writer.close()
+    finally:
+        # Or else Python closes it once more when it is collected: after a failure that takes seconds, of any thread.
+        RawIOBase.close(writer)
 
 
 def _entry(key: str, found: FileStatus) -> Entry:
