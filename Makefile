@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit e2e lint verify generate format tools images kind-load bench bench-scale bench-cluster lock clean kind-up kind-down kind-from-source
+.PHONY: help run test unit e2e lint verify generate format tools images kind-load bench bench-kafka bench-scale bench-cluster lock clean kind-up kind-down kind-from-source
 
 help: ## Show this help
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
@@ -44,6 +44,10 @@ tools: .venv/ready ## Install the servers that tests need, into .tools
 bench: .venv/ready ## Measure beside Spark (docs/performance.md); installs it into .tools
 	@$(BIN)/python scripts/tools.py spark
 	$(BIN)/python -m benchmarks.run
+
+bench-kafka: .venv/ready ## Measure a job between two Kafka topics beside Spark (docs/performance.md)
+	@$(BIN)/python scripts/tools.py kafka spark spark-kafka
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.kafka
 
 bench-scale: .venv/ready ## Measure the operator with 1,000 StreamJobs on simulated nodes (docs/performance.md)
 	@$(BIN)/python -m scripts.kind programs

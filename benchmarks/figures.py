@@ -46,13 +46,15 @@ def of_big(run: Run) -> dict[str, float]:
     }
 
 
+def of_start(run: Run) -> dict[str, float]:
+    """From the start of the process to the first commit."""
+    return {"first_commit_s": run.batches[0].committed - run.started}
+
+
 def of_few(run: Run) -> dict[str, float]:
     """The start, and the median of the second half of the ten-row batches."""
     ten_rows = [b for b in run.batches if b.rows]
-    return {
-        "first_commit_s": run.batches[0].committed - run.started,
-        "ten_row_batch_ms": _duration(ten_rows[len(ten_rows) // 2 :]),
-    }
+    return of_start(run) | {"ten_row_batch_ms": _duration(ten_rows[len(ten_rows) // 2 :])}
 
 
 def of_small(run: Run) -> dict[str, float]:
@@ -100,6 +102,8 @@ def table(unit: str, names: list[str], figures: dict[str, dict[str, float]]) -> 
     ]
     for figure in FIGURES:
         values = [figures[name].get(figure.key) for name in names]
+        if not any(values):
+            continue
         cells = ["" if v is None else f"{v:,.{figure.digits}f}" for v in values]
         if ratio and values[0] is not None and values[1] is not None:
             times = values[0] / values[1] if figure.more_is_better else values[1] / values[0]

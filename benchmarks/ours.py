@@ -47,7 +47,7 @@ _AD_VIEWS = """
   - {{from: result, mode: append, files: {{path: "{output}/"}}, format: parquet}}
 """
 
-_JOB = """apiVersion: streamjob.dev/v1alpha1
+JOB = """apiVersion: streamjob.dev/v1alpha1
 kind: StreamJob
 metadata: {{name: {name}}}
 spec:
@@ -59,7 +59,7 @@ spec:
 
 def run_big(workload: Workload, inputs: Inputs, folder: Path) -> Run:
     """All big batches, one after the other, to the end. The result is in `folder/out`."""
-    with _Process(_manifest(workload, inputs.big, inputs.ads, folder, "availableNow", "1s")) as process:
+    with Process(_manifest(workload, inputs.big, inputs.ads, folder, "availableNow", "1s")) as process:
         process.wait_for_end()
         return Run(process.started, process.batches, process.usage)
 
@@ -67,7 +67,7 @@ def run_big(workload: Workload, inputs: Inputs, folder: Path) -> Run:
 def run_small(workload: Workload, inputs: Inputs, folder: Path) -> Run:
     """A batch a file, and then nothing to do for a while."""
     interval = f"{_INTERVAL_MS}ms"
-    with _Process(_manifest(workload, inputs.small, inputs.ads, folder, "processingTime", interval)) as process:
+    with Process(_manifest(workload, inputs.small, inputs.ads, folder, "processingTime", interval)) as process:
         process.wait_for_batches(len(inputs.small.rows))
         start = time.time()
         time.sleep(IDLE_S)
@@ -79,7 +79,7 @@ def run_small(workload: Workload, inputs: Inputs, folder: Path) -> Run:
 
 def _manifest(workload: Workload, batches: Batches, ads: Path, folder: Path, trigger: str, interval: str) -> Path:
     folder.mkdir(parents=True)
-    text = _JOB + {"word-count": _WORD_COUNT, "ad-views": _AD_VIEWS}[workload.name].lstrip("\n")
+    text = JOB + {"word-count": _WORD_COUNT, "ad-views": _AD_VIEWS}[workload.name].lstrip("\n")
     path = folder / "streamjob.yaml"
     path.write_text(
         text.format(
@@ -96,7 +96,7 @@ def _manifest(workload: Workload, batches: Batches, ads: Path, folder: Path, tri
     return path
 
 
-class _Process:
+class Process:
     """A runtime, and what its log says. A batch's line is written as soon as its COMMIT is in the log."""
 
     def __init__(self, manifest: Path) -> None:
@@ -105,7 +105,7 @@ class _Process:
         self._said: list[str] = []
         self._news: queue.SimpleQueue[bool] = queue.SimpleQueue()  # one a line; False: no more
 
-    def __enter__(self) -> "_Process":
+    def __enter__(self) -> "Process":
         command = Path(sys.executable).with_name("streamjob")
         self.started = time.time()
         self.popen = subprocess.Popen(

@@ -41,18 +41,22 @@ def run_untuned(workload: Workload, inputs: Inputs, folder: Path) -> Run:
 
 
 def _run(workload: Workload, batches: Batches, ads: Path, folder: Path, idle_s: float, partitions: int | None) -> Run:
-    folder.mkdir(parents=True)
     args = {
         "workload": workload.name,
         "input": str(batches.folder),
         "ads": str(ads),
         "output": str(folder / "out"),
-        "checkpoint": str(folder / "checkpoint"),
-        "progress": str(folder / "progress.json"),
         "files": batches.files_per_batch,
         "idle": idle_s,
         "partitions": partitions,
     }
+    return run_job(args, batches.rows, folder)
+
+
+def run_job(args: dict[str, Any], rows: tuple[int, ...], folder: Path) -> Run:
+    """One process of Spark; `rows`: of each batch that reads any."""
+    folder.mkdir(parents=True)
+    args = {**args, "checkpoint": str(folder / "checkpoint"), "progress": str(folder / "progress.json")}
     log = folder / "log.txt"
     with log.open("w") as out:
         started = time.time()
@@ -68,7 +72,7 @@ def _run(workload: Workload, batches: Batches, ads: Path, folder: Path, idle_s: 
     if code:
         raise SystemExit(f"{NAME} ended with {code}:\n{log.read_text()[-4000:]}")
     said = json.loads((folder / "progress.json").read_text())
-    done, idle = _batches(said["progress"], folder / "checkpoint" / "commits", batches.rows), said["idle"]
+    done, idle = _batches(said["progress"], folder / "checkpoint" / "commits", rows), said["idle"]
     if idle is None:
         return Run(started, done, usage)
     triggers = sum(idle[0] <= _seconds(p["timestamp"]) <= idle[1] for p in said["progress"])

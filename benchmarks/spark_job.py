@@ -28,7 +28,13 @@ def ad_views(spark: SparkSession, args: dict[str, str]) -> DataStreamWriter:
         .option("maxFilesPerTrigger", args["files"])
         .json(args["input"])
     )
-    views = (
+    views = counted(spark, args, events)
+    return views.writeStream.outputMode("append").format("parquet").option("path", args["output"])
+
+
+def counted(spark: SparkSession, args: dict[str, str], events: DataFrame) -> DataFrame:
+    """The views of each campaign by window of ten seconds."""
+    return (
         events.withWatermark("event_time", "10 seconds")
         .where("event_type = 'view'")
         .join(spark.read.parquet(args["ads"]), "ad_id")
@@ -36,7 +42,25 @@ def ad_views(spark: SparkSession, args: dict[str, str]) -> DataStreamWriter:
         .agg(f.count("*").alias("n"))
         .select("campaign_id", f.col("window.start").alias("window_start"), "n")
     )
-    return views.writeStream.outputMode("append").format("parquet").option("path", args["output"])
+
+
+def kafka_ad_views(spark: SparkSession, args: dict[str, str]) -> DataStreamWriter:
+    records = (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", args["servers"])
+        .option("subscribe", args["input"])
+        .option("startingOffsets", "earliest")
+        .option("maxOffsetsPerTrigger", args["records"])
+        .load()
+    )
+    value = f.from_json(f.col("value").cast("string"), "ad_id STRING, event_type STRING, event_time TIMESTAMP")
+    views = counted(spark, args, records.select(value.alias("event")).select("event.*"))
+    values = views.select(f.col("campaign_id").alias("key"), f.to_json(f.struct("*")).alias("value"))
+    writer = values.writeStream.outputMode("append").format("kafka")
+    return writer.option("kafka.bootstrap.servers", args["servers"]).option("topic", args["output"])
+
+
+JOBS = {"word-count": word_count, "ad-views": ad_views, "kafka-ad-views": kafka_ad_views}
 
 
 def main() -> None:
@@ -53,10 +77,12 @@ def main() -> None:
         .config("spark.sql.streaming.noDataProgressEventInterval", "0")
         .config("spark.sql.streaming.minBatchesToRetain", "1000")
     )
+    if "jars" in args:
+        builder = builder.config("spark.jars", args["jars"])
     if args["partitions"]:
         builder = builder.config("spark.sql.shuffle.partitions", args["partitions"])
     spark = builder.getOrCreate()
-    writer = {"word-count": word_count, "ad-views": ad_views}[args["workload"]](spark, args)
+    writer = JOBS[args["workload"]](spark, args)
     writer = writer.option("checkpointLocation", args["checkpoint"])
     idle = None
     if args["idle"]:

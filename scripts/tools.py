@@ -49,7 +49,7 @@ GO_PROGRAMS = {
 }
 NEEDS_GO = (1, 26)
 # Servers of which Maven Central has the jars, in the versions that `servers/<name>/pom.xml` pins.
-JAVA_SERVERS = ("kafka", "hdfs")
+JAVA_SERVERS = ("kafka", "hdfs", "spark-kafka")
 NEEDS_JAVA = 17
 # PostgreSQL, and what Debian's build of it needs that not every machine has.
 DEBIAN_PACKAGES = {

@@ -4,7 +4,7 @@ from typing import Any
 
 from streamjob_api import names
 from streamjob_operator.model import Job, News
-from streamjob_operator.times import to_text
+from streamjob_operator.times import to_text_us
 
 _LONGEST = 1000  # the API server takes 1024
 
@@ -25,9 +25,9 @@ def event(job: Job, news: News, now: float, nonce: str, instance: str) -> dict[s
         "type": "Warning" if news.warning else "Normal",
         "reason": news.reason,
         "message": news.message[:_LONGEST],
-        "firstTimestamp": to_text(now),
-        "lastTimestamp": to_text(now),
-        "count": 1,
+        # By these times events are shown in order. The older fields know only whole seconds, and would be preferred.
+        "eventTime": to_text_us(now),
+        "action": news.reason,
         "source": {"component": names.OPERATOR_NAME},
         "reportingComponent": names.OPERATOR_NAME,
         "reportingInstance": instance,

@@ -8,6 +8,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -29,6 +30,15 @@ _OVERDUE_INTERVALS = 30
 _OVERDUE_LEAST_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A pod that is asked."""
+
+    uid: str
+    ip: str
+    ready: bool
+
+
 class Progresses:
     """The newest word of each job's runtime. `changed` is called with the job when there is a new one."""
 
@@ -37,24 +47,26 @@ class Progresses:
         self._changed = changed
         self._rng = rng
         self._newest: dict[Key, Progress] = {}
-        self._tasks: dict[Key, tuple[str, asyncio.Task[None]]] = {}  # with the uid of the pod that is asked
+        self._tasks: dict[Key, tuple[_Asked, asyncio.Task[None]]] = {}
 
     def of(self, key: Key) -> Progress | None:
         """What the job's runtime said last; None: nothing yet."""
         return self._newest.get(key)
 
     def follow(self, key: Key, pod: Pod | None) -> None:
-        """From now on ask this pod; None: nobody."""
+        """From now on ask this pod; None: nobody. One that has become ready, or unready, has news: it is asked soon."""
         running = pod is not None and pod.started is not None and pod.ended is None and pod.ip != ""
-        uid, task = self._tasks.get(key, ("", None))
-        if pod is not None and running and uid == pod.uid:
+        wanted = _Asked(pod.uid, pod.ip, pod.ready) if pod is not None and running else None
+        asked, task = self._tasks.get(key, (None, None))
+        if wanted == asked:
             return
         if task:
             task.cancel()
             del self._tasks[key]
+        if asked and (wanted is None or wanted.uid != asked.uid):
             self._newest.pop(key, None)
-        if pod is not None and running:
-            self._tasks[key] = (pod.uid, asyncio.create_task(self._ask(key, pod.ip), name=f"progress {key}"))
+        if wanted:
+            self._tasks[key] = (wanted, asyncio.create_task(self._ask(key, wanted.ip), name=f"progress {key}"))
 
     async def close(self) -> None:
         """Ask nobody any more."""

@@ -13,6 +13,11 @@ def to_text_ms(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def to_text_us(seconds: float) -> str:
+    """The same with microseconds, for what is put into an order."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def from_text(text: str) -> float:
     """Seconds since the epoch. Raises ValueError when the text is no time."""
     return datetime.fromisoformat(text).timestamp()

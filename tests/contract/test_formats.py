@@ -322,11 +322,12 @@ def test_json_shows_every_type_as_readers_expect_it() -> None:
             "text": ['"\\\n'],
             "nested": [{"a": [1, None], "p": Decimal("2.50")}],
             "map": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())),
+            "no_entry": pa.array([[]], pa.map_(pa.string(), pa.int64())),
         }
     )
     assert make_encoder("json").encode(table) == (
         b'{"time":"1970-01-01T00:00:01.500000","zoned":"1970-01-01T00:00:01.500000Z","day":"1970-01-02","price":1.10,'
-        b'"nan":null,"text":"\\"\\\\\\n","nested":{"a":[1,null],"p":2.50},"map":{"k":1}}\n'
+        b'"nan":null,"text":"\\"\\\\\\n","nested":{"a":[1,null],"p":2.50},"map":{"k":1},"no_entry":{}}\n'
     )
 
 

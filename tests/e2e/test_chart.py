@@ -71,6 +71,10 @@ class Place:
         """The StreamJob `kept`."""
         return self.cluster.get("streamjob", "kept", self.jobs)
 
+    def shows_column(self, name: str) -> bool:
+        """Whether `kubectl get` does. The API server serves a changed CRD a moment after it took it."""
+        return name in self.cluster.kubectl("get", "stj", "-n", self.jobs)
+
     def is_empty(self) -> bool:
         """Whether nothing of the release is left. helm waits for the Deployment to go, not for its pods."""
         ours = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component!=test"
@@ -118,9 +122,9 @@ def test_the_life_of_a_release(place: Place, tmp_path: Path) -> None:
     place.wait_for_operator()
 
     chart = _next_version_of_the_chart(tmp_path)
-    assert "KEPT" not in place.cluster.kubectl("get", "stj", "-n", place.jobs)
+    assert not place.shows_column("KEPT")
     place.cluster.helm("upgrade", RELEASE, str(chart), "-n", place.home, "--reuse-values", *WAIT)
-    assert "KEPT" in place.cluster.kubectl("get", "stj", "-n", place.jobs)
+    place.cluster.wait(lambda: place.shows_column("KEPT"), what="the new column")
     schema = place.cluster.get("crd", CRD_NAME)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     assert schema["description"] == "As the next version says it: {{ as text }}."
 
@@ -130,7 +134,7 @@ def test_the_life_of_a_release(place: Place, tmp_path: Path) -> None:
 
     # A release of the same name takes over what it finds, and brings its own CRD back.
     place.install(*place.namespaced(), *WAIT)
-    assert "KEPT" not in place.cluster.kubectl("get", "stj", "-n", place.jobs)
+    place.cluster.wait(lambda: not place.shows_column("KEPT"), what="the end of the new column")
     patch = '{"spec": {"nodeLoss": {"after": "30s"}}}'
     place.cluster.kubectl("patch", "stj", "kept", "-n", place.jobs, "--type=merge", "-p", patch)
     place.wait_for_operator()
@@ -156,7 +160,8 @@ def test_in_namespaced_mode_nothing_outside_is_allowed_and_no_secret_inside(plac
     account = f"--serviceaccount={place.home}:{OPERATOR}"
     place.cluster.kubectl("create", "role", "too-much", "-n", place.jobs, "--verb=list", "--resource=secrets")
     place.cluster.kubectl("create", "rolebinding", "too-much", "-n", place.jobs, "--role=too-much", account)
-    assert _rights(place, place.jobs) == STREAMJOBS | {"secrets": {"list"}}
+    more = STREAMJOBS | {"secrets": {"list"}}
+    place.cluster.wait(lambda: _rights(place, place.jobs) == more, what="a role that counts")
     with pytest.raises(CommandFailed, match=f"pod {OPERATOR}-test failed"):
         place.helm("test")
     log = place.cluster.logs(f"{OPERATOR}-test", place.home)

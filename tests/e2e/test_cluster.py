@@ -18,7 +18,8 @@ def image(cluster: Cluster) -> str:
     return name
 
 
-def pod(name: str, node: str, image: str, *command: str) -> Object:
+def pod(name: str, node: str, image: str, *command: str, port: int | None = None) -> Object:
+    """A pod of one container; with a `port` it is ready when something listens there, else when it runs."""
     limits = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -26,7 +27,9 @@ def pod(name: str, node: str, image: str, *command: str) -> Object:
         "runAsUser": 65532,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    container = {"name": "main", "image": image, "command": command, "securityContext": limits}
+    container: Object = {"name": "main", "image": image, "command": command, "securityContext": limits}
+    if port is not None:
+        container["readinessProbe"] = {"tcpSocket": {"port": port}, "periodSeconds": 1}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -51,16 +54,18 @@ def test_a_service_is_found_by_name_and_leads_to_another_node(cluster: Cluster, 
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": WEB_PORT}]},
     }
     for manifest in (
-        pod("web", there, image, "python3", "-c", serve),
+        pod("web", there, image, "python3", "-c", serve, port=WEB_PORT),
         pod("user", here, image, "sleep", "3600"),
         service,
     ):
         cluster.apply(json.dumps(manifest), namespace)
     cluster.wait(lambda: cluster.is_ready("pod", "web", namespace) and cluster.is_ready("pod", "user", namespace))
-
-    fetch = "import urllib.request; print(urllib.request.urlopen('http://web', timeout=5).status)"
-    assert cluster.exec("user", namespace, "python3", "-c", fetch).strip() == "200"
     assert cluster.node_of("web", namespace) != cluster.node_of("user", namespace)
+
+    # That a pod is ready comes to every node, and to the name server, a moment later.
+    fetch = "import urllib.request; print(urllib.request.urlopen('http://web', timeout=5).status)"
+    said = cluster.wait_for_answer(lambda: cluster.exec("user", namespace, "python3", "-c", fetch))
+    assert said.strip() == "200"
 
 
 def test_a_process_is_killed_unannounced(cluster: Cluster, namespace: str, image: str) -> None:

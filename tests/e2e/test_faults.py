@@ -25,7 +25,7 @@ def test_a_process_that_is_killed(jobs: Jobs) -> None:
     failure = job.status["lastFailure"]
     assert (failure["attempt"], failure["exitCode"]) == (1, 137)
     assert "killed by signal 9" in failure["message"]
-    assert job.condition("Degraded")["reason"] == "Restarted"
+    job.wait_for_condition("Degraded", "Restarted")
 
 
 def test_a_pod_that_is_deleted(jobs: Jobs) -> None:

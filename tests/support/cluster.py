@@ -106,6 +106,17 @@ class Cluster:
             assert time.monotonic() < deadline, f"{what} did not happen within {timeout} s; the last answer: {answer!r}"
             time.sleep(_POLL_S)
 
+    def wait_for_answer(self, ask: Callable[[], _Value], timeout: float = WAIT_S) -> _Value:
+        """Do it again until it does not raise CommandFailed, and give what it says; the last error after `timeout`."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return ask()
+            except CommandFailed:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_POLL_S)
+
     def apply(self, manifests: str, namespace: str | None = None) -> None:
         """`kubectl apply` of YAML or JSON."""
         self.kubectl("apply", "-f", "-", *_within(namespace), stdin=manifests)
@@ -160,7 +171,10 @@ class Cluster:
 
     def kill_in_pod(self, pod: str, namespace: str, signal: str = "KILL") -> None:
         """Send a signal to the first process of a pod's first container: as the node's kernel would, unannounced."""
-        node, pid = self.process_of(pod, namespace)
+        self.kill(*self.process_of(pod, namespace), signal)
+
+    def kill(self, node: str, pid: str, signal: str = "KILL") -> None:
+        """Send a signal to a process of a node."""
         self.docker("exec", node, "kill", "-s", signal, pid)
 
     def process_of(self, pod: str, namespace: str) -> tuple[str, str]:

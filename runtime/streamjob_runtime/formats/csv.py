@@ -114,7 +114,7 @@ class CsvEncoder:
 def _flat(rows: pa.Table) -> pa.Table:
     for i, field in enumerate(rows.schema):
         if pa.types.is_nested(field.type):
-            texts = [None if v is None else json_text.value_text(v) for v in rows.column(i).to_pylist()]
+            texts = json_text.texts(rows.column(i))
         elif pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
             texts = [None if v is None else v.hex() for v in rows.column(i).to_pylist()]
         else:

@@ -33,10 +33,15 @@ def value_text(value: Any) -> str:
         case dict():
             return "{" + ",".join(f"{_quoted(str(k))}:{value_text(v)}" for k, v in value.items()) + "}"
         case list():
-            if value and all(isinstance(item, tuple) for item in value):  # how Arrow gives a map
-                return value_text(dict(value))
             return "[" + ",".join(map(value_text, value)) + "]"
     return _quoted(str(value))
+
+
+def texts(column: "pa.Array[Any] | pa.ChunkedArray[Any]") -> list[str | None]:
+    """Each value as JSON; None for no value."""
+    # Otherwise Arrow gives a map as a list, and an empty one cannot be told from an empty list.
+    values = column.to_pylist(maps_as_pydicts="strict")
+    return [None if value is None else value_text(value) for value in values]
 
 
 def column_text(column: "pa.Array[Any]") -> "pa.Array[Any]":
@@ -54,7 +59,7 @@ def column_text(column: "pa.Array[Any]") -> "pa.Array[Any]":
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
         text = _string_text(column.cast(pa.string()))
     else:
-        text = pa.array([value_text(value) for value in column.to_pylist()], pa.string())
+        text = pa.array(texts(column), pa.string())
     return text.fill_null("null")
 
 

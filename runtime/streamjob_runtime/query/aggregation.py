@@ -228,7 +228,7 @@ def plan_aggregation(
             delta=delta,
             inputs=inputs,
             keys=len(split.keys),
-            aggregates=len(split.aggregates),
+            functions=tuple(function_name(a) for a in split.aggregates),
             result=catalog.render(result),
             items=tuple(catalog.render_expression(i) for i in items),
             having=None if having is None else catalog.render_expression(having),

@@ -20,7 +20,7 @@ _KEPT = 200_000  # records beyond the range, of all partitions; more are given b
 _TICK_S = 0.02  # one wait for the client, which ends late when less comes than was asked for
 _CLOSE_S = 2.0  # how long the last commit of offsets is waited for
 
-_TUNED = {
+TUNED = {
     "fetch.queue.backoff.ms": 2,  # by default the client idles for a second when its queue is full
     "queued.min.messages": 1_000_000,
     "queued.max.messages.kbytes": 65_536,
@@ -63,7 +63,7 @@ class KafkaReader:
         self._listener = Listener()
         self._settings: dict[str, Any] = {
             **access.settings,
-            **_TUNED,
+            **TUNED,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.types as pt
 
-from streamjob_runtime.formats.json_text import column_text, value_text
+from streamjob_runtime.formats.json_text import column_text, texts
 
 _ROWS = 1 << 16  # that are text at a time
 
@@ -60,7 +60,7 @@ def _with_infinity(column: "pa.Array[Any]", latest: int) -> "pa.Array[Any]":
 
 def _json(column: "pa.Array[Any]") -> "pa.Array[Any]":
     if pt.is_nested(column.type):
-        return _each(column, value_text)
+        return pa.array(texts(column), pa.string())
     # What is no value is NULL, and not JSON's null.
     return cast("pa.Array[Any]", pc.if_else(column.is_valid(), column_text(column), pa.scalar(None, pa.string())))
 
@@ -81,5 +81,4 @@ def _item(text: str | None) -> str:
 
 
 def _each(column: "pa.Array[Any]", say: Callable[[Any], str]) -> "pa.Array[Any]":
-    values = column.to_pylist(maps_as_pydicts="strict")  # otherwise an empty map is a list
-    return pa.array([None if value is None else say(value) for value in values], pa.string())
+    return pa.array([None if value is None else say(value) for value in column.to_pylist()], pa.string())
