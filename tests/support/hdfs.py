@@ -33,7 +33,7 @@ _JAVA = (
     "-Djava.net.preferIPv4Stack=true",
     "--add-opens=java.base/java.lang=ALL-UNNAMED",
 )
-_LOG = """\
+LOG = """\
 log4j.rootLogger=WARN,C
 log4j.appender.C=org.apache.log4j.ConsoleAppender
 log4j.appender.C.layout=org.apache.log4j.PatternLayout
@@ -41,6 +41,15 @@ log4j.appender.C.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
 """
 _START_S = 120
 _STOP_S = 20
+
+
+def site_file(settings: Settings) -> str:
+    """The text of `core-site.xml` or the like."""
+    properties = "".join(
+        f"<property><name>{key}</name><value>{escape(str(value))}</value></property>\n"
+        for key, value in settings.items()
+    )
+    return f"<configuration>\n{properties}</configuration>\n"
 
 
 class HdfsServer:
@@ -175,12 +184,8 @@ class HdfsServer:
         for page in ("hdfs", "datanode", "static"):
             (self.conf / "webapps" / page / "WEB-INF").mkdir(parents=True, exist_ok=True)
         for name, settings in self.settings().items():
-            properties = "".join(
-                f"<property><name>{key}</name><value>{escape(str(value))}</value></property>\n"
-                for key, value in settings.items()
-            )
-            (self.conf / f"{name}.xml").write_text(f"<configuration>\n{properties}</configuration>\n")
-        (self.conf / "log4j.properties").write_text(_LOG)
+            (self.conf / f"{name}.xml").write_text(site_file(settings))
+        (self.conf / "log4j.properties").write_text(LOG)
 
     def _is_ready(self) -> bool:
         """Whether the name node is out of its safe mode, and knows a data node that lives."""
