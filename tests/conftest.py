@@ -12,6 +12,7 @@ from support import hdfs as hdfs_support
 from support import postgres as postgres_support
 from support import stores
 from support.hdfs import HdfsServer
+from support.hdfs_kerberos import KerberisedHdfs
 from support.hdfs_pair import HdfsPair
 from support.kafka import INSTALL as INSTALL_KAFKA
 from support.kafka import JARS as KAFKA_JARS
@@ -73,6 +74,18 @@ def hdfs_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsPair]:
         yield pair
     finally:
         pair.kill()
+
+
+@pytest.fixture(scope="module")
+def kerberised_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberisedHdfs]:
+    """An HDFS with Kerberos for the tests of a module."""
+    require_hdfs()
+    server = KerberisedHdfs(tmp_path_factory.mktemp("hdfs-kerberos"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture

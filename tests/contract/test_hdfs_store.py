@@ -170,7 +170,7 @@ def test_without_a_data_node_nothing_half_written_is_seen(own_hdfs: HdfsServer) 
 
 def connections(environ: dict[str, str], user: str | None = None, config_map: str | None = None) -> Connections:
     ref = SimpleNamespace(name=config_map) if config_map else None
-    return Connections(None, Secrets(None, environ), SimpleNamespace(user=user, config_map_ref=ref))
+    return Connections(None, Secrets(None, environ), SimpleNamespace(user=user, config_map_ref=ref, kerberos=None))
 
 
 def test_site_files_know_the_name_of_a_service(hdfs: HdfsServer) -> None:

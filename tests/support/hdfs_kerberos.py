@@ -3,7 +3,13 @@
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
+import pytest
+from hdfs_native import Client
 
 from support.hdfs import HdfsServer, Settings
 from support.minio import free_port
@@ -42,6 +48,30 @@ class KerberisedHdfs(HdfsServer):
     def keytab(self) -> Path:
         """The keys of all users and nodes."""
         return self._folder / "keytab"
+
+    def create_root(self) -> str:
+        """See `HdfsServer`; only `USER` may write there."""
+        root = super().create_root()
+        path = root.removeprefix(self.url)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KRB5_CONFIG", str(self.conf / "krb5.conf"))
+            client = Client(
+                self.url, config_dir=str(self.conf), kerberos_principal=_HDFS, kerberos_keytab=str(self.keytab)
+            )
+            client.mkdirs(path, create_parent=True)
+            client.set_owner(path, owner=USER.partition("@")[0])
+        return root
+
+    @contextmanager
+    def without_kdc(self) -> Iterator[None]:
+        """Nobody gets a ticket for as long as this lasts; connections that are there stay."""
+        assert self._kdc is not None
+        process = psutil.Process(self._kdc.pid)
+        process.suspend()
+        try:
+            yield
+        finally:
+            process.resume()
 
     def start(self, *nodes: str) -> None:
         """See `HdfsServer`."""

@@ -17,6 +17,7 @@ from streamjob_runtime.stores.base import Entry
 from streamjob_runtime.stores.connections import Connections
 from streamjob_runtime.stores.hdfs_calls import Calls
 from streamjob_runtime.stores.hdfs_errors import translate
+from streamjob_runtime.stores.hdfs_kerberos import Login, use_krb5_conf
 from streamjob_runtime.stores.hdfs_site import Site, rotated
 from streamjob_runtime.stores.keys import RESERVED, check_key, check_prefix
 
@@ -43,7 +44,7 @@ class HdfsStore:
     bytes that stand there succeeds. A version is a file's time with its size; a replacement is always of a later time.
     """
 
-    def __init__(self, url: str, conf_dir: str | None = None) -> None:
+    def __init__(self, url: str, conf_dir: str | None = None, login: Login | None = None) -> None:
         found = _URL.fullmatch(url)
         if found is None:
             raise JobError(f"{url!r} names no place in HDFS: write hdfs://HOST:PORT/PATH.")
@@ -54,12 +55,16 @@ class HdfsStore:
         self._url = f"hdfs://{found['authority']}{self._base}".rstrip("/")
         # Without a host it is the site files' own file system.
         root = f"hdfs://{found['authority']}" if found["authority"] else None
+        site = Site.read(Path(conf_dir)) if conf_dir else Site()
         # A name node that is silent, as one whose machine is gone, would keep the client from asking the next one.
-        name_nodes = (Site.read(Path(conf_dir)) if conf_dir else Site()).name_nodes(found["authority"])
+        name_nodes = site.name_nodes(found["authority"])
+        who = {} if login is None else login.prepare(site)
+
+        def client(n: int) -> Client:
+            return Client(root, {**_IMPATIENT, **rotated(name_nodes, n)}, conf_dir, **who)
+
         with translate(self._url):
-            self._calls = Calls(
-                lambda n: Client(root, config={**_IMPATIENT, **rotated(name_nodes, n)}, config_dir=conf_dir)
-            )
+            self._calls = Calls(client)
         self._temporary = f"{self._base}{RESERVED}/"
         self._counter = itertools.count()
         self._replacing = threading.Lock()
@@ -78,7 +83,10 @@ class HdfsStore:
         if hdfs is not None and hdfs.user is not None:
             # The client takes the user from nowhere else, and a process runs one job.
             os.environ[USER] = hdfs.user
-        return cls(url, conf_dir)
+        if conf_dir is not None:
+            use_krb5_conf(Path(conf_dir), environ)
+        kerberos = hdfs.kerberos if hdfs is not None else None
+        return cls(url, conf_dir, None if kerberos is None else Login.of(kerberos, connections.secrets))
 
     @property
     def url(self) -> str:

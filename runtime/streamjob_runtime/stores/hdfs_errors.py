@@ -24,7 +24,7 @@ _REMEDIES = {
     "SaslException": "give the site files that tell how the cluster authenticates its users (hdfs.configMapRef)",
 }
 _SITE_FILES = "name a server and its port, or give the site files that know the name (hdfs.configMapRef)"
-_KERBEROS = "give the site files that tell how the cluster authenticates its users (hdfs.configMapRef)"
+_KERBEROS = "name a principal and its keytab (hdfs.kerberos), and see that krb5.conf knows the realm and its servers"
 _WRONG = {
     "No NameNode hosts found": _SITE_FILES,
     "No host for name service": _SITE_FILES,

@@ -9,6 +9,7 @@ from streamjob_runtime.errors import JobError
 
 FILES = ("core-site.xml", "hdfs-site.xml")
 
+_AUTHENTICATION = "hadoop.security.authentication"
 _DEFAULT_FS = "fs.defaultFS"
 _NAME_NODES = "dfs.ha.namenodes"
 
@@ -29,6 +30,11 @@ class Site:
         for path in found:
             properties |= _properties(path)
         return cls(properties)
+
+    @property
+    def is_kerberos(self) -> bool:
+        """Whether users are authenticated by Kerberos."""
+        return self.properties.get(_AUTHENTICATION, "simple").lower() == "kerberos"
 
     def name_nodes(self, authority: str) -> dict[str, str]:
         """The property that lists the name nodes behind a name (none: the default file system's), with its value.
