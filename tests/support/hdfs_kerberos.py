@@ -3,11 +3,8 @@
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 from hdfs_native import Client
 
@@ -61,17 +58,6 @@ class KerberisedHdfs(HdfsServer):
             client.mkdirs(path, create_parent=True)
             client.set_owner(path, owner=USER.partition("@")[0])
         return root
-
-    @contextmanager
-    def without_kdc(self) -> Iterator[None]:
-        """Nobody gets a ticket for as long as this lasts; connections that are there stay."""
-        assert self._kdc is not None
-        process = psutil.Process(self._kdc.pid)
-        process.suspend()
-        try:
-            yield
-        finally:
-            process.resume()
 
     def start(self, *nodes: str) -> None:
         """See `HdfsServer`."""

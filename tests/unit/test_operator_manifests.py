@@ -73,6 +73,12 @@ def test_the_site_files_of_hdfs_are_where_every_pod_looks_for_them(role: str) ->
         assert volume["name"] not in {v["name"] for v in without["spec"]["volumes"]}
 
 
+def test_the_keytab_of_hdfs_is_mounted_as_every_secret() -> None:
+    reference = {"name": "etl", "key": "etl.keytab"}
+    tree = made(hdfs={"kerberos": {"principal": "etl@EXAMPLE.COM", "keytabSecretRef": reference}})
+    assert "/etc/streamjob/secrets/etl" in {m["mountPath"] for m in container(tree)["volumeMounts"]}
+
+
 def test_the_config_map_holds_a_manifest_that_validates_and_is_named_by_its_content() -> None:
     of = job(suspend=False, restart={"maxFailures": 3})
     tree = config_map(of, render(of.key, of.spec, None))
