@@ -30,10 +30,10 @@ def test_a_job_that_is_killed_and_deleted_is_restored_from_hdfs(jobs: Jobs, hdfs
         job.wait_until_read()
     hdfs_in_cluster.kill_name_node()
     job.feed(3)
-    job.wait_for_condition("Ready", "Waiting")
-    job.wait_until_ready()
-    job.finish()
+    job.finish(timeout=120)
     assert job.status["attempt"] == 3
+    said = jobs.cluster.logs(job.pod, jobs.namespace)
+    assert "waiting for a system outside" in said and "the system outside answers again" in said
     listed = hdfs_in_cluster.dfs("-ls", "/checkpoints/hdfs/state/totals").splitlines()
     owners = {line.split()[2] for line in listed if line.endswith(".parquet")}
     assert owners == {"etl"}, listed
