@@ -12,6 +12,8 @@ from support import hdfs as hdfs_support
 from support import postgres as postgres_support
 from support import stores
 from support.hdfs import HdfsServer
+from support.hdfs_kerberos import KerberisedHdfs
+from support.hdfs_pair import HdfsPair
 from support.kafka import INSTALL as INSTALL_KAFKA
 from support.kafka import JARS as KAFKA_JARS
 from support.kafka import KafkaServer
@@ -65,6 +67,30 @@ def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
     yield from _hdfs(tmp_path_factory)
 
 
+@pytest.fixture(scope="module")
+def hdfs_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsPair]:
+    """Two name nodes for the tests of a module, which may do with them what they like and start them again."""
+    require_hdfs()
+    pair = HdfsPair(tmp_path_factory.mktemp("hdfs-pair"))
+    try:
+        pair.start()
+        yield pair
+    finally:
+        pair.kill()
+
+
+@pytest.fixture(scope="module")
+def kerberised_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberisedHdfs]:
+    """An HDFS with Kerberos for the tests of a module."""
+    require_hdfs()
+    server = KerberisedHdfs(tmp_path_factory.mktemp("hdfs-kerberos"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
 @pytest.fixture
 def own_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
     """An HDFS for one test, which may stop, kill and restart its nodes."""
@@ -72,8 +98,7 @@ def own_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
 
 
 def _hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
-    if not hdfs_support.JARS.is_dir():
-        _not_installed("HDFS", hdfs_support.INSTALL)
+    require_hdfs()
     server = HdfsServer(tmp_path_factory.mktemp("hdfs"))
     try:
         server.start()
@@ -146,6 +171,12 @@ def require_kafka() -> None:
     """The same for Kafka."""
     if not KAFKA_JARS.is_dir():
         _not_installed("Kafka", INSTALL_KAFKA)
+
+
+def require_hdfs() -> None:
+    """The same for HDFS."""
+    if not hdfs_support.JARS.is_dir():
+        _not_installed("HDFS", hdfs_support.INSTALL)
 
 
 def _not_installed(what: str, install: str) -> None:

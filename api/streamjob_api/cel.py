@@ -427,6 +427,14 @@ _LABEL_NAMES = (
     ),
 )
 
+_HDFS = (
+    CelRule(
+        "!has(self.user) || !has(self.kerberos)",
+        "with kerberos the principal says who the job is; leave it out",
+        field="user",
+    ),
+)
+
 _ENV = (
     CelRule(
         "!has(self.value) || !has(self.valueFrom)",
@@ -450,6 +458,7 @@ RULES: Mapping[str, tuple[CelRule, ...]] = {
     "spec.sinks[].postgres": _KEY,
     "spec.sinks[].delta": _KEY + _PARTITIONS,
     "spec.sinks[].kafka": _KEY + _KAFKA_CONNECTION,
+    "spec.hdfs": _HDFS,
     "spec.resources": _RESOURCES,
     "spec.restart.backoff": _BACKOFF,
     "spec.podTemplate.labels": _POD_LABELS + _LABEL_NAMES,

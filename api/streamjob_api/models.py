@@ -12,6 +12,7 @@ from pydantic import Field
 
 from streamjob_api.base import Bool, Int, NameRef, Part, Ruled
 from streamjob_api.durations import Duration
+from streamjob_api.hdfs import HdfsConnection
 from streamjob_api.kubernetes import (
     DEFAULT_RESOURCES,
     Annotations,
@@ -75,19 +76,6 @@ class S3Connection(Part):
         None,
         description="The Secret with the keys `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. "
         "Left out: the environment.",
-    )
-
-
-class HdfsConnection(Part):
-    """How every `hdfs://` location of the job is reached."""
-
-    user: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
-        None, description="Who the job is there. Left out: `HADOOP_USER_NAME`, or else the process's own user."
-    )
-    config_map_ref: NameRef | None = Field(
-        None,
-        description="The ConfigMap with the files `core-site.xml` and `hdfs-site.xml`, which know the name nodes "
-        "behind a name. On a laptop: the folder that `HADOOP_CONF_DIR` names.",
     )
 
 

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from streamjob_api import rules_across, rules_delta, rules_kafka, rules_pods, rules_postgres, trees
+from streamjob_api import rules_across, rules_delta, rules_hdfs, rules_kafka, rules_pods, rules_postgres, trees
 from streamjob_api.trees import MAX_COLUMNS, SINK_KINDS, SOURCE_KINDS, TABLE_KINDS, Broken, Tree
 from streamjob_api.words import Path, shown, suggest
 
@@ -30,6 +30,7 @@ def job(tree: Any) -> Iterator[Broken]:
         for i, item in enumerate(trees.items(spec.get(field))):
             if isinstance(item, Mapping):
                 yield from (broken.below("spec", field, i) for broken in rules(item))
+    yield from (broken.below("spec", "hdfs") for broken in rules_hdfs.connection(trees.mapping(spec.get("hdfs"))))
     yield from (broken.below("spec") for broken in rules_across.across(spec))
     yield from (broken.below("spec") for broken in rules_pods.pods(spec))
 

@@ -19,6 +19,7 @@ _SERVER = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}"
 _KAFKA_SERVERS = rf"^{_SERVER}( *, *{_SERVER})*$"
 _KAFKA_TOPIC = r"^[A-Za-z0-9._-]+$"
 KAFKA_PARTITION = r"^[A-Za-z0-9._-]+/[0-9]{1,9}$"
+_PRINCIPAL = r"^[^\x00-\x20\x7f@/]+(/[^\x00-\x20\x7f@/]+)?@[A-Za-z0-9._-]+$"
 _INSTANT = r"^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,3})?Z$"
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 _LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
@@ -50,6 +51,7 @@ KINDS = {
     _KAFKA_SERVERS: ("servers", "host:port, several separated by commas, without credentials"),
     _KAFKA_TOPIC: ("topic", "a topic's name: letters, digits, ., _ and -"),
     KAFKA_PARTITION: ("partition", "topic/partition, such as events/0"),
+    _PRINCIPAL: ("principal", "a principal with its realm, such as etl@EXAMPLE.COM or etl/host@EXAMPLE.COM"),
     _INSTANT: ("instant", "a time in UTC, such as 2026-11-21T09:00:00Z"),
     _REGISTRY_URL: ("address", "http://host:port or https://host:port, perhaps with a path, without credentials"),
     _ENDPOINT: ("address", "http://host:port or https://host:port, without a path and without credentials"),
@@ -70,6 +72,7 @@ KafkaServers = Annotated[str, StringConstraints(pattern=_KAFKA_SERVERS, max_leng
 KafkaTopic = Annotated[str, StringConstraints(pattern=_KAFKA_TOPIC, max_length=249)]
 KafkaPartition = Annotated[str, StringConstraints(pattern=KAFKA_PARTITION, max_length=259)]
 KafkaGroup = Annotated[str, StringConstraints(min_length=1, max_length=249)]
+KerberosPrincipal = Annotated[str, StringConstraints(pattern=_PRINCIPAL, max_length=253)]
 Instant = Annotated[str, StringConstraints(pattern=_INSTANT, max_length=24)]
 LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY, max_length=317)]
 LabelValue = Annotated[str, StringConstraints(pattern=_LABEL_VALUE, max_length=63)]

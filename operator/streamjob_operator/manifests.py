@@ -67,6 +67,7 @@ def pod(job: Job, action: CreatePod, images: Images) -> dict[str, Any]:
     spec = action.revision.spec
     template: Tree = spec.get("podTemplate") or {}
     secrets = sorted(set(_secret_names(spec)))
+    site_files = _site_files(spec)
     labels = {
         **(template.get("labels") or {}),
         **_labels(job),
@@ -97,8 +98,8 @@ def pod(job: Job, action: CreatePod, images: Images) -> dict[str, Any]:
                 "fsGroup": names.USER,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "containers": [_container(action, images, template, secrets)],
-            "volumes": _volumes(job, action.revision, template, secrets),
+            "containers": [_container(action, images, template, secrets, site_files)],
+            "volumes": _volumes(job, action.revision, template, secrets, site_files),
         },
     }
 
@@ -109,7 +110,9 @@ def grace_seconds(spec: Tree) -> int:
     return int(min(max(_LEAST_GRACE_S, 2 * interval + _DRAIN_S), _MOST_GRACE_S))
 
 
-def _container(action: CreatePod, images: Images, template: Tree, secrets: list[str]) -> dict[str, Any]:
+def _container(
+    action: CreatePod, images: Images, template: Tree, secrets: list[str], site_files: str | None
+) -> dict[str, Any]:
     spec = action.revision.spec
     container = {
         "name": names.CONTAINER,
@@ -117,7 +120,11 @@ def _container(action: CreatePod, images: Images, template: Tree, secrets: list[
         "imagePullPolicy": images.pull_policy,
         "args": _arguments(action.role, with_secrets=bool(secrets)),
         "workingDir": names.SCRATCH_MOUNT,
-        "env": [{"name": "HOME", "value": names.SCRATCH_MOUNT}, *(template.get("env") or ())],
+        "env": [
+            {"name": "HOME", "value": names.SCRATCH_MOUNT},
+            *([{"name": names.HADOOP_CONF_DIR, "value": names.HADOOP_MOUNT}] if site_files else ()),
+            *(template.get("env") or ()),
+        ],
         "resources": spec.get("resources") or DEFAULT_RESOURCES.model_dump(exclude_none=True),
         "terminationMessagePath": names.TERMINATION_LOG,
         "terminationMessagePolicy": "File",
@@ -134,6 +141,7 @@ def _container(action: CreatePod, images: Images, template: Tree, secrets: list[
                 {"name": f"secret-{i}", "mountPath": f"{names.SECRETS_MOUNT}/{name}", "readOnly": True}
                 for i, name in enumerate(secrets)
             ),
+            *([{"name": "hadoop", "mountPath": names.HADOOP_MOUNT, "readOnly": True}] if site_files else ()),
             *(template.get("volumeMounts") or ()),
         ],
     }
@@ -164,11 +172,14 @@ def _probes() -> dict[str, Any]:
     }
 
 
-def _volumes(job: Job, revision: Revision, template: Tree, secrets: list[str]) -> list[dict[str, Any]]:
+def _volumes(
+    job: Job, revision: Revision, template: Tree, secrets: list[str], site_files: str | None
+) -> list[dict[str, Any]]:
     return [
         {"name": "job", "configMap": {"name": config_name(job, revision.name)}},
         {"name": "scratch", "emptyDir": {}},
         *({"name": f"secret-{i}", "secret": {"secretName": name}} for i, name in enumerate(secrets)),
+        *([{"name": "hadoop", "configMap": {"name": site_files}}] if site_files else ()),
         *(template.get("volumes") or ()),
     ]
 
@@ -210,6 +221,12 @@ def _secret_names(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _secret_names(inner)
+
+
+def _site_files(spec: Tree) -> str | None:
+    """The ConfigMap with the site files of Hadoop; None: the job names none."""
+    reference: Tree = (spec.get("hdfs") or {}).get("configMapRef") or {}
+    return reference.get("name")
 
 
 def _picked(tree: Tree, *fields: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ def main(arguments: list[str]) -> int:
     commands.add_parser("from-source", help="make Docker engine and node image from packages; changes this machine")
     commands.add_parser("programs", help="build Kubernetes, etcd and CoreDNS; changes nothing outside .tools")
     image = commands.add_parser("image", help="have an image in the Docker engine, and print its name")
-    image.add_argument("which", choices=["python", "minio"])
+    made = {"python": images.python, "minio": images.minio, "hdfs": images.hdfs}
+    image.add_argument("which", choices=list(made))
     asked = parser.parse_args(arguments)
     try:
         if asked.command == "up":
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
         elif asked.command == "programs":
             binaries.build()
         else:
-            print(images.python() if asked.which == "python" else images.minio())
+            print(made[asked.which]())
     except (StepError, InstallError, OSError) as err:
         say(str(err))
         return 3 if isinstance(err, ImpossibleHere) else 1

@@ -1,5 +1,6 @@
 """Images that tests build on: the public ones where they can be pulled, else stand-ins made from packages."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,13 +8,26 @@ from pathlib import Path
 from scripts import tools
 from scripts.kind import debian
 from scripts.kind.archive import Image, copy_into, load
-from scripts.kind.steps import WORK, ImpossibleHere, fresh_folder, is_ci, step, works
+from scripts.kind.steps import WORK, ImpossibleHere, fingerprint, fresh_folder, is_ci, run, step, works
 
 PYTHON = "python:3.12-slim"
 PYTHON_STAND_IN = "streamjob/python:bookworm"
 
 # The last public release that creates an object only once when asked to (`If-None-Match: *`).
 MINIO = "quay.io/minio/minio:RELEASE.2025-07-23T15-54-02Z"
+
+# HDFS's jars and the parts of Java that they need. Where its configuration is mounted, /etc/hadoop, comes first.
+HDFS_DOCKERFILE = """\
+FROM {base}
+COPY java /opt/java
+COPY jars /opt/hdfs
+# The artifacts of Maven lack the pages of the web servers, and Hadoop wants its user to have a name.
+RUN mkdir -p /opt/hdfs/webapps/hdfs/WEB-INF /opt/hdfs/webapps/datanode/WEB-INF /opt/hdfs/webapps/static/WEB-INF && \\
+    echo 'hdfs:x:65532:65532::/tmp:/usr/sbin/nologin' >> /etc/passwd
+ENV CLASSPATH=/etc/hadoop:/opt/hdfs:/opt/hdfs/* HADOOP_CONF_DIR=/etc/hadoop
+ENTRYPOINT ["/opt/java/bin/java", "--add-opens=java.base/java.lang=ALL-UNNAMED"]
+"""
+JAVA_MODULES = ("java.se", "jdk.crypto.ec", "jdk.management", "jdk.security.auth", "jdk.unsupported")
 
 SECONDS_TO_PULL = 300
 
@@ -35,6 +49,33 @@ def minio() -> str:
     if not can_have(MINIO):
         make(minio_stand_in)
     return MINIO
+
+
+def hdfs() -> str:
+    """The name of HDFS's image, which the engine has after this: called with a class and its arguments."""
+    tools.maven_install("hdfs")
+    base = python()
+    name = f"streamjob/hdfs:{fingerprint(tools.TOOLS / 'hdfs' / 'pom.xml', base, HDFS_DOCKERFILE, *JAVA_MODULES)}"
+    if not exists(name):
+        folder = fresh_folder(WORK / "hdfs-image")
+        try:
+            with step(f"docker build {name}"):
+                shutil.copytree(tools.TOOLS / "hdfs", folder / "jars", copy_function=os.link)
+                small = ("--strip-debug", "--no-man-pages", "--no-header-files")
+                run(jlink(), "--add-modules", ",".join(JAVA_MODULES), *small, "--output", folder / "java")
+                (folder / "Dockerfile").write_text(HDFS_DOCKERFILE.format(base=base))
+                run("docker", "build", "--quiet", "--tag", name, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return name
+
+
+def jlink() -> Path:
+    """The program that puts a small Java together; only a whole JDK has it."""
+    found = Path(tools.find_java()).resolve().with_name("jlink")
+    if not found.exists():
+        raise ImpossibleHere(f"{found.parents[1]} has no jlink. Install a JDK: apt-get install openjdk-17-jdk-headless")
+    return found
 
 
 def exists(name: str) -> bool:

@@ -15,6 +15,7 @@ from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Unavaila
 from streamjob_runtime.patience import Trouble
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.hdfs import HdfsStore
+from streamjob_runtime.stores.hdfs_errors import translate
 from streamjob_runtime.stores.open import open_store
 from streamjob_runtime.stores.proof import prove_atomic_create
 from streamjob_runtime.stores.retrying import RetryingStore
@@ -170,7 +171,7 @@ def test_without_a_data_node_nothing_half_written_is_seen(own_hdfs: HdfsServer) 
 
 def connections(environ: dict[str, str], user: str | None = None, config_map: str | None = None) -> Connections:
     ref = SimpleNamespace(name=config_map) if config_map else None
-    return Connections(None, Secrets(None, environ), SimpleNamespace(user=user, config_map_ref=ref))
+    return Connections(None, Secrets(None, environ), SimpleNamespace(user=user, config_map_ref=ref, kerberos=None))
 
 
 def test_site_files_know_the_name_of_a_service(hdfs: HdfsServer) -> None:
@@ -207,3 +208,29 @@ def test_a_file_where_a_folder_is_needed(store: HdfsStore) -> None:
     store.create("c/d", b"1")
     with pytest.raises((JobError, AlreadyExists)):
         store.create("c", b"2")
+
+
+@pytest.mark.parametrize(
+    ("routine", "text", "kind", "words"),
+    [
+        (
+            "GSS_S_NO_CRED",
+            "No credentials: Cannot contact any KDC for realm 'R'",
+            Unavailable,
+            r"hdfs://x/a cannot be reached now \(No credentials: Cannot contact any KDC for realm 'R'\)",
+        ),
+        (
+            "GSS_S_NO_CRED",
+            "No credentials: Decrypt integrity check failed",
+            JobError,
+            r"hdfs://x/a cannot be used \(No credentials: Decrypt integrity check failed\): name a principal",
+        ),
+        ("GSS_S_CONTEXT_EXPIRED", "expired", Unavailable, "cannot be reached now"),
+    ],
+)
+def test_what_passes_by_itself_is_no_mistake_of_the_user(
+    routine: str, text: str, kind: type[Exception], words: str
+) -> None:
+    said = f'GSSAPIError(GssMajorCodes {{ raw: "0x00070000", routine_error: "{routine}" }}, 2529639068, "{text}")'
+    with pytest.raises(kind, match=words), translate("hdfs://x/a"):
+        raise RuntimeError(said)

@@ -8,6 +8,7 @@ import pytest
 from support import images as own_images
 from support.cluster import Cluster, run
 from support.cluster_setup import running_cluster
+from support.hdfs_in_cluster import HdfsInCluster
 from support.jobs import Jobs
 from support.operator_release import OperatorRelease
 from support.storage import Storage
@@ -62,6 +63,17 @@ def storage(cluster: Cluster) -> Iterator[Storage]:
         made.start(image)
         yield made
         made.close()
+
+
+@pytest.fixture(scope="session")
+def hdfs_in_cluster(cluster: Cluster) -> Iterator[HdfsInCluster]:
+    """HDFS in the cluster; each job has a folder of its own."""
+    image = run(sys.executable, "-m", "scripts.kind", "image", "hdfs").strip()
+    cluster.load_image(image)
+    with cluster.namespace() as name:
+        made = HdfsInCluster(cluster, name)
+        made.start(image)
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from support.operator_release import OperatorRelease
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds" / "streamjob.dev_streamjobs.yaml"
 NAME = "streamjobs.streamjob.dev"
-EVERYTHING, SMALLEST, ENDS = GOOD
+EVERYTHING, SMALLEST, *_ = GOOD
 EXAMPLES = [
     document
     for file in sorted((ROOT / "examples").rglob("*.yaml"))

@@ -177,10 +177,11 @@ class Cluster:
         """Send a signal to a process of a node."""
         self.docker("exec", node, "kill", "-s", signal, pid)
 
-    def process_of(self, pod: str, namespace: str) -> tuple[str, str]:
-        """The node on which a pod's first container runs, and there the id of its first process."""
+    def process_of(self, pod: str, namespace: str, container: str | None = None) -> tuple[str, str]:
+        """The node on which a pod's container runs (None: the first one), and there the id of its first process."""
         found = self.get("pod", pod, namespace)
-        container = found["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+        status = next(s for s in found["status"]["containerStatuses"] if container in (None, s["name"]))
+        container = status["containerID"].removeprefix("containerd://")
         node = found["spec"]["nodeName"]
         tasks = self.docker("exec", node, "ctr", "--namespace", "k8s.io", "tasks", "ls")
         pid = re.search(rf"^{container}\s+(\d+)", tasks, re.MULTILINE)

@@ -61,6 +61,24 @@ def test_each_secret_that_the_spec_names_is_a_folder_and_no_other_one() -> None:
     assert "--secrets" not in container(made())["args"]
 
 
+@pytest.mark.parametrize("role", ["runtime", "check", "cleanup"])
+def test_the_site_files_of_hdfs_are_where_every_pod_looks_for_them(role: str) -> None:
+    tree = made(role, hdfs={"user": "etl", "configMapRef": {"name": "hadoop-site"}})
+    [volume] = [v for v in tree["spec"]["volumes"] if v.get("configMap") == {"name": "hadoop-site"}]
+    [mount] = [m for m in container(tree)["volumeMounts"] if m["name"] == volume["name"]]
+    assert mount["readOnly"] is True
+    assert {"name": "HADOOP_CONF_DIR", "value": mount["mountPath"]} in container(tree)["env"]
+    for without in (made(role), made(role, hdfs={"user": "etl"})):
+        assert "HADOOP_CONF_DIR" not in {e["name"] for e in container(without)["env"]}
+        assert volume["name"] not in {v["name"] for v in without["spec"]["volumes"]}
+
+
+def test_the_keytab_of_hdfs_is_mounted_as_every_secret() -> None:
+    reference = {"name": "etl", "key": "etl.keytab"}
+    tree = made(hdfs={"kerberos": {"principal": "etl@EXAMPLE.COM", "keytabSecretRef": reference}})
+    assert "/etc/streamjob/secrets/etl" in {m["mountPath"] for m in container(tree)["volumeMounts"]}
+
+
 def test_the_config_map_holds_a_manifest_that_validates_and_is_named_by_its_content() -> None:
     of = job(suspend=False, restart={"maxFailures": 3})
     tree = config_map(of, render(of.key, of.spec, None))
@@ -144,7 +162,13 @@ def test_what_a_pod_reads_makes_a_new_revision_and_the_order_of_keys_does_not() 
     key = Key("shop", "views")
     same = dict(reversed(SPEC.items()))
     assert render(key, same, None).name == render(key, SPEC, None).name
-    for field, value in {"image": "x", "batchInterval": "3s", "podTemplate": {"labels": {"a": "b"}}}.items():
+    changes = {
+        "image": "x",
+        "batchInterval": "3s",
+        "podTemplate": {"labels": {"a": "b"}},
+        "hdfs": {"configMapRef": {"name": "hadoop-site"}},
+    }
+    for field, value in changes.items():
         assert render(key, {**SPEC, field: value}, None).name != render(key, SPEC, None).name
 
 

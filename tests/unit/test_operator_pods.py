@@ -135,6 +135,12 @@ def test_a_missing_secret_is_named_with_the_way_out() -> None:
     assert found.message.startswith('Secret "minio" is missing: create it in namespace "shop"')
 
 
+def test_missing_site_files_are_named_with_the_way_out() -> None:
+    found = waiting_for([event('MountVolume.SetUp failed for volume "hadoop" : configmap "site" not found')], "shop")
+    assert found is not None and found.reason == "ConfigMapMissing"
+    assert found.message.startswith('ConfigMap "site" is missing: create it in namespace "shop"')
+
+
 def test_the_newest_warning_counts_and_others_are_passed_on() -> None:
     old, new = event("old", "2026-11-21T12:00:00Z"), event("disk full", "2026-11-21T12:00:09Z", reason="FailedAttach")
     found = waiting_for([new, old], "shop")

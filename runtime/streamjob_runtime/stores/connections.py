@@ -40,6 +40,29 @@ class S3Connection(Protocol):
         ...
 
 
+class KeyRef(SecretRef, Protocol):
+    """Names a key of a Secret."""
+
+    @property
+    def key(self) -> str:
+        """The key's name."""
+        ...
+
+
+class Kerberos(Protocol):
+    """What the manifest's `hdfs.kerberos` says."""
+
+    @property
+    def principal(self) -> str:
+        """Who the job is, with the realm."""
+        ...
+
+    @property
+    def keytab_secret_ref(self) -> KeyRef:
+        """Where the principal's keytab is."""
+        ...
+
+
 class HdfsConnection(Protocol):
     """What the manifest's `hdfs` says."""
 
@@ -51,6 +74,11 @@ class HdfsConnection(Protocol):
     @property
     def config_map_ref(self) -> Named | None:
         """The ConfigMap with the site files; None: there may be some all the same."""
+        ...
+
+    @property
+    def kerberos(self) -> Kerberos | None:
+        """Who the job is where Kerberos says so; None: whoever has a ticket."""
         ...
 
 
@@ -79,6 +107,18 @@ class Secrets:
         if not place.is_dir():
             raise JobError(f"There is no Secret {secret!r}: no folder {place}. Make it, with a file {key} in it.")
         raise JobError(f"Secret {secret!r} has no key {key!r}: no file {place / key}, or an empty one. Add it.")
+
+    def file(self, secret: str, key: str) -> Path:
+        """The file that holds the value of `key`, whatever is in it. Raises `JobError` when it is missing."""
+        if self.folder is None:
+            raise JobError(
+                f"Secret {secret!r}, key {key!r}: there is no folder of Secrets. Give one with the file {secret}/{key} "
+                "in it (--secrets DIR)."
+            )
+        path = self.folder / secret / key
+        if not path.is_file():
+            raise JobError(f"Secret {secret!r} has no key {key!r}: no file {path}. Add it.")
+        return path
 
     def find(self, secret: str | None, key: str, variable: str | None = None) -> str | None:
         """As `get`, but None when it is missing."""

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from io import RawIOBase
+from pathlib import Path
 
 from hdfs_native import Client, FileStatus, WriteOptions
 
@@ -15,6 +17,8 @@ from streamjob_runtime.stores.base import Entry
 from streamjob_runtime.stores.connections import Connections
 from streamjob_runtime.stores.hdfs_calls import Calls
 from streamjob_runtime.stores.hdfs_errors import translate
+from streamjob_runtime.stores.hdfs_kerberos import Login, use_krb5_conf
+from streamjob_runtime.stores.hdfs_site import Site, rotated
 from streamjob_runtime.stores.keys import RESERVED, check_key, check_prefix
 
 CONF_DIR = "HADOOP_CONF_DIR"
@@ -40,7 +44,7 @@ class HdfsStore:
     bytes that stand there succeeds. A version is a file's time with its size; a replacement is always of a later time.
     """
 
-    def __init__(self, url: str, conf_dir: str | None = None) -> None:
+    def __init__(self, url: str, conf_dir: str | None = None, login: Login | None = None) -> None:
         found = _URL.fullmatch(url)
         if found is None:
             raise JobError(f"{url!r} names no place in HDFS: write hdfs://HOST:PORT/PATH.")
@@ -51,8 +55,16 @@ class HdfsStore:
         self._url = f"hdfs://{found['authority']}{self._base}".rstrip("/")
         # Without a host it is the site files' own file system.
         root = f"hdfs://{found['authority']}" if found["authority"] else None
+        site = Site.read(Path(conf_dir)) if conf_dir else Site()
+        # A name node that is silent, as one whose machine is gone, would keep the client from asking the next one.
+        name_nodes = site.name_nodes(found["authority"])
+        who = {} if login is None else login.prepare(site)
+
+        def client(n: int) -> Client:
+            return Client(root, {**_IMPATIENT, **rotated(name_nodes, n)}, conf_dir, **who)
+
         with translate(self._url):
-            self._calls = Calls(lambda: Client(root, config=_IMPATIENT, config_dir=conf_dir))
+            self._calls = Calls(client)
         self._temporary = f"{self._base}{RESERVED}/"
         self._counter = itertools.count()
         self._replacing = threading.Lock()
@@ -71,7 +83,10 @@ class HdfsStore:
         if hdfs is not None and hdfs.user is not None:
             # The client takes the user from nowhere else, and a process runs one job.
             os.environ[USER] = hdfs.user
-        return cls(url, conf_dir)
+        if conf_dir is not None:
+            use_krb5_conf(Path(conf_dir), environ)
+        kerberos = hdfs.kerberos if hdfs is not None else None
+        return cls(url, conf_dir, None if kerberos is None else Login.of(kerberos, connections.secrets))
 
     @property
     def url(self) -> str:
@@ -237,11 +252,15 @@ class HdfsStore:
 
 def _write(path: str, data: bytes, client: Client) -> None:
     writer = client.create(path, WriteOptions(overwrite=False, create_parent=True))
-    if data:
-        writer.write(data)
-        with suppress(NotImplementedError):  # erasure-coded files cannot be flushed before they are closed
-            writer.hsync()
-    writer.close()
+    try:
+        if data:
+            writer.write(data)
+            with suppress(NotImplementedError):  # erasure-coded files cannot be flushed before they are closed
+                writer.hsync()
+        writer.close()
+    finally:
+        # Or else Python closes it once more when it is collected: after a failure that takes seconds, of any thread.
+        RawIOBase.close(writer)
 
 
 def _entry(key: str, found: FileStatus) -> Entry:

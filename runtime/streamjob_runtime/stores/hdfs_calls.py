@@ -15,12 +15,15 @@ _BYTES_PER_S = 1_000_000  # what is slower counts as hung
 class Calls:
     """Makes calls in threads of their own, by any thread, and gives up those that take too long.
 
-    A call that was given up may still take effect later. Its connection is not used again.
+    A call that was given up may still take effect later. Its connection is not used again: the next client is made by
+    `make_client` with the number of clients before it, so that it can ask another name node first.
     """
 
-    def __init__(self, make_client: Callable[[], Client]) -> None:
+    def __init__(self, make_client: Callable[[int], Client]) -> None:
         self._make_client = make_client
-        self._client = make_client()
+        self._client = make_client(0)
+        self._clients = 1
+        self._changing = threading.Lock()
 
     def call(self, run: Callable[[Client], T], size: int = 0) -> T:
         """What `run` gives; `size`: bytes that it moves. Raises `TimeoutError`, or what `run` raises."""
@@ -41,8 +44,10 @@ class Calls:
         # A daemon: a call that hangs must not keep the process from ending.
         threading.Thread(target=work, name="hdfs", daemon=True).start()
         if not done.wait(seconds):
-            if self._client is client:
-                self._client = self._make_client()
+            with self._changing:
+                if self._client is client:
+                    self._client = self._make_client(self._clients)
+                    self._clients += 1
             raise TimeoutError(f"no answer within {seconds:.0f} seconds")
         if errors:
             raise errors[0]

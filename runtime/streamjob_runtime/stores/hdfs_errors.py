@@ -8,6 +8,10 @@ from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, StreamJo
 
 # What hdfs-native raises for an answer of the name node that Python has no exception for.
 _ANSWER = re.compile(r'(?:Fatal)?RPCError\("(?P<kind>[^"]*)", "(?P<text>.*)"\)', re.DOTALL)
+# And for a failure of Kerberos: codes, and then a sentence.
+_KERBEROS_SAYS = re.compile(r'GSSAPIError\(.*, \d+, "(?P<text>.*)"\)', re.DOTALL)
+# What passes: the server of Kerberos is away, or the ticket ran out and a new one is fetched.
+_PASSES = ("Cannot contact any KDC", "GSS_S_CONTEXT_EXPIRED", "GSS_S_CREDENTIALS_EXPIRED")
 _LONGEST = 300  # characters of HDFS's words
 
 # Answers that a retry would get again, by the last part of their class, with the remedy.
@@ -24,7 +28,7 @@ _REMEDIES = {
     "SaslException": "give the site files that tell how the cluster authenticates its users (hdfs.configMapRef)",
 }
 _SITE_FILES = "name a server and its port, or give the site files that know the name (hdfs.configMapRef)"
-_KERBEROS = "give the site files that tell how the cluster authenticates its users (hdfs.configMapRef)"
+_KERBEROS = "name a principal and its keytab (hdfs.kerberos), and see that krb5.conf knows the realm and its servers"
 _WRONG = {
     "No NameNode hosts found": _SITE_FILES,
     "No host for name service": _SITE_FILES,
@@ -55,7 +59,9 @@ def from_answer(said: str, place: str) -> StreamJobError:
     """The error for an answer in hdfs-native's words."""
     found = _ANSWER.fullmatch(said)
     kind = found["kind"].rpartition(".")[2] if found else ""
-    text = _short(found["text"] if found else said)
+    text = _short((found or _KERBEROS_SAYS.fullmatch(said) or {"text": said})["text"])
+    if any(words in said for words in _PASSES):
+        return Unavailable(f"{place} cannot be reached now ({text}).")
     if kind == "AccessControlException" and text.endswith("(is not a directory)"):
         return NotFound(f"There is no file {place}.")  # nor can be: a part of its path is a file
     remedy = _REMEDIES.get(kind) or next((r for words, r in _WRONG.items() if words in said), None)
