@@ -145,7 +145,8 @@ class Kept(Operator):
         self._rows_total = None
         self._db.register(RESTORED, rows)
         self._db.do(f"DELETE FROM {self._state}")
-        self._db.do(f"INSERT INTO {self._state} SELECT * FROM {quoted(RESTORED)}")
+        columns = ", ".join((*self.step.key_columns, *self.step.restored))
+        self._db.do(f"INSERT INTO {self._state} SELECT {columns} FROM {quoted(RESTORED)}")
         self._db.register(RESTORED, rows.schema.empty_table())
 
 

@@ -81,6 +81,7 @@ class Aggregation:
     inputs: tuple[str, ...]
     keys: int  # without the window's start
     aggregates: int
+    restored: tuple[str, ...]  # the aggregate states as expressions over the rows of a snapshot
     result: str  # SELECT of the relation's rows from the state, read as `s`
     items: tuple[str, ...]  # its columns as expressions over `s`, with aliases; for rows that changed
     having: str | None  # which rows are in it
