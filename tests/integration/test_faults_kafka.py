@@ -25,8 +25,8 @@ from support.restarts import Restarted
 
 A_BATCH = 10_000
 LAST = EVENTS // A_BATCH
-# How long the broker is frozen: until the job has given up a call, and so long more.
-AWAY_S = float(os.environ.get("STREAMJOB_BROKER_AWAY_S", "0"))
+# How much longer the broker is away than the client library's timeouts, seconds: a minute by hand, here nothing.
+LONGER_S = float(os.environ.get("STREAMJOB_BROKER_AWAY_S", "0"))
 
 MANIFEST = (
     """
@@ -109,6 +109,7 @@ def test_to_postgres(servers: World, own_postgres: PostgresServer) -> None:
         own_postgres.start()
         job.until_batch(14)
         servers.kafka.kill()
+        be_away()
         servers.kafka.start()
         job.until_batch(20)
         servers.minio.kill()
@@ -153,7 +154,7 @@ def test_to_kafka(servers: World) -> None:
         job.until_batch(25)
         with kafka.frozen():
             job.until_said("waits|waiting for a system outside")
-            threading.Event().wait(AWAY_S)
+            be_away()
         job.until_batch(32)
         job.kill()
         job.finish()
@@ -170,6 +171,10 @@ def test_to_kafka(servers: World) -> None:
         assert before is None or before[1] < row[1], (before, row)
         newest[message.key()] = row
     assert differences(list(newest.values()), expected.totals) == ""
+
+
+def be_away() -> None:
+    threading.Event().wait(LONGER_S)
 
 
 def _row(value: bytes | None, *names: str) -> tuple[Any, ...]:

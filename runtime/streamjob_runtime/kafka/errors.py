@@ -40,6 +40,12 @@ class Listener:
         with self._lock:
             self._last = self._refusal = None
 
+    @property
+    def heard(self) -> bool:
+        """Whether something went wrong since the cluster's last answer."""
+        with self._lock:
+            return self._last is not None or self._refusal is not None
+
     def worst(self, error: KafkaError) -> KafkaError:
         """What has led to the error of a call: a refusal, or the latest trouble with the connection."""
         with self._lock:
