@@ -84,10 +84,11 @@ class KafkaSource:
         """See `Source`: asks for the topics and the ends of their partitions."""
         found = self._topics.require()
         partitions = [p for topic in found.values() for p in topic.partitions]
+        self._topics.check_start(partitions, self._start)
         firsts, ends = self._topics.firsts(partitions), self._topics.ends(partitions)
         records = sum(max(0, ends[p] - firsts.get(p, 0)) for p in ends)
         names = ", ".join(sorted(found)[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
-        return f"{names or 'no topic yet'}: {_count(len(partitions), 'partition')}, {_count(records, 'offset')}"
+        return f"{names or self._topics.missing}: {_count(len(partitions), 'partition')}, {_count(records, 'offset')}"
 
     def open(self, state: Any) -> None:
         """See `Source`. Waits until Kafka answers. Raises `JobError` for a topic that a new job does not find."""
@@ -178,7 +179,10 @@ class KafkaSource:
 
     def status(self) -> SourceStatus:
         """See `Source`."""
-        return SourceStatus(dict(self._ends), not self._trouble, self._trouble)
+        none = self._looked_ms is not None and not self._partitions
+        return SourceStatus(
+            dict(self._ends), not self._trouble, self._trouble or (self._topics.missing if none else "")
+        )
 
     def close(self) -> None:
         """See `Source`."""
