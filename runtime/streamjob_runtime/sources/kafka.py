@@ -179,10 +179,9 @@ class KafkaSource:
 
     def status(self) -> SourceStatus:
         """See `Source`."""
-        none = self._looked_ms is not None and not self._partitions
-        return SourceStatus(
-            dict(self._ends), not self._trouble, self._trouble or (self._topics.missing if none else "")
-        )
+        looked, ends = self._looked_ms is not None, dict(self._ends)
+        note = self._topics.missing if looked and not self._partitions else ""
+        return SourceStatus(ends, not self._trouble, self._trouble or note, {p: self._position(p) for p in ends})
 
     def close(self) -> None:
         """See `Source`."""
