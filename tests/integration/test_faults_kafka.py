@@ -17,14 +17,13 @@ from typing import Any
 import pytest
 
 from conftest import require_kafka
-from support.ad_events import EVENTS, PIPELINE, AdEvents, Expected, differences
+from support.ad_events import PIPELINE, AdEvents, Expected, differences
 from support.kafka import KafkaServer
 from support.minio import MinioServer
 from support.postgres import PostgresServer
 from support.restarts import Restarted
 
-A_BATCH = 10_000
-LAST = EVENTS // A_BATCH
+A_BATCH = 5_000  # so that there are batches enough for every fault to hit one
 # How much longer the broker is away than the client library's timeouts, seconds: a minute by hand, here nothing.
 LONGER_S = float(os.environ.get("STREAMJOB_BROKER_AWAY_S", "0"))
 
@@ -113,11 +112,13 @@ def test_to_postgres(servers: World, own_postgres: PostgresServer) -> None:
         servers.kafka.start()
         job.until_batch(20)
         servers.minio.kill()
-        job.kill()
+        job.until_said("waiting for a system outside .*checkpoint store")
         servers.minio.start()
+        job.until_batch(23)
+        job.kill()
         job.until_batch(26)
         job.freeze_and_replace(4)
-        job.until_batch(36)
+        job.until_batch(45)
         job.kill()
         job.finish()
     expected = servers.expected
