@@ -212,3 +212,19 @@ def test_a_broker_that_is_killed_in_the_middle_of_a_batch_has_it_once(own_kafka:
     sink.write(batch(2))
     sink.close()
     assert len(own_kafka.values(topic)) == count + 2 * len(ROWS)
+
+
+def test_a_broker_that_was_away_between_batches_is_met_by_a_new_producer(own_kafka: KafkaServer) -> None:
+    topic = own_kafka.create_topic()
+    troubles: list[str] = []
+    sink = made(own_kafka, topic, patient(lambda trouble: troubles.append(trouble.error if trouble else "")))
+    sink.open(Writer("job", 1, lambda: None))
+    sink.write(batch(0))
+    own_kafka.kill()
+    own_kafka.start()
+    troubles.clear()
+    sink.write(batch(1))
+    sink.close()
+    assert own_kafka.values(topic) == SAID * 2
+    # The old one would have hung at the end of its transaction, and then told of the connection that it had lost.
+    assert not [said for said in troubles if said and "Broker: " not in said]

@@ -286,6 +286,32 @@ def test_a_topic_that_is_not_there_is_refused_in_words(kafka: KafkaServer) -> No
             refuse()
 
 
+def test_offsets_that_no_job_can_begin_at_are_found_by_a_check(kafka: KafkaServer) -> None:
+    topic = kafka.create_topic()
+    kafka.produce(topic, [b"a", b"b"])
+    kafka.delete_records(topic, 1)
+
+    def check(offsets: dict[str, int]) -> str:
+        return KafkaBench(kafka, topic, startFrom="offsets", startOffsets=offsets).make(1).check()
+
+    with pytest.raises(JobError, match=rf"startOffsets names {topic}/1, and the source has no such partition"):
+        check({f"{topic}/1": 0})
+    with pytest.raises(JobError, match=rf"startOffsets says 3 for {topic}/0"):
+        check({f"{topic}/0": 3})
+    # A job that has begun there before the record was deleted goes on.
+    assert check({f"{topic}/0": 0}) == f"{topic}: 1 partition, 1 offset"
+
+
+def test_a_pattern_that_no_topic_fits_is_no_mistake_and_is_said(kafka: KafkaServer) -> None:
+    bench = KafkaBench(kafka, "", topicPattern="no-such-.*")
+    source = bench.make(1)
+    assert source.check() == "no topic yet that fits no-such-.*: 0 partitions, 0 offsets"
+    source.open(None)
+    assert source.poll(None, bench.clock.now_ms()) is None
+    assert source.status().message == "no topic yet that fits no-such-.*" and source.status().connected
+    source.close()
+
+
 def test_a_check_says_what_is_there(kafka: KafkaServer) -> None:
     topic = kafka.create_topic(2)
     kafka.produce(topic, [b"a", b"b"])
@@ -334,26 +360,22 @@ def test_passwords_and_certificates(tmp_path: Path) -> None:
             (secrets / name).mkdir(parents=True, exist_ok=True)
             (secrets / name / key).write_text(text)
 
-        def job(auth: str, **tls: Any) -> Source:
-            bench = KafkaBench(
-                server,
-                topic,
-                bootstrapServers=server.secure_servers,
-                authSecretRef={"name": auth},
-                saslMechanism="PLAIN",
-                tls=tls,
-            )
+        def job(auth: str, tls: dict[str, Any], mechanism: str = "PLAIN") -> Source:
+            sasl = {"authSecretRef": {"name": auth}, "saslMechanism": mechanism}
+            bench = KafkaBench(server, topic, bootstrapServers=server.secure_servers, tls=tls, **sasl)
             bench.secrets = secrets
             return bench.make(1)
 
         ca = {"certificatesSecretRef": {"name": "ca"}}
-        assert job("right", **ca).check() == f"{topic}: 1 partition, 1 offset"
+        assert job("right", ca).check() == f"{topic}: 1 partition, 1 offset"
         with pytest.raises(JobError, match=r'Source "k": Kafka at .* refuses the user name or the password') as wrong:
-            job("wrong", **ca).check()
+            job("wrong", ca).check()
         assert "guessed-wrong" not in str(wrong.value)
         with pytest.raises(JobError, match=r"do not trust each other's certificates"):
-            job("right").check()
+            job("right", {}).check()
+        with pytest.raises(JobError, match=r"does not take this saslMechanism .* PLAIN.* Name one that it takes"):
+            job("right", ca, "SCRAM-SHA-256").check()
         with pytest.raises(JobError, match="There is no Secret 'none'"):
-            job("none", **ca)
+            job("none", ca)
     finally:
         server.stop()

@@ -43,6 +43,10 @@ class Running:
     def out(self) -> str:
         return "".join(self._out)
 
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
     def until(self, text: str) -> None:
         """Wait until the text stands in the log."""
         wait_for(lambda: text in self.err or self._process.poll() is not None)

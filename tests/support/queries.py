@@ -1,9 +1,11 @@
 """Pipelines and their batches, for tests of the planner and of the query engine."""
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from streamjob_api.models import StreamJobSpec
 from streamjob_runtime.formats.wire import wire_schema
@@ -104,7 +106,7 @@ class Runner:
 
     def restart(self) -> None:
         """Go on in a new query from a snapshot."""
-        state = self.query.snapshot()
+        state = {name: _stored(table) for name, table in self.query.snapshot().items()}
         self.query.close()
         self.query = open_query(self._spec, threads=1)
         for name, table in self.tables.items():
@@ -114,3 +116,10 @@ class Runner:
     def close(self) -> None:
         """Free the query."""
         self.query.close()
+
+
+def _stored(table: pa.Table) -> pa.Table:
+    """As it comes back from a checkpoint."""
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    return pq.read_table(io.BytesIO(file.getvalue()))

@@ -4,6 +4,7 @@ import itertools
 import random
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from streamjob_api.sources import Source as SourceModel
 from streamjob_runtime.clock import ManualClock, SystemClock
 from streamjob_runtime.formats.text import TextDecoder
-from streamjob_runtime.patience import Patient
+from streamjob_runtime.patience import Patient, Trouble
 from streamjob_runtime.sources.base import Source
 from streamjob_runtime.sources.context import SourceContext
 from streamjob_runtime.sources.files import FilesSource
@@ -136,9 +137,9 @@ class FilesBench:
         pass
 
 
-def patient() -> Patient:
+def patient(on_trouble: Callable[[Trouble | None], None] = lambda trouble: None) -> Patient:
     """Waits for ever, as a runtime does that nobody stops."""
-    return Patient(SystemClock(), random.Random(1), threading.Event(), lambda trouble: None, "Kafka")
+    return Patient(SystemClock(), random.Random(1), threading.Event(), on_trouble, "Kafka")
 
 
 class KafkaBench:

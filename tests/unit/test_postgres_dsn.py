@@ -46,7 +46,7 @@ def test_what_a_server_says_is_scrubbed() -> None:
     assert dsn.place == "host:5433/db"
     assert dsn.parameters["password"] == "s3cr3t@h1dd3n"
     error = from_connecting(psycopg.OperationalError("no luck with s3cr3t@h1dd3n here"), dsn)
-    assert str(error) == "host:5433/db cannot be reached now (no luck with *** here)."
+    assert str(error) == "PostgreSQL at host:5433/db cannot be reached now (no luck with *** here)."
 
 
 def test_a_dsn_that_is_none_says_how_to_write_one() -> None:

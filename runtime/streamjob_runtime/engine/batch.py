@@ -125,11 +125,13 @@ class BatchRunner:
         return self.sources[name].read(offsets)
 
     def _source_progress(self, name: str, result: BatchResult) -> SourceProgress:
-        offsets = result.ranges.get(name, OffsetRange({}))
+        ranges = result.ranges.get(name, OffsetRange({})).partitions
+        status = self.sources[name].status()
+        # A partition of which the batch has read nothing stands where it stood, and is no lag.
         return SourceProgress(
             name,
-            {p: start for p, (start, _) in offsets.partitions.items()},
-            {p: end for p, (_, end) in offsets.partitions.items()},
-            self.sources[name].status().latest,
+            {**status.position, **{p: start for p, (start, _) in ranges.items()}},
+            {**status.position, **{p: end for p, (_, end) in ranges.items()}},
+            status.latest,
             result.input_rows.get(name, 0),
         )

@@ -1,5 +1,6 @@
 """How a Kafka cluster is reached: addresses from the manifest, credentials from Secrets."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,11 @@ from streamjob_runtime.stores.connections import Secrets
 
 # So long the client waits for an answer before it says that there is none, seconds.
 ANSWER_S = 10.0
+
+# The library writes to standard error what it holds for fatal, such as that another process has taken over.
+_NOWHERE = logging.getLogger(__name__)
+_NOWHERE.addHandler(logging.NullHandler())
+_NOWHERE.propagate = False
 
 _DEFAULT_MECHANISM = "SCRAM-SHA-512"
 
@@ -30,6 +36,7 @@ class Access:
             "reconnect.backoff.max.ms": 1000,
             # What goes wrong comes to `Listener`, and from there into errors and the runtime's own log.
             "log_level": 0,
+            "logger": _NOWHERE,
         }
         if connection.auth_secret_ref is not None:
             secret = connection.auth_secret_ref.name

@@ -1,16 +1,20 @@
 """What a cluster has: topics, their partitions, and the offsets at their ends."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent import futures
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from streamjob_runtime.kafka.access import ANSWER_S, Access
 from streamjob_runtime.kafka.errors import Listener, is_missing, kafka_error, translated
 
 T = TypeVar("T")
+
+_SLICE_S = 0.1  # of the wait for an answer
+_REFUSED_S = 1.0  # how long another server may still answer when one has refused us
 
 _SPEC: Any = OffsetSpec  # the library has no types for it
 
@@ -89,13 +93,26 @@ class Cluster:
     def _answer(self, future: Any, missing: Any) -> Any:
         """What the future brings; `missing` if the topic or the partition is not there."""
         try:
-            answer = future.result(ANSWER_S + 1)
+            self._wait(future)
+            answer = future.result(0)
+        except TimeoutError:
+            raise self._translated(KafkaException(KafkaError(KafkaError._TIMED_OUT))) from None
         except KafkaException as error:
             if is_missing(kafka_error(error)):
                 return missing
             raise self._translated(error) from None
         self._listener.answered()
         return answer
+
+    def _wait(self, future: Any) -> None:
+        """Wait for the answer; not long when a server has refused us, which the answer would only say much later."""
+        left = ANSWER_S + 1
+        while left > 0 and not futures.wait([future], _SLICE_S).done:
+            left -= _SLICE_S
+            if self._client is not None:
+                self._client.poll(0)
+            if self._listener.refused:
+                left = min(left, _REFUSED_S)
 
     def _translated(self, error: KafkaException) -> Exception:
         if self._client is not None:

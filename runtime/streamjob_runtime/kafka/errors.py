@@ -17,6 +17,9 @@ _FORBIDDEN = {
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 # Our own certificate was refused, or theirs is of an authority that we do not know: that mends nobody by waiting.
 _BAD_CERTIFICATE = ("certificate verify failed", "unknown ca", "certificate required", "bad certificate")
+_NO_MECHANISM = "Unsupported SASL mechanism"
+# What the library says when TLS meets no TLS.
+_OTHER_PROTOCOL = ("Invalid response size", "SSL handshake failed", "security.protocol")
 
 
 class Listener:
@@ -39,6 +42,18 @@ class Listener:
         """The cluster has answered: what was heard before is over."""
         with self._lock:
             self._last = self._refusal = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the cluster has refused us since its last answer."""
+        with self._lock:
+            return self._refusal is not None
+
+    @property
+    def heard(self) -> bool:
+        """Whether something went wrong since the cluster's last answer."""
+        with self._lock:
+            return self._last is not None or self._refusal is not None
 
     def worst(self, error: KafkaError) -> KafkaError:
         """What has led to the error of a call: a refusal, or the latest trouble with the connection."""
@@ -74,14 +89,14 @@ def translated(error: KafkaError, who: str, servers: str) -> StreamJobError:
     """The error in our words. `who`: the source or sink that it happened to."""
     said = error.str()
     at = f"{who}: Kafka at {servers}"
+    if error.code() == KafkaError.UNSUPPORTED_SASL_MECHANISM or _NO_MECHANISM in said:
+        return JobError(f"{at} does not take this saslMechanism ({said}). Name one that it takes.")
     if error.code() in _PASSWORD:
         return JobError(f"{at} refuses the user name or the password ({said}). Correct the Secret of authSecretRef.")
-    if error.code() == KafkaError.UNSUPPORTED_SASL_MECHANISM:
-        return JobError(f"{at} does not take this saslMechanism ({said}). Name one that it takes.")
     if is_refusal(error):
         return JobError(
             f"{at} and this job do not trust each other's certificates ({said}). "
-            "Correct the Secret of tls.certificatesSecretRef."
+            "Correct the Secret of tls.certificatesSecretRef, or name one where there is none."
         )
     if is_missing(error):
         return JobError(f"{at} has no such topic or partition ({said}). Create it, or correct its name.")
@@ -93,4 +108,8 @@ def translated(error: KafkaError, who: str, servers: str) -> StreamJobError:
         )
     if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
         return JobError(f"{at} takes no transaction of a minute ({said}). Raise its transaction.max.timeout.ms.")
+    if error.code() == KafkaError._ALL_BROKERS_DOWN:  # its words only count the servers
+        said = "it takes connections and ends them at once"
+    if error.code() == KafkaError._ALL_BROKERS_DOWN or any(text in said for text in _OTHER_PROTOCOL):
+        said += ". Perhaps this port wants TLS (tls) or a password (authSecretRef), or does not want them"
     return Unavailable(f"{at} does not answer as it should: {said}")

@@ -29,6 +29,17 @@ from streamjob_runtime.query.tree import (
     walk,
 )
 
+# Values that are the states of min and max themselves, and that DuckDB does not take for such where it takes others.
+_UNCAST = {
+    "DATE",
+    "TIME",
+    "TIMESTAMP",
+    "TIMESTAMP_S",
+    "TIMESTAMP_MS",
+    "TIMESTAMP_NS",
+    "TIMESTAMP WITH TIME ZONE",
+    "BLOB",
+}
 _FORMAT = 1  # of the state's columns; a state of another format is not taken up
 
 
@@ -228,7 +239,7 @@ def plan_aggregation(
             delta=delta,
             inputs=inputs,
             keys=len(split.keys),
-            functions=tuple(function_name(a) for a in split.aggregates),
+            restored=tuple(_restored(catalog, node, a, f"a{i}") for i, a in enumerate(split.aggregates)),
             result=catalog.render(result),
             items=tuple(catalog.render_expression(i) for i in items),
             having=None if having is None else catalog.render_expression(having),
@@ -273,6 +284,14 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
         _bind(catalog, select([state], node["from_table"], where), state)
     rows = [aliased(call("count_star"), "n")] if split.window is not None else []
     return catalog.render(select([*keys, *states, *rows], node["from_table"], where, len(keys)))
+
+
+def _restored(catalog: Catalog, node: Node, aggregate: Node, name: str) -> str:
+    if function_name(aggregate) in ("min", "max"):
+        shown = catalog.columns(catalog.render(select([aggregate], node["from_table"])))[0].type
+        if shown in _UNCAST:
+            return f"to_aggregate_state(CAST({name} AS {shown}), '{function_name(aggregate)}', ['{shown}'])"
+    return name
 
 
 def _bind(catalog: Catalog, query: Node, at: Node) -> None:

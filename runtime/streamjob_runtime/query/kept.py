@@ -4,7 +4,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -100,22 +99,6 @@ class Operator(ABC):
             self._rows_total = self._db.value(f"SELECT count(*) FROM {self._state}") or 0
         return self._rows_total
 
-    def _states_of(self, snapshot: pa.Schema) -> str:
-        """The columns of a snapshot, registered as `RESTORED`, as the state's; DuckDB casts them on INSERT.
-
-        It has no such cast for the states of min() and max() over times and bytes (DuckDB 2.0), which are the plain
-        value: these are aggregated anew, each value by itself.
-        """
-        functions = dict(zip(self.step.state_columns, self.step.functions, strict=True))
-
-        def column(field: "pa.Field[Any]") -> str:
-            function = functions.get(field.name)
-            if function in ("min", "max") and (pa.types.is_temporal(field.type) or pa.types.is_binary(field.type)):
-                return f"(SELECT {function}(v) EXPORT_STATE FROM (SELECT {quoted(RESTORED)}.{field.name} AS v))"
-            return str(field.name)
-
-        return ", ".join(column(field) for field in snapshot)
-
     def empty(self) -> pa.Table:
         """No rows, in the columns of the result."""
         return self._result_schema.empty_table()
@@ -162,7 +145,8 @@ class Kept(Operator):
         self._rows_total = None
         self._db.register(RESTORED, rows)
         self._db.do(f"DELETE FROM {self._state}")
-        self._db.do(f"INSERT INTO {self._state} SELECT {self._states_of(rows.schema)} FROM {quoted(RESTORED)}")
+        columns = ", ".join((*self.step.key_columns, *self.step.restored))
+        self._db.do(f"INSERT INTO {self._state} SELECT {columns} FROM {quoted(RESTORED)}")
         self._db.register(RESTORED, rows.schema.empty_table())
 
 

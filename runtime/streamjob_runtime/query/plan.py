@@ -80,7 +80,7 @@ class Aggregation:
     delta: str
     inputs: tuple[str, ...]
     keys: int  # without the window's start
-    functions: tuple[str, ...]  # the function of each state
+    restored: tuple[str, ...]  # the aggregate states as expressions over the rows of a snapshot
     result: str  # SELECT of the relation's rows from the state, read as `s`
     items: tuple[str, ...]  # its columns as expressions over `s`, with aliases; for rows that changed
     having: str | None  # which rows are in it
@@ -97,7 +97,7 @@ class Aggregation:
     @property
     def state_columns(self) -> tuple[str, ...]:
         """The state's aggregate columns."""
-        return tuple(f"a{i}" for i in range(len(self.functions)))
+        return tuple(f"a{i}" for i in range(len(self.restored)))
 
 
 @dataclass(frozen=True, slots=True)

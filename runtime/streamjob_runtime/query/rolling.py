@@ -186,7 +186,8 @@ class Rolling(Operator):
             f"CREATE TABLE {typed} AS SELECT CAST(0 AS BIGINT) AS pane, CAST(0 AS BIGINT) AS batch_time, * "
             f"FROM {self._state} LIMIT 0"
         )
-        self._db.do(f"INSERT INTO {typed} SELECT {self._states_of(rows.schema)} FROM {quoted(RESTORED)}")
+        columns = ", ".join(("pane", "batch_time", *self.step.key_columns, *self.step.restored))
+        self._db.do(f"INSERT INTO {typed} SELECT {columns} FROM {quoted(RESTORED)}")
         found = self._db.rows(f"SELECT pane, batch_time, count(*) AS rows FROM {typed} GROUP BY ALL ORDER BY pane")
         for pane in found.to_pylist():
             number = pane["pane"]

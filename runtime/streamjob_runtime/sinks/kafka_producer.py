@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -18,6 +19,8 @@ Record = dict[str, Any]  # value and key, as `Producer.produce_batch` takes them
 # A transaction that is open for so long is given up by Kafka: well above what a server needs to come back.
 TRANSACTION_S = 60.0
 _WAITING = 200_000  # records that may be on their way
+_SLICE_S = 0.1  # of the wait for a call that may hang
+_LOST_S = 1.0  # how long an answer may still come when the connection was lost
 
 _TUNED = {
     "enable.idempotence": True,
@@ -33,11 +36,12 @@ _TUNED = {
 }
 
 
-def within(seconds: float, call: Callable[[], Any]) -> None:
+def within(seconds: float, call: Callable[[], Any], is_lost: Callable[[], bool]) -> None:
     """Make a call that may hang for ever: then raise `KafkaException` in time, and leave it to itself.
 
     librdkafka 2.16 forgets the timeout of `send_offsets_to_transaction` when the group's server is lost meanwhile (its
     issues 5456 and 5511). What is left so can end no transaction, and the next producer of the same id shuts it out.
+    `is_lost`: whether the connection was lost, so that there is little to wait for.
     """
     raised: list[BaseException] = []
 
@@ -49,7 +53,12 @@ def within(seconds: float, call: Callable[[], Any]) -> None:
 
     thread = threading.Thread(target=run, name="kafka", daemon=True)
     thread.start()
-    thread.join(seconds + 1)
+    left = seconds + 1
+    thread.join(_SLICE_S)
+    while left > 0 and thread.is_alive():
+        left = min(left, _LOST_S) if is_lost() else left
+        left -= _SLICE_S
+        thread.join(_SLICE_S)
     if thread.is_alive():
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
     if raised:
@@ -152,6 +161,11 @@ class TransactionalProducer(PlainProducer):
     def write(self, batch_id: int, chunks: Iterable[list[Record]]) -> None:
         """Write the batch unless it is there; durable on return."""
         try:
+            if self._producer is not None and self._is_lost(self._producer):
+                # It may hang at the end of its next transaction. Whoever was replaced must not begin again: it would
+                # shut out its replacement, if only for a moment.
+                self._writer.check_still_writer()
+                self._producer = None
             producer = self._producer or self._open()
             if batch_id < self._next:
                 return
@@ -193,13 +207,20 @@ class TransactionalProducer(PlainProducer):
             producer.begin_transaction()
             self._mark(producer, self._next)
             producer.commit_transaction(TRANSACTION_S)
+        self._listener.answered()
         return producer
+
+    def _is_lost(self, producer: Producer) -> bool:
+        """Whether the connection to a server was lost since the last answer."""
+        producer.poll(0)
+        return self._listener.heard
 
     def _mark(self, producer: Producer, next_batch: int) -> None:
         metadata = json.dumps({"epoch": self._writer.epoch})
         marker = TopicPartition(self._topic, 0, next_batch, metadata)
         group = self._opened_group().consumer_group_metadata()
-        within(ANSWER_S, lambda: producer.send_offsets_to_transaction([marker], group, ANSWER_S))
+        call = partial(producer.send_offsets_to_transaction, [marker], group, ANSWER_S)
+        within(ANSWER_S, call, lambda: self._is_lost(producer))
 
     def _marked(self) -> tuple[int, int]:
         """The first batch that is not in the topic, and the epoch of who wrote that."""

@@ -34,6 +34,7 @@ class SourceStatus:
     latest: Mapping[str, int] = field(default_factory=dict)  # partition -> the end of what is known to be there
     connected: bool = True
     message: str = ""  # why not connected, or what else a user should know
+    position: Mapping[str, int] = field(default_factory=dict)  # partition -> what comes next, also where nothing is new
 
 
 class Source(Protocol):

@@ -91,10 +91,11 @@ class KafkaSource:
         """See `Source`: asks for the topics and the ends of their partitions."""
         found = self._topics.require()
         partitions = [p for topic in found.values() for p in topic.partitions]
+        self._topics.check_start(partitions, self._start)
         firsts, ends = self._topics.firsts(partitions), self._topics.ends(partitions)
         records = sum(max(0, ends[p] - firsts.get(p, 0)) for p in ends)
         names = ", ".join(sorted(found)[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
-        said = f"{names or 'no topic yet'}: {_count(len(partitions), 'partition')}, {_count(records, 'offset')}"
+        said = f"{names or self._topics.missing}: {_count(len(partitions), 'partition')}, {_count(records, 'offset')}"
         return f"{said}; {self._schemas.reach(sorted(found))}" if self._schemas else said
 
     def open(self, state: Any) -> None:
@@ -188,7 +189,9 @@ class KafkaSource:
 
     def status(self) -> SourceStatus:
         """See `Source`."""
-        return SourceStatus(dict(self._ends), not self._trouble, self._trouble)
+        looked, ends = self._looked_ms is not None, dict(self._ends)
+        note = self._topics.missing if looked and not self._partitions else ""
+        return SourceStatus(ends, not self._trouble, self._trouble or note, {p: self._position(p) for p in ends})
 
     def close(self) -> None:
         """See `Source`."""

@@ -80,6 +80,16 @@ class Topics:
             return self._checked(first, partitions, start.offsets)
         return first
 
+    def check_start(self, partitions: list[str], start: Start) -> None:
+        """Raise `JobError` for a start that no job can have had; one before the first record may have been there."""
+        if start.at == "offsets":
+            self._checked(dict.fromkeys(partitions, 0), partitions, start.offsets)
+
+    @property
+    def missing(self) -> str:
+        """What is said of a source that has no topic."""
+        return "no topic yet" if self._pattern is None else f"no topic yet that fits {self._pattern.pattern}"
+
     def firsts(self, partitions: list[str]) -> dict[str, int]:
         """Partition -> the offset of its first record."""
         return self._cluster.starts(partitions)

@@ -52,19 +52,22 @@ _LONGEST = 400  # characters of a server's words
 def from_connecting(err: psycopg.Error, dsn: Dsn) -> StreamJobError:
     """The error for a connection that was not made."""
     said = _words(str(err), dsn)
+    at = f"PostgreSQL at {dsn.place}"
     for words, remedy in _REFUSED.items():
         if words in said:
-            return JobError(f"{dsn.place} refuses the connection ({said}): {remedy}.")
+            return JobError(f"{at} refuses the connection ({said}): {remedy}.")
     if "FATAL:" in said and "does not exist" in said:
-        return JobError(f"{dsn.place} refuses the connection ({said}): correct the DSN, or create what is missing.")
-    return Unavailable(f"{dsn.place} cannot be reached now ({said}).")
+        return JobError(
+            f"PostgreSQL at {dsn.place} refuses the connection ({said}): correct the DSN, or create what is missing."
+        )
+    return Unavailable(f"{at} cannot be reached now ({said}).")
 
 
 def from_statement(err: psycopg.Error, dsn: Dsn, table: str) -> StreamJobError:
     """The error for a statement, or for a connection that broke meanwhile."""
     state = err.sqlstate
     if state is None or state[:2] in _PASSING_CLASSES or state in _PASSING:
-        return Unavailable(f"{dsn.place} cannot be used now ({_words(str(err), dsn)}).")
+        return Unavailable(f"PostgreSQL at {dsn.place} cannot be used now ({_words(str(err), dsn)}).")
     diagnosis = err.diag
     parts = (diagnosis.message_primary, diagnosis.message_detail, diagnosis.context)
     said = _words("; ".join(part for part in parts if part) or str(err), dsn)

@@ -8,7 +8,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import Connection
 
-from streamjob_runtime.errors import JobError
+from streamjob_runtime.errors import JobError, StreamJobError
 from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext, SinkSpec
@@ -133,7 +133,10 @@ class PostgresSink:
     def _statements(self, run: Callable[["Connection[Any]"], T]) -> T:
         """What `run` gives with the session; after an error the next call has a new one."""
         if self._connection is None:
-            self._connection = connect(self._dsn)
+            try:
+                self._connection = connect(self._dsn)
+            except StreamJobError as error:
+                raise type(error)(f'sink "{self._wish.sink}": {error}') from None
         try:
             return run(self._connection)
         except psycopg.Error as err:

@@ -1,0 +1,33 @@
+"""What the client library says, in words that name the remedy."""
+
+import pytest
+from confluent_kafka import KafkaError
+
+from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
+from streamjob_runtime.kafka.errors import translated
+
+REMEDY = "Perhaps this port wants TLS (tls) or a password (authSecretRef), or does not want them"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "kind", "words"),
+    [
+        (KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down", Unavailable, f"ends them at once. {REMEDY}"),
+        (KafkaError._SSL, "ssl://k:9092: SSL handshake failed: PLAINTEXT listener?", Unavailable, REMEDY),
+        (KafkaError._TRANSPORT, "k:9092: Receive failed: Invalid response size 352518912", Unavailable, REMEDY),
+        (KafkaError._SSL, "SSL handshake failed: certificate verify failed", JobError, "tls.certificatesSecretRef"),
+        (KafkaError._AUTHENTICATION, "Invalid username or password", JobError, "Correct the Secret of authSecretRef"),
+        (
+            KafkaError._AUTHENTICATION,
+            "handshake failed: Broker: Unsupported SASL mechanism: broker's supported mechanisms: PLAIN",
+            JobError,
+            "does not take this saslMechanism",
+        ),
+    ],
+)
+def test_a_connection_that_does_not_come_about_is_explained(
+    code: int, said: str, kind: type[StreamJobError], words: str
+) -> None:
+    error = translated(KafkaError(code, said), 'Source "k"', "k:9092")
+    assert type(error) is kind
+    assert words in str(error) and str(error).startswith('Source "k": Kafka at k:9092')
