@@ -27,6 +27,21 @@ CASES = [
         "Count each value in a step of its own (GROUP BY value), and take this from that step's table.",
     ),
     (
+        "SELECT arg_max(k, to_seconds(n)) FROM events",
+        "The step v keeps in arg_max() values of type INTERVAL, which no checkpoint can hold",
+        "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x).",
+    ),
+    (
+        "SELECT to_seconds(n) AS i, count(*) FROM events GROUP BY i",
+        "The step v groups by values of type INTERVAL, which no checkpoint can hold",
+        "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x).",
+    ),
+    (
+        "SELECT list({'a': n::BIT}) FROM events",
+        "The step v keeps in list() values of type BIT, which no checkpoint can hold",
+        "Cast them: x::VARCHAR.",
+    ),
+    (
         "SELECT max(n, 3) FROM events",
         "The step v uses max(), whose state cannot be kept between batches",
         "Keep the values themselves with list(), or use another aggregate.",

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 
 import duckdb
+import pyarrow as pa
 
 from streamjob_runtime.query.binding import explain
 from streamjob_runtime.query.catalog import Catalog
@@ -40,6 +42,7 @@ _UNCAST = {
     "TIMESTAMP WITH TIME ZONE",
     "BLOB",
 }
+_BIT = re.compile(r"\bBIT(?=[\[\],)]|$)")  # as a type, in a list or a struct, and not a field's name
 _FORMAT = 1  # of the state's columns; a state of another format is not taken up
 
 
@@ -280,8 +283,10 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
     states = [aliased({**a, "export_state": True}, f"a{i}") for i, a in enumerate(split.aggregates)]
     for key in split.keys:
         _bind(catalog, select([key], node["from_table"], where), key)
-    for state in states:
+        _refuse_unstorable(catalog, node["from_table"], "groups by", key, key)
+    for aggregate, state in zip(split.aggregates, states, strict=True):
         _bind(catalog, select([state], node["from_table"], where), state)
+        _refuse_unstorable(catalog, node["from_table"], f"keeps in {function_name(aggregate)}()", aggregate, state)
     rows = [aliased(call("count_star"), "n")] if split.window is not None else []
     return catalog.render(select([*keys, *states, *rows], node["from_table"], where, len(keys)))
 
@@ -304,6 +309,23 @@ def _bind(catalog: Catalog, query: Node, at: Node) -> None:
         raise Refusal(f"uses {name}(), whose state cannot be kept between batches", _instead(name), at) from None
     except duckdb.Error as error:
         raise explain(error, at) from None
+
+
+def _refuse_unstorable(catalog: Catalog, source: Node, does: str, at: Node, kept: Node) -> None:
+    """Parquet, in which snapshots are, has no INTERVAL; a BIT comes back as other bits.
+
+    `at`: what the user has written; `kept`: what the state holds of it.
+    """
+    if _has_interval(catalog.arrow(catalog.render(select([kept], source))).field(0).type):
+        remedy = "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x)."
+        raise Refusal(f"{does} values of type INTERVAL, which no checkpoint can hold", remedy, at)
+    if _BIT.search(catalog.columns(catalog.render(select([at], source)))[0].type):
+        raise Refusal(f"{does} values of type BIT, which no checkpoint can hold", "Cast them: x::VARCHAR.", at)
+
+
+def _has_interval(kind: pa.DataType) -> bool:
+    inner = [kind.field(i).type for i in range(kind.num_fields)]
+    return pa.types.is_interval(kind) or any(map(_has_interval, inner))
 
 
 def _instead(name: str) -> str:

@@ -107,6 +107,11 @@ class Catalog:
         rows = self._con.execute(f"DESCRIBE {sql}").fetchall()
         return tuple(Column(str(name), str(kind)) for name, kind, *_ in rows)
 
+    def arrow(self, sql: str) -> pa.Schema:
+        """The columns of a query as Arrow has them; raises `duckdb.Error`."""
+        schema: pa.Schema = self._con.sql(f"SELECT * FROM ({sql}) LIMIT 0").to_arrow_table().schema
+        return schema
+
     def define(self, name: str, columns: tuple[Column, ...]) -> None:
         """Make an empty table of that name."""
         self._con.execute(f"CREATE TABLE {quoted(name)} ({', '.join(f'{quoted(c.name)} {c.type}' for c in columns)})")
