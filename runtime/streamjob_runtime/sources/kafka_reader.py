@@ -19,7 +19,7 @@ from streamjob_runtime.kafka.cluster import as_partition
 from streamjob_runtime.kafka.errors import Listener, is_missing, kafka_error, translated
 from streamjob_runtime.sources.kafka_rows import KafkaRows
 
-_CHUNK = 50_000  # records that are made rows at once: a record of Python's weighs more than its row
+_CHUNK = 10_000  # records that are made rows at once, while they are in the processor's cache
 _KEPT = 200_000  # records beyond the range, of all partitions; more are given back and fetched again
 _TICK_S = 0.02  # one wait for the client, which ends late when less comes than was asked for
 _CLOSE_S = 2.0  # how long the last commit of offsets is waited for
