@@ -135,13 +135,13 @@ def _container(
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": [
-            {"name": "job", "mountPath": names.JOB_MOUNT, "readOnly": True},
-            {"name": "scratch", "mountPath": names.SCRATCH_MOUNT},
+            {"name": "streamjob-job", "mountPath": names.JOB_MOUNT, "readOnly": True},
+            {"name": "streamjob-scratch", "mountPath": names.SCRATCH_MOUNT},
             *(
-                {"name": f"secret-{i}", "mountPath": f"{names.SECRETS_MOUNT}/{name}", "readOnly": True}
+                {"name": f"streamjob-secret-{i}", "mountPath": f"{names.SECRETS_MOUNT}/{name}", "readOnly": True}
                 for i, name in enumerate(secrets)
             ),
-            *([{"name": "hadoop", "mountPath": names.HADOOP_MOUNT, "readOnly": True}] if site_files else ()),
+            *([{"name": "streamjob-hadoop", "mountPath": names.HADOOP_MOUNT, "readOnly": True}] if site_files else ()),
             *(template.get("volumeMounts") or ()),
         ],
     }
@@ -176,10 +176,10 @@ def _volumes(
     job: Job, revision: Revision, template: Tree, secrets: list[str], site_files: str | None
 ) -> list[dict[str, Any]]:
     return [
-        {"name": "job", "configMap": {"name": config_name(job, revision.name)}},
-        {"name": "scratch", "emptyDir": {}},
-        *({"name": f"secret-{i}", "secret": {"secretName": name}} for i, name in enumerate(secrets)),
-        *([{"name": "hadoop", "configMap": {"name": site_files}}] if site_files else ()),
+        {"name": "streamjob-job", "configMap": {"name": config_name(job, revision.name)}},
+        {"name": "streamjob-scratch", "emptyDir": {}},
+        *({"name": f"streamjob-secret-{i}", "secret": {"secretName": name}} for i, name in enumerate(secrets)),
+        *([{"name": "streamjob-hadoop", "configMap": {"name": site_files}}] if site_files else ()),
         *(template.get("volumes") or ()),
     ]
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from streamjob_operator.model import Tree, Waiting
 
 _MISSING = re.compile(r'(secret|configmap) "([^"]+)" not found')
-_MISSING_KEY = re.compile(r"references non-existent (secret|config) key: (\S+)")
 
 
 def waiting_for(events: Iterable[Tree], namespace: str) -> Waiting | None:

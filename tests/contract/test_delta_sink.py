@@ -516,7 +516,7 @@ def test_a_table_that_only_grows_takes_no_complete_result(local: DeltaFolder) ->
     assert local.rows() == ROWS
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["append", "update"])
 def test_columns_that_change_while_the_job_runs_are_looked_at_again(local: DeltaFolder, mode: str) -> None:
     sink = local.opened(mode)
     sink.write(batch(0, ROWS, mode))
@@ -525,6 +525,35 @@ def test_columns_that_change_while_the_job_runs_are_looked_at_again(local: Delta
         sink.write(batch(1, [("c", 3)], mode))
     sink.write(batch(1, [("c", 3)], mode))
     assert ("c", 3, None) in local.rows()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [({"word": pa.string()}, 'has no column "n"'), ({"word": pa.string(), "n": pa.int16()}, '"n" is of type short')],
+)
+def test_a_column_that_goes_or_becomes_narrower_while_the_job_runs_ends_it(
+    local: DeltaFolder, mode: str, columns: dict[str, pa.DataType], message: str
+) -> None:
+    sink = local.opened(mode)
+    sink.write(batch(0, ROWS, mode))
+    empty = pa.schema(list(columns.items())).empty_table()
+    write_deltalake(local.table(), empty, mode="overwrite", schema_mode="overwrite")
+    with pytest.raises(Unavailable):
+        sink.write(batch(1, [("c", 3)], mode))
+    with pytest.raises(JobError, match=message):
+        sink.write(batch(1, [("c", 3)], mode))
+    assert local.rows() == []
+
+
+def test_a_column_that_comes_while_a_complete_result_is_written_ends_it(local: DeltaFolder) -> None:
+    sink = local.opened("complete")
+    sink.write(batch(0, ROWS, "complete"))
+    local.table().alter.add_columns([Field("more", PrimitiveType("string"))])
+    with pytest.raises(Unavailable):
+        sink.write(batch(1, [("c", 3)], "complete"))
+    with pytest.raises(JobError, match='its column "more" is not in the result'):
+        sink.write(batch(1, [("c", 3)], "complete"))
 
 
 @pytest.mark.parametrize(

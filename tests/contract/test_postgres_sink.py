@@ -1,7 +1,7 @@
 """What a postgres sink promises, before a real server: each batch once, whatever was killed in between."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg import Connection
 
 from streamjob_runtime.errors import Fenced, JobError, Unavailable
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
@@ -58,9 +59,11 @@ class Database:
         table: str = "words",
         key: tuple[str, ...] = ("word",),
         dsn: str = "",
+        kind: type[PostgresSink] = PostgresSink,
+        read_dsn: Callable[[], str] | None = None,
     ) -> PostgresSink:
         wish = Wish("views.postgres", None, table, mode, key if mode == "update" else (), create)
-        sink = PostgresSink(parse_dsn(dsn or self.dsn, "the DSN"), wish, schema)
+        sink = kind(lambda: parse_dsn(read_dsn() if read_dsn else dsn or self.dsn, "the DSN"), wish, schema)
         self._opened.append(sink)
         return sink
 
@@ -157,6 +160,62 @@ def test_a_batch_that_is_written_again_changes_nothing(db: Database, mode: str) 
     assert db.rows("SELECT xmin::text, * FROM words ORDER BY 2") == before
     again.write(batch(8, [("c", 3)], mode, epoch=2))
     assert ("c", 3) in db.rows()
+
+
+class LosesAnAnswer(PostgresSink):
+    """Its first transaction is committed, and the connection lost before the answer comes."""
+
+    lost = False
+
+    def _write(self, connection: "Connection[Any]", batch: SinkBatch) -> None:
+        last = self._last
+        super()._write(connection, batch)
+        if not self.lost:
+            self.lost, self._last = True, last
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_batch_that_is_there_and_whose_answer_is_lost_is_no_other_sinks(db: Database, mode: str) -> None:
+    db.opened(mode).write(batch(7, ROWS, mode))
+    again = db.sink(mode, kind=LosesAnAnswer)
+    again.open(WRITER)
+    with pytest.raises(Unavailable):
+        again.write(batch(7, ROWS, mode, epoch=2))
+    again.write(batch(7, ROWS, mode, epoch=2))
+    assert db.rows() == ROWS
+
+
+def test_a_password_that_is_changed_while_the_job_runs(db: Database) -> None:
+    db.do("CREATE ROLE rotated LOGIN PASSWORD 'first'")
+    try:
+        db.do(f"GRANT ALL ON SCHEMA {db.dsn.rpartition('%3D')[2]} TO rotated")
+        admin, secret = db.dsn.split("//")[1].split("@")[0], {"password": "first"}
+        sink = db.sink(read_dsn=lambda: db.dsn.replace(admin, f"rotated:{secret['password']}"))
+        sink.open(WRITER)
+        sink.write(batch(0, ROWS))
+        db.do("ALTER ROLE rotated PASSWORD 'second'")
+        secret["password"] = "second"  # as the kubelet changes the file of a Secret
+        db.do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotated'")
+        with pytest.raises(Unavailable):
+            sink.write(batch(1, [("c", 3)]))
+        sink.write(batch(1, [("c", 3)]))
+        sink.close()
+        assert db.rows() == [*ROWS, ("c", 3)]
+    finally:
+        db.do("DROP OWNED BY rotated CASCADE")
+        db.do("DROP ROLE rotated")
+
+
+def test_a_column_that_became_narrower_is_seen_by_the_next_session(db: Database) -> None:
+    sink = db.opened()
+    sink.write(batch(0, ROWS))
+    db.do("ALTER TABLE words ALTER n TYPE smallint")
+    db.do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'streamjob/%'")
+    with pytest.raises(Unavailable):
+        sink.write(batch(1, [("c", 3)]))
+    with pytest.raises(JobError, match="smallint"):
+        sink.write(batch(1, [("c", 3)]))
 
 
 @pytest.mark.parametrize("mode", MODES)

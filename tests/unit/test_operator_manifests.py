@@ -87,7 +87,7 @@ def test_the_config_map_holds_a_manifest_that_validates_and_is_named_by_its_cont
     assert checked is not None and broken == []
     assert manifest["metadata"] == {"name": "views", "namespace": "shop"}
     assert tree["immutable"] is True
-    mount = next(v for v in made()["spec"]["volumes"] if v["name"] == "job")
+    mount = next(v for v in made()["spec"]["volumes"] if v["name"] == "streamjob-job")
     assert mount["configMap"]["name"] == tree["metadata"]["name"]
 
 

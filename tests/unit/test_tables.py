@@ -117,3 +117,27 @@ def test_a_table_that_cannot_be_read_again_stays_as_it_is_with_a_warning() -> No
     world.put("a.csv", "2,two")
     world.tables.refresh(120_000)
     assert world.used["names"] == [TWO]
+
+
+class Vanishing(MemoryStore):
+    """Files that somebody replaces by others between the listing and the first read."""
+
+    replaced = False
+
+    def read(self, key: str) -> bytes:
+        if not self.replaced:
+            self.replaced = True
+            self.delete(key)
+            self.create("later.csv", b"2,two")
+        return super().read(key)
+
+
+def test_a_file_that_is_gone_before_it_is_read_is_no_end_of_the_job() -> None:
+    world = World()
+    world.files = Vanishing()
+    world.files.create("a.csv", b"1,one")
+    world.start().refresh(0)
+    assert world.used["names"] == [TWO]
+    again = Vanishing()
+    again.create("a.csv", b"1,one")
+    assert "1 file at" in FileContents("names", again, None, make_decoder("csv", SCHEMA, header=False)).check()

@@ -80,6 +80,11 @@ def _s3(location: str, connections: Connections) -> Place:
 
 
 def _hdfs(location: str, connections: Connections) -> Place:
+    if connections.hdfs is not None and connections.hdfs.kerberos is not None:
+        raise JobError(
+            f"{location}: Delta's client cannot log in to HDFS with a keytab (hdfs.kerberos). Keep the table in S3, or "
+            "write files to HDFS."
+        )
     if conf_dir := connections.secrets.environ.get(_CONF_DIR):
         os.environ[_CONF_DIR] = conf_dir  # the client takes it from nowhere else, and a process runs one job
     return Place(location, _HDFS_IMPATIENT)

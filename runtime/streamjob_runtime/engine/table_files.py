@@ -4,15 +4,18 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamjob_runtime.errors import JobError
+from streamjob_runtime.errors import JobError, NotFound
 from streamjob_runtime.formats.base import BadRecord, Decoder
 from streamjob_runtime.formats.compression import decompress
 from streamjob_runtime.sources.paths import list_files
 from streamjob_runtime.stores.base import Entry, Store
+
+T = TypeVar("T")
 
 _TRIES = 10  # to read files that nobody changes meanwhile
 
@@ -38,26 +41,38 @@ class FileContents:
 
     def schema(self) -> pa.Schema:
         """See `Contents`: Parquet files name their columns."""
-        first = self.files()[0]
-        return pq.read_schema(io.BytesIO(self.store.read(first.key)))
+        return self._of_files(lambda files: pq.read_schema(io.BytesIO(self.store.read(files[0].key))))
 
     def check(self) -> str:
         """See `Contents`: finds the files and decodes the smallest of them."""
-        files = self.files()
-        self.read([min(files, key=lambda e: e.size)])
-        return f"{len(files)} {'file' if len(files) == 1 else 'files'} at {self.store.url}"
+
+        def look(files: list[Entry]) -> str:
+            self.read([min(files, key=lambda e: e.size)])
+            return f"{len(files)} {'file' if len(files) == 1 else 'files'} at {self.store.url}"
+
+        return self._of_files(look)
 
     def newest(self, in_use: Callable[[str], bool]) -> tuple[str, pa.Table] | None:
         """See `Contents`."""
+
+        def look(files: list[Entry]) -> tuple[str, pa.Table] | None:
+            version = version_of(files)
+            return None if in_use(version) else (version, self.read(files))
+
+        return self._of_files(look)
+
+    def _of_files(self, look: Callable[[list[Entry]], T]) -> T:
+        """What `look` makes of the files; again if they change meanwhile, when it may have seen half of each state."""
         files = self.files()
         for _ in range(_TRIES):
-            if in_use(version_of(files)):
-                return None
-            rows = self.read(files)
-            # A file that was replaced while we read it may have given half of each: then look again.
+            found = missing = None
+            try:
+                found = look(files)
+            except NotFound as error:  # removed since they were listed
+                missing = error
             before, files = version_of(files), self.files()
-            if version_of(files) == before:
-                return before, rows
+            if missing is None and version_of(files) == before:
+                return cast(T, found)
         raise JobError(
             f"The files of the static table {self.name!r} at {self.store.url} changed each time they were read. "
             "Write each file under another name and rename it when it is whole."

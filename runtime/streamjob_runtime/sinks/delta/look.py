@@ -30,12 +30,16 @@ class Wish:
 def look(wish: Wish, rows: pa.Schema) -> DeltaTable | None:
     """The table; None: it is to be made. Raises `JobError` with all that keeps rows of this schema from going there."""
     table = find_table(wish.place)
-    problems = _names(wish, rows) + (_misfits(table, wish, rows) if table else _unmakeable(rows))
-    if problems:
-        raise JobError(
-            f'sink "{wish.sink}": the Delta table at {wish.place.url} cannot be written: {"; ".join(problems)}'
-        )
+    if table is None:
+        _raise_for(wish, _names(wish, rows) + _unmakeable(rows))
+    else:
+        require_fit(table, wish, rows)
     return table
+
+
+def require_fit(table: DeltaTable, wish: Wish, rows: pa.Schema) -> None:
+    """Raises `JobError` with all that keeps rows of this schema from going to this version of the table."""
+    _raise_for(wish, _names(wish, rows) + _misfits(table, wish, rows))
 
 
 def columns_for(table: pa.Schema, rows: pa.Schema) -> Mapping[str, str]:
@@ -48,6 +52,13 @@ def schema_to_make(rows: pa.Schema) -> pa.Schema:
     """The columns of a table that is made for such rows."""
     kinds = {field.name: type_for(field.type) for field in rows}
     return pa.schema([(name, kind) for name, kind in kinds.items() if kind is not None])
+
+
+def _raise_for(wish: Wish, problems: Sequence[str]) -> None:
+    if problems:
+        raise JobError(
+            f'sink "{wish.sink}": the Delta table at {wish.place.url} cannot be written: {"; ".join(problems)}'
+        )
 
 
 def _names(wish: Wish, rows: pa.Schema) -> list[str]:

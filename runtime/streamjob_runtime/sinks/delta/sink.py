@@ -12,7 +12,7 @@ from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Unavaila
 from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext, SinkSpec
-from streamjob_runtime.sinks.delta.look import Wish, look
+from streamjob_runtime.sinks.delta.look import Wish, look, require_fit
 from streamjob_runtime.sinks.delta.writing import Marks, announce, make_table, write_rows
 from streamjob_runtime.sinks.marker import Marker, Verdict, judge
 from streamjob_runtime.stores.base import Store
@@ -29,7 +29,8 @@ _WORDS = {
     Verdict.SHARED: "another process with a copy of this job's log writes the Delta table at {url} too: give each job "
     "a checkpoint.location of its own",
     Verdict.LOST: "the Delta table at {url} has lost batches that were committed to it, as after it was taken away or "
-    "put back to an older state: bring the newest state back, or give the job a new checkpoint.location",
+    "put back to an older state: bring the newest state back, or give the job a new checkpoint.location "
+    "and another path",
 }
 
 
@@ -124,6 +125,7 @@ class DeltaSink:
                 if verdict is Verdict.THERE:
                     self._last = batch.batch_id
                     return
+                require_fit(table, self._wish, batch.rows.schema)  # somebody may have changed it since the last look
             self._tried = batch.batch_id
             write_rows(table, batch.rows, self._wish.mode, self._wish.key, marks.of(batch.batch_id, writer.epoch))
         self._table, self._last = table, batch.batch_id

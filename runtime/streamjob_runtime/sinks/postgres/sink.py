@@ -48,8 +48,9 @@ class PostgresSink:
 
     delivery = Delivery.EXACTLY_ONCE
 
-    def __init__(self, dsn: Dsn, wish: Wish, rows: pa.Schema, caller: Caller | None = None) -> None:
-        self._dsn = dsn
+    def __init__(self, read_dsn: Callable[[], Dsn], wish: Wish, rows: pa.Schema, caller: Caller | None = None) -> None:
+        self._read_dsn = read_dsn
+        self._dsn = read_dsn()
         self._wish = wish
         self._rows = rows
         self._caller = caller or Impatient()
@@ -65,11 +66,14 @@ class PostgresSink:
         assert schema is not None, "a postgres sink must know its columns"
         config = sink.config
         ref = config.dsn_secret_ref
-        text = context.connections.secrets.get(ref.name, ref.key)
-        dsn = parse_dsn(text, f'sink "{name}": the DSN in Secret {ref.name!r}, key {ref.key!r},')
-        caller = context.patience(f'sink "{name}" ({dsn.place})')
+
+        def read_dsn() -> Dsn:
+            text = context.connections.secrets.get(ref.name, ref.key)
+            return parse_dsn(text, f'sink "{name}": the DSN in Secret {ref.name!r}, key {ref.key!r},')
+
+        caller = context.patience(f'sink "{name}" ({read_dsn().place})')
         wish = Wish(name, config.schema_, config.table, sink.mode, tuple(config.key or ()), config.create)
-        return cls(dsn, wish, schema, caller)
+        return cls(read_dsn, wish, schema, caller)
 
     def check(self) -> str:
         """See `Sink`. What the start would make is named, and not made."""
@@ -109,12 +113,14 @@ class PostgresSink:
         assert self._writing is not None
         if not self._introduced:
             introduce(connection, batch.writer.job_id, batch.writer.epoch)
+            self._look(connection)  # somebody may have changed the table since the last session, or restored another
             self._introduced = True
         row = MarkerRow(self._writing.schema, batch.writer.job_id, self._wish.table)
         with connection.transaction(), connection.cursor() as cursor:
             settle_in(cursor)
-            if self._is_wanted(row.lock(cursor), batch):
-                self._tried = batch.batch_id
+            wanted = self._is_wanted(row.lock(cursor), batch)
+            self._tried = batch.batch_id  # also of one that is there: the marker is about to name this start
+            if wanted:
                 self._writing.write(cursor, batch.rows)
             row.write(cursor, Marker(batch.batch_id, batch.writer.epoch))
         self._last = batch.batch_id
@@ -133,6 +139,7 @@ class PostgresSink:
     def _statements(self, run: Callable[["Connection[Any]"], T]) -> T:
         """What `run` gives with the session; after an error the next call has a new one."""
         if self._connection is None:
+            self._dsn = self._read_dsn()  # the password may have been changed since the last session
             try:
                 self._connection = connect(self._dsn)
             except StreamJobError as error:
