@@ -12,6 +12,7 @@ from streamjob_runtime.checkpoint.log import read_log
 from streamjob_runtime.checkpoint.records import Fence, decode, log_key
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.sources.input_queue import InputQueue, Rows
 from streamjob_runtime.stores.base import Store
 from support.flaky import Fault, FlakyStore
 from support.memory import MemoryStore
@@ -199,3 +200,28 @@ def test_a_store_that_is_away_for_minutes_is_shown_and_waited_for() -> None:
     assert ("info", "the system outside answers again") in run.logged
     assert run.progress.status.trouble is None
     assert results(run) == fault_free(EXAMPLE)
+
+
+class Forgetful(InputQueue):
+    """Loses the last row of each range, as a topic does that Kafka compacts."""
+
+    forgets = False
+
+    def rows(self, start: int, end: int) -> list[Rows]:
+        return super().rows(start, end - 1 if self.forgets else end)
+
+
+def test_a_source_that_gives_a_committed_batch_otherwise_is_told_of() -> None:
+    run = simulation(EXAMPLE)
+    queue = run.inputs["events"] = Forgetful()
+    committed = [i for i, (step, _) in enumerate(_steps(EXAMPLE)) if step is Step.COMMITTED]
+    assert not run.run(kill_at=committed[2])
+    queue.forgets = True
+    assert not run.run(kill_at=5)
+    assert any(level == "warning" and "other rows for a batch" in message for level, message in run.logged)
+
+
+def _steps(script: Script) -> list[tuple[Step, int]]:
+    run = simulation(script)
+    assert run.run()
+    return run.steps

@@ -138,8 +138,18 @@ class Loop:
             self._last_time_ms = snapshot.time_ms
             self._last_watermark_ms = snapshot.watermark_ms
             self._note_checkpoint(recovery.checkpoint)
+        committed = {r.body.batch: r.body.input_rows for r in before if isinstance(r.body, Commit)}
         for intent in recovery.replay:
-            self._run_batch(intent, silent=True)
+            rows = self._run_batch(intent, silent=True)
+            if rows != committed[intent.batch]:
+                # As from a topic that Kafka has compacted meanwhile.
+                self._around.say(
+                    "warning",
+                    "a source gives other rows for a batch than when it was committed; the state follows the new ones",
+                    batch=intent.batch,
+                    committed=committed[intent.batch],
+                    rows=rows,
+                )
         if recovery.unfinished:
             self._run_batch(recovery.unfinished, silent=False)
         self._next_batch = recovery.next_batch
@@ -214,12 +224,13 @@ class Loop:
         found = {n: s.poll(self._settings.limits.get(n), now_ms) for n, s in self._sources.items()}
         return {name: offsets for name, offsets in found.items() if offsets is not None}
 
-    def _run_batch(self, intent: Intent, silent: bool, watch: Stopwatch | None = None) -> None:
+    def _run_batch(self, intent: Intent, silent: bool, watch: Stopwatch | None = None) -> int:
+        """Run the batch; how many rows it has read."""
         watch = watch or Stopwatch(self._clock)
         self._parts.tables.use(intent.tables)
         result = self._runner.run(intent, watch, silent)
+        rows = sum(result.input_rows.values())
         if not silent:
-            rows = sum(result.input_rows.values())
             commit = Commit(intent.batch, intent.time_ms, rows, result.output_rows)
             self._records.append(self._log.append(commit))
             self._hook(Step.COMMITTED, intent.batch)
@@ -233,6 +244,7 @@ class Loop:
         self._dirty = True
         self._progress.finished(self._runner.progress(intent, result, watch, silent))
         self._progress.update(moved=self._clock.monotonic())
+        return rows
 
     def _begin_checkpoint(self, now: bool = False) -> None:
         due = now or self._ticks >= self._settings.batches_per_checkpoint
