@@ -187,13 +187,15 @@ def test_a_broker_that_is_killed_in_the_middle_of_a_batch_has_it_once(own_kafka:
     sink = made(own_kafka, topic, patient())
     sink.open(Writer("job", 1, lambda: None))
     sink.write(batch(0))
+    assert own_kafka.settle()
     count = 60_000
     rows = pa.table({"word": [f"word number {i}" for i in range(count)], "n": range(count)})
-    started = threading.Event()
+    started, lost = threading.Event(), threading.Event()
 
     def lose_broker() -> None:
         started.wait(30)
         own_kafka.kill()
+        lost.set()
         own_kafka.start()
 
     loss = threading.Thread(target=lose_broker)
@@ -205,6 +207,7 @@ def test_a_broker_that_is_killed_in_the_middle_of_a_batch_has_it_once(own_kafka:
             yield chunk
             if i == 0:
                 started.set()
+                lost.wait(30)
 
     setattr(sink, "_records", watched)  # noqa: B010
     sink.write(batch(1, rows=rows))
@@ -220,6 +223,7 @@ def test_a_broker_that_was_away_between_batches_is_met_by_a_new_producer(own_kaf
     sink = made(own_kafka, topic, patient(lambda trouble: troubles.append(trouble.error if trouble else "")))
     sink.open(Writer("job", 1, lambda: None))
     sink.write(batch(0))
+    assert own_kafka.settle()
     own_kafka.kill()
     own_kafka.start()
     troubles.clear()
