@@ -7,10 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from streamjob_api.sinks import Sink as SinkModel
 from streamjob_runtime.errors import Fenced, JobError
-from streamjob_runtime.patience import Caller, Impatient
+from streamjob_runtime.patience import Caller, Impatient, Trouble
+from streamjob_runtime.sinks import kafka_producer
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext
 from streamjob_runtime.sinks.kafka import KafkaSink
@@ -111,6 +113,35 @@ def test_a_process_that_opens_after_its_replacement_knows_it(kafka: KafkaServer,
     new.write(batch(0, epoch=2))  # shut out by that for a moment, it comes back
     new.write(batch(1, epoch=2))
     assert kafka.values(topic) == SAID * 2
+
+
+def test_a_transaction_that_holds_the_group_is_told_of_while_it_is_waited_for(
+    kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "ANSWER_S", 2.0)
+    topic = kafka.create_topic()
+    group = f"streamjob-{topic}-words.kafka"
+    # As a broker leaves it that has lost the end of the transaction.
+    other = kafka.transactional(f"{topic}-other")
+    other.begin_transaction()
+    consumer = Consumer({"bootstrap.servers": kafka.servers, "group.id": group})
+    other.send_offsets_to_transaction([TopicPartition(topic, 0, 7)], consumer.consumer_group_metadata(), 30)
+    consumer.close()
+    assert not kafka.settle(0)
+    troubles: list[str] = []
+
+    def heard(trouble: Trouble | None) -> None:
+        if trouble is not None and not troubles:
+            troubles.append(trouble.error)
+            other.abort_transaction(30)
+
+    sink = made(kafka, topic, patient(heard))
+    sink.open(Writer(topic, 1, lambda: None))
+    sink.write(batch(0))
+    sink.close()
+    assert kafka.values(topic) == SAID
+    assert f"does not say how far the consumer group {group} is: a transaction that has not ended holds" in troubles[0]
+    assert "kafka-transactions.sh find-hanging" in troubles[0]
 
 
 def test_at_least_once_is_without_transactions(kafka: KafkaServer, open_sink: Open) -> None:
