@@ -18,7 +18,7 @@ from streamjob_runtime.sinks.context import SinkContext
 from streamjob_runtime.sinks.kafka import KafkaSink
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.kafka import KafkaServer
-from support.sources import patient
+from support.sources import patient, wait_until
 
 ROWS: list[dict[str, Any]] = [{"word": "a", "n": 1}, {"word": "b", "n": 2}, {"word": None, "n": 3}]
 WORDS: pa.Schema = pa.table({"word": pa.array([], pa.string()), "n": pa.array([], pa.int64())}).schema
@@ -211,6 +211,25 @@ def test_a_record_that_is_too_large_is_the_jobs_fault_and_leaves_nothing(kafka: 
     assert kafka.values(topic) == []
     kafka.produce(topic, [b"behind"])
     assert kafka.values(topic) == [b"behind"]  # no transaction is open that readers would have to wait for
+
+
+def test_a_batch_that_takes_longer_than_a_transaction_may_is_the_jobs_fault(
+    kafka: KafkaServer, open_sink: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "TRANSACTION_S", 1.0)
+    topic = kafka.create_topic()
+    sink = open_sink(topic)
+
+    def slow(each: SinkBatch) -> Iterator[list[dict[str, Any]]]:
+        yield [{"value": b"half of a batch"}]
+        wait_until(lambda: len(kafka.read(topic, "read_uncommitted")) == 1)
+        assert kafka.settle()  # Kafka has given it up
+        yield [{"value": b"the rest"}]
+
+    setattr(sink, "_records", slow)  # noqa: B010
+    with pytest.raises(JobError, match=r"was not written within 1 s, after .* a smaller maxRecordsPerBatch"):
+        sink.write(batch(0))
+    assert kafka.values(topic) == []
 
 
 def test_a_broker_that_is_killed_in_the_middle_of_a_batch_has_it_once(own_kafka: KafkaServer) -> None:

@@ -310,6 +310,8 @@ class KafkaServer:
             "log.cleaner.backoff.ms": "200",
             "log.cleaner.dedupe.buffer.size": "4194304",
             "log.retention.check.interval.ms": "500",
+            # So are transactions that take too long.
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
             "num.network.threads": "2",
             "num.io.threads": "2",
             **more,

@@ -107,7 +107,7 @@ def translated(error: KafkaError, who: str, servers: str) -> StreamJobError:
             f"{at} takes no record as large as one of the batch ({said}). Raise the topic's max.message.bytes."
         )
     if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
-        return JobError(f"{at} takes no transaction of a minute ({said}). Raise its transaction.max.timeout.ms.")
+        return JobError(f"{at} takes no transaction of ten minutes ({said}). Raise its transaction.max.timeout.ms.")
     if error.code() == KafkaError._ALL_BROKERS_DOWN:  # its words only count the servers
         said = "it takes connections and ends them at once"
     if error.code() == KafkaError._ALL_BROKERS_DOWN or any(text in said for text in _OTHER_PROTOCOL):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from streamjob_runtime.clock import Clock
 from streamjob_runtime.errors import Fenced, JobError, StreamJobError, Unavailable
 from streamjob_runtime.kafka.access import ANSWER_S, Access
 from streamjob_runtime.kafka.errors import Listener, is_fenced, kafka_error, translated
@@ -16,9 +17,9 @@ from streamjob_runtime.sinks.base import Writer
 
 Record = dict[str, Any]  # value and key, as `Producer.produce_batch` takes them
 
-# A transaction that is open for so long is given up by Kafka: well above what a server needs to come back.
-TRANSACTION_S = 60.0
-_END_S = TRANSACTION_S  # how long the end of a batch may take
+# A transaction that is open for so long is given up by Kafka, which allows a quarter of an hour unless it is told else.
+TRANSACTION_S = 600.0
+_END_S = 60.0  # how long the end of a batch may take: well above what a server needs to come back
 T = TypeVar("T")
 
 _WAITING = 200_000  # records that may be on their way
@@ -152,9 +153,10 @@ class TransactionalProducer(PlainProducer):
     knows whether it is the one that was replaced, whichever of them Kafka has shut out last.
     """
 
-    def __init__(self, who: str, access: Access, topic: str, sink: str, writer: Writer) -> None:
+    def __init__(self, who: str, access: Access, topic: str, sink: str, writer: Writer, clock: Clock) -> None:
         super().__init__(who, access, topic)
         self._writer = writer
+        self._clock = clock
         self._id = f"streamjob-{writer.job_id}-{sink}"
         self._group: Consumer | None = None
         self._next = 0  # the first batch that is not in the topic
@@ -168,6 +170,7 @@ class TransactionalProducer(PlainProducer):
 
     def write(self, batch_id: int, chunks: Iterable[list[Record]]) -> None:
         """Write the batch unless it is there; durable on return."""
+        began: float | None = None
         try:
             if self._producer is not None and self._is_lost(self._producer):
                 # It may hang at the end of its next transaction. Whoever was replaced must not begin again: it would
@@ -177,12 +180,13 @@ class TransactionalProducer(PlainProducer):
             producer = self._producer or self._open()
             if batch_id < self._next:
                 return
+            began = self._clock.monotonic()
             producer.begin_transaction()
             self._produce(producer, chunks)
             self._mark(producer, batch_id + 1)
             producer.commit_transaction(_END_S)
         except KafkaException as error:
-            raise self._broken_off(error) from None
+            raise self._broken_off(error, began) from None
         self._next = batch_id + 1
         self._listener.answered()
 
@@ -193,9 +197,16 @@ class TransactionalProducer(PlainProducer):
             self._group.close()
             self._group = None
 
-    def _broken_off(self, error: KafkaException) -> StreamJobError:
+    def _broken_off(self, error: KafkaException, began: float | None) -> StreamJobError:
+        """The error in our words. `began`: when the transaction did, if it did."""
         fenced, producer = is_fenced(kafka_error(error)), self._producer
         problem = self._given_up(error)
+        if began is not None and self._clock.monotonic() - began >= TRANSACTION_S:
+            # Kafka then shuts out who began it, as if another process had come. The next attempt would take as long.
+            return JobError(
+                f"{self._who}: the batch was not written within {TRANSACTION_S:g} s, after which Kafka gives up its "
+                "transaction. Give the sources a smaller maxRecordsPerBatch."
+            )
         if fenced:
             return Unavailable(f"{self._who}: another process has begun to write with {self._id}")
         if isinstance(problem, JobError) and producer is not None:
