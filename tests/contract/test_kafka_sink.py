@@ -213,6 +213,24 @@ def test_a_record_that_is_too_large_is_the_jobs_fault_and_leaves_nothing(kafka: 
     assert kafka.values(topic) == [b"behind"]  # no transaction is open that readers would have to wait for
 
 
+@pytest.mark.parametrize("delivery", ["exactlyOnce", "atLeastOnce"])
+def test_a_compacted_topic_wants_keys(kafka: KafkaServer, open_sink: Open, delivery: str) -> None:
+    topic = kafka.create_topic(cleanup_policy="compact")
+    with pytest.raises(JobError, match=r"does not take a record of the batch.*If the topic is compacted.*set key"):
+        open_sink(topic, delivery=delivery).write(batch(0))
+    assert kafka.settle()
+    open_sink(topic, epoch=2, delivery=delivery, key=["n"]).write(batch(0, epoch=2))
+    assert kafka.values(topic) == SAID
+
+
+def test_a_cluster_that_takes_no_transaction_as_long_says_so(
+    kafka: KafkaServer, open_sink: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "TRANSACTION_S", 3600.0)
+    with pytest.raises(JobError, match=r"takes no transaction .*Raise its transaction\.max\.timeout\.ms"):
+        open_sink(kafka.create_topic())
+
+
 def test_a_batch_that_takes_longer_than_a_transaction_may_is_the_jobs_fault(
     kafka: KafkaServer, open_sink: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
