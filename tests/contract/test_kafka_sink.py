@@ -231,6 +231,22 @@ def test_a_cluster_that_takes_no_transaction_as_long_says_so(
         open_sink(kafka.create_topic())
 
 
+def test_rows_that_make_no_record_leave_no_transaction_open(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic()
+    sink = open_sink(topic)
+
+    def broken(each: SinkBatch) -> Iterator[list[dict[str, Any]]]:
+        yield [{"value": b"half of a batch"}]
+        wait_until(lambda: len(kafka.read(topic, "read_uncommitted")) == 1)
+        raise JobError("the value fits no schema")
+
+    setattr(sink, "_records", broken)  # noqa: B010
+    with pytest.raises(JobError, match="fits no schema"):
+        sink.write(batch(0))
+    assert kafka.settle()
+    assert kafka.values(topic) == []
+
+
 def test_a_batch_that_takes_longer_than_a_transaction_may_is_the_jobs_fault(
     kafka: KafkaServer, open_sink: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

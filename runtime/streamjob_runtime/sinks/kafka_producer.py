@@ -187,6 +187,10 @@ class TransactionalProducer(PlainProducer):
             producer.commit_transaction(_END_S)
         except KafkaException as error:
             raise self._broken_off(error, began) from None
+        except StreamJobError:  # of the records
+            if began is not None:
+                _abort(producer)
+            raise
         self._next = batch_id + 1
         self._listener.answered()
 
@@ -210,9 +214,7 @@ class TransactionalProducer(PlainProducer):
         if fenced:
             return Unavailable(f"{self._who}: another process has begun to write with {self._id}")
         if isinstance(problem, JobError) and producer is not None:
-            # Nobody comes back to end the transaction, and readers of committed records would wait for its end.
-            with suppress(KafkaException):
-                producer.abort_transaction(ANSWER_S)
+            _abort(producer)
         return problem
 
     def _open(self) -> Producer:
@@ -220,6 +222,7 @@ class TransactionalProducer(PlainProducer):
         producer = self._producer = self._make(settings)
         self._group = self._make_group()  # of the one before, a call may hang
         producer.init_transactions(_END_S)
+        self._listener.answered()
         self._next, epoch = self._marked(producer, self._group)
         if epoch > self._writer.epoch:
             raise Fenced(f"{self._who}: another process runs the job now: epoch {epoch}, after {self._writer.epoch}")
@@ -251,6 +254,7 @@ class TransactionalProducer(PlainProducer):
             if found.error is not None:
                 raise KafkaException(found.error)
         except KafkaException as error:
+            self._group = None  # what may still run in it is left to itself
             if kafka_error(error).code() in _UNSTABLE and not self._is_lost(producer):
                 raise self._held() from None
             raise
@@ -271,3 +275,9 @@ class TransactionalProducer(PlainProducer):
         settings: dict[str, Any] = {**self._access.settings, "group.id": self._id, "enable.auto.commit": False}
         # Reading what is committed waits for transactions that are about to be.
         return Consumer({**settings, "isolation.level": "read_committed"})
+
+
+def _abort(producer: Producer) -> None:
+    """Nobody comes back to end the transaction, and readers of committed records would wait for its end."""
+    with suppress(KafkaException):
+        producer.abort_transaction(ANSWER_S)
