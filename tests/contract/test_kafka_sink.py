@@ -7,16 +7,18 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from streamjob_api.sinks import Sink as SinkModel
 from streamjob_runtime.errors import Fenced, JobError
-from streamjob_runtime.patience import Caller, Impatient
+from streamjob_runtime.patience import Caller, Impatient, Trouble
+from streamjob_runtime.sinks import kafka_producer
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext
 from streamjob_runtime.sinks.kafka import KafkaSink
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.kafka import KafkaServer
-from support.sources import patient
+from support.sources import patient, wait_until
 
 ROWS: list[dict[str, Any]] = [{"word": "a", "n": 1}, {"word": "b", "n": 2}, {"word": None, "n": 3}]
 WORDS: pa.Schema = pa.table({"word": pa.array([], pa.string()), "n": pa.array([], pa.int64())}).schema
@@ -113,6 +115,35 @@ def test_a_process_that_opens_after_its_replacement_knows_it(kafka: KafkaServer,
     assert kafka.values(topic) == SAID * 2
 
 
+def test_a_transaction_that_holds_the_group_is_told_of_while_it_is_waited_for(
+    kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "ANSWER_S", 2.0)
+    topic = kafka.create_topic()
+    group = f"streamjob-{topic}-words.kafka"
+    # As a broker leaves it that has lost the end of the transaction.
+    other = kafka.transactional(f"{topic}-other")
+    other.begin_transaction()
+    consumer = Consumer({"bootstrap.servers": kafka.servers, "group.id": group})
+    other.send_offsets_to_transaction([TopicPartition(topic, 0, 7)], consumer.consumer_group_metadata(), 30)
+    consumer.close()
+    assert not kafka.settle(0)
+    troubles: list[str] = []
+
+    def heard(trouble: Trouble | None) -> None:
+        if trouble is not None and not troubles:
+            troubles.append(trouble.error)
+            other.abort_transaction(30)
+
+    sink = made(kafka, topic, patient(heard))
+    sink.open(Writer(topic, 1, lambda: None))
+    sink.write(batch(0))
+    sink.close()
+    assert kafka.values(topic) == SAID
+    assert f"does not say how far the consumer group {group} is: a transaction that has not ended holds" in troubles[0]
+    assert "kafka-transactions.sh find-hanging" in troubles[0]
+
+
 def test_at_least_once_is_without_transactions(kafka: KafkaServer, open_sink: Open) -> None:
     topic = kafka.create_topic()
     sink = open_sink(topic, delivery="atLeastOnce")
@@ -182,18 +213,73 @@ def test_a_record_that_is_too_large_is_the_jobs_fault_and_leaves_nothing(kafka: 
     assert kafka.values(topic) == [b"behind"]  # no transaction is open that readers would have to wait for
 
 
+@pytest.mark.parametrize("delivery", ["exactlyOnce", "atLeastOnce"])
+def test_a_compacted_topic_wants_keys(kafka: KafkaServer, open_sink: Open, delivery: str) -> None:
+    topic = kafka.create_topic(cleanup_policy="compact")
+    with pytest.raises(JobError, match=r"does not take a record of the batch.*If the topic is compacted.*set key"):
+        open_sink(topic, delivery=delivery).write(batch(0))
+    assert kafka.settle()
+    open_sink(topic, epoch=2, delivery=delivery, key=["n"]).write(batch(0, epoch=2))
+    assert kafka.values(topic) == SAID
+
+
+def test_a_cluster_that_takes_no_transaction_as_long_says_so(
+    kafka: KafkaServer, open_sink: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "TRANSACTION_S", 3600.0)
+    with pytest.raises(JobError, match=r"takes no transaction .*Raise its transaction\.max\.timeout\.ms"):
+        open_sink(kafka.create_topic())
+
+
+def test_rows_that_make_no_record_leave_no_transaction_open(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic()
+    sink = open_sink(topic)
+
+    def broken(each: SinkBatch) -> Iterator[list[dict[str, Any]]]:
+        yield [{"value": b"half of a batch"}]
+        wait_until(lambda: len(kafka.read(topic, "read_uncommitted")) == 1)
+        raise JobError("the value fits no schema")
+
+    setattr(sink, "_records", broken)  # noqa: B010
+    with pytest.raises(JobError, match="fits no schema"):
+        sink.write(batch(0))
+    assert kafka.settle()
+    assert kafka.values(topic) == []
+
+
+def test_a_batch_that_takes_longer_than_a_transaction_may_is_the_jobs_fault(
+    kafka: KafkaServer, open_sink: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "TRANSACTION_S", 1.0)
+    topic = kafka.create_topic()
+    sink = open_sink(topic)
+
+    def slow(each: SinkBatch) -> Iterator[list[dict[str, Any]]]:
+        yield [{"value": b"half of a batch"}]
+        wait_until(lambda: len(kafka.read(topic, "read_uncommitted")) == 1)
+        assert kafka.settle()  # Kafka has given it up
+        yield [{"value": b"the rest"}]
+
+    setattr(sink, "_records", slow)  # noqa: B010
+    with pytest.raises(JobError, match=r"was not written within 1 s, after .* a smaller maxRecordsPerBatch"):
+        sink.write(batch(0))
+    assert kafka.values(topic) == []
+
+
 def test_a_broker_that_is_killed_in_the_middle_of_a_batch_has_it_once(own_kafka: KafkaServer) -> None:
     topic = own_kafka.create_topic(2)
     sink = made(own_kafka, topic, patient())
     sink.open(Writer("job", 1, lambda: None))
     sink.write(batch(0))
+    assert own_kafka.settle()
     count = 60_000
     rows = pa.table({"word": [f"word number {i}" for i in range(count)], "n": range(count)})
-    started = threading.Event()
+    started, lost = threading.Event(), threading.Event()
 
     def lose_broker() -> None:
         started.wait(30)
         own_kafka.kill()
+        lost.set()
         own_kafka.start()
 
     loss = threading.Thread(target=lose_broker)
@@ -205,6 +291,7 @@ def test_a_broker_that_is_killed_in_the_middle_of_a_batch_has_it_once(own_kafka:
             yield chunk
             if i == 0:
                 started.set()
+                lost.wait(30)
 
     setattr(sink, "_records", watched)  # noqa: B010
     sink.write(batch(1, rows=rows))
@@ -220,6 +307,7 @@ def test_a_broker_that_was_away_between_batches_is_met_by_a_new_producer(own_kaf
     sink = made(own_kafka, topic, patient(lambda trouble: troubles.append(trouble.error if trouble else "")))
     sink.open(Writer("job", 1, lambda: None))
     sink.write(batch(0))
+    assert own_kafka.settle()
     own_kafka.kill()
     own_kafka.start()
     troubles.clear()

@@ -156,6 +156,7 @@ def test_a_broker_that_is_killed_in_the_middle_of_a_batch_changes_nothing(
     runtime = there.runtime((step, 5), signal.SIGSTOP)
     try:
         runtime.wait_until_stopped()
+        assert own_kafka.settle()  # of two sinks one has written: see there
         own_kafka.kill()
         runtime.send(signal.SIGCONT)
         back = threading.Timer(2, own_kafka.start)

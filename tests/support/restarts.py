@@ -4,8 +4,8 @@ import random
 import re
 import signal
 import threading
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from support.command import STREAMJOB, Running, running
@@ -47,6 +47,15 @@ class Restarted:
         self.process.send(signal.SIGKILL)
         assert self.process.wait() == -signal.SIGKILL, self.process.err
         self._replace()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Its process does nothing for as long as this lasts."""
+        self.process.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send(signal.SIGCONT)
 
     def freeze_and_replace(self, batches: int) -> None:
         """Freeze the process, let a new one run that many batches, and wake the old one, which must end by itself."""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamjob_runtime.formats.avro import cursor
 from streamjob_runtime.formats.avro.encode import NoAvro, encode_rows, schema_of
 from streamjob_runtime.formats.avro.messages import AvroMessages, head
 from streamjob_runtime.formats.avro.schema import BadSchema, Node, parse_schema
@@ -447,6 +448,49 @@ def test_a_list_longer_than_its_record_is_refused_at_once() -> None:
     endless = b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"  # 2**63 - 1 items that take no bytes
     with pytest.raises(BadRecord, match="a list is longer than its record"):
         decoded(schema, [head(7) + endless], a=pa.list_(pa.string()))
+
+
+@pytest.mark.parametrize("column", [pa.list_(pa.string()), None], ids=["read", "passed over"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_lists_of_nothing_are_bounded_over_the_whole_record(
+    nested: bool, column: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cursor, "_ITEMS_OF_NOTHING", 100)
+    nothing = {"type": "array", "items": "null"}
+    schema = record(a=nothing if not nested else {"type": "array", "items": nothing})
+    block = b"\x50"  # of 40 items that take no bytes
+    body, longer = (
+        block * n + b"\x00" if not nested else bytes([2 * n]) + (block + b"\x00") * n + b"\x00" for n in (2, 4)
+    )
+    columns = {"b": pa.string()} if column is None else {"a": pa.list_(column) if nested else column}
+    decoded(schema, [head(7) + body] * 3, **columns)
+    with pytest.raises(BadRecord, match="a list is longer than its record") as bad:
+        decoded(schema, [head(7) + body, head(7) + longer], **columns)
+    assert bad.value.record == 1
+
+
+def test_records_without_fields_are_as_many_as_there_are() -> None:
+    empty = {"type": "record", "name": "E", "fields": []}
+    assert one({"type": "array", "items": empty}, [[{}, {}], [], [{}]], pa.string()) == ["[{},{}]", "[]", "[{}]"]
+    assert one(empty, [{}, {}], pa.string()) == ["{}", "{}"]
+    assert one(["null", empty], [{}, None], pa.string()) == ["{}", None]
+
+
+@pytest.mark.parametrize("column", [pa.string(), pa.float64(), pa.decimal128(38, 38)])
+def test_a_decimal_with_more_digits_behind_the_point_than_columns_have_is_refused(column: pa.DataType) -> None:
+    kind = ["null", logical("bytes", "decimal", precision=50, scale=40)]
+    messages = written(record(x=["null", "bytes"]), [{"x": None}, {"x": b"\x01"}])
+    assert decoded(record(x=kind), messages[:1], x=column) == [{"x": None}]
+    with pytest.raises(BadRecord, match=r'"x": decimal\(50,40\) has more than 38 digits behind the point') as bad:
+        decoded(record(x=kind), messages, x=column)
+    assert bad.value.record == 1
+
+
+def test_a_number_that_no_schema_has_is_not_asked_for() -> None:
+    (good,) = written(record(x="long"), [{"x": 1}])
+    with pytest.raises(BadRecord, match="no schema registry has a schema with a number above") as bad:
+        decoded(record(x="long"), [good, b"\x00\x80\x00\x00\x00\x02"], x=pa.int64())
+    assert bad.value.record == 1
 
 
 def test_blocks_that_say_their_size_are_read() -> None:

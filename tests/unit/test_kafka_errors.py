@@ -10,6 +10,24 @@ REMEDY = "Perhaps this port wants TLS (tls) or a password (authSecretRef), or do
 
 
 @pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (KafkaError.INVALID_RECORD, "set key"),
+        (KafkaError.POLICY_VIOLATION, "has a policy against this (Broker: Policy violation)"),
+        (KafkaError.INVALID_TIMESTAMP, "Correct this machine's clock"),
+        (KafkaError.UNSUPPORTED_VERSION, "is too old for this"),
+        (KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT, "message.format.version"),
+        (KafkaError.INVALID_TRANSACTION_TIMEOUT, "Raise its transaction.max.timeout.ms."),
+        (KafkaError._INVALID_ARG, "Correct what the manifest says"),
+    ],
+)
+def test_what_kafka_refuses_for_good_is_not_tried_again(code: int, words: str) -> None:
+    error = translated(KafkaError(code), 'Sink "k"', "k:9092")
+    assert type(error) is JobError
+    assert words in str(error)
+
+
+@pytest.mark.parametrize(
     ("code", "said", "kind", "words"),
     [
         (KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down", Unavailable, f"ends them at once. {REMEDY}"),

@@ -19,6 +19,7 @@ SCHEMA = pa.table({"id": pa.array([], pa.int64()), "word": pa.array([], pa.strin
         ("json", [None], [(None, None)]),
         ("json", [], []),
         ("csv", [b"1,a", b'2,"b,c"'], [(1, "a"), (2, "b,c")]),
+        ("csv", [b"1,a\r", b"2,b\r"], [(1, "a"), (2, "b")]),
         ("csv", [b'1,"a\nb"', None, b"2,c"], [(1, "a\nb"), (None, None), (2, "c")]),
         # A quote that is not closed ends with its message.
         ("csv", [b'1,"a', b'2,b"'], [(1, "a"), (2, 'b"')]),
@@ -55,6 +56,8 @@ def test_text_and_bytes_are_taken_as_they_are() -> None:
         ("json", b"[1]", "a list stands where an object is expected"),
         ("json", b"\xff", "not UTF-8"),
         ("csv", b"1,a\n2,b", "holds 2 records"),
+        ("csv", b"1,a\r2,b", "holds 2 records"),
+        ("csv", b"", "it is empty"),
         ("csv", b"1", "number of its fields"),
         ("text", b"\xff", "not UTF-8"),
     ],
@@ -66,6 +69,23 @@ def test_a_bad_message_is_named_by_its_number(format_: str, bad: bytes, reason: 
     with pytest.raises(BadRecord, match=reason) as error:
         make_message_decoder(format_, SCHEMA).decode(messages)
     assert error.value.record == before + 1
+
+
+@pytest.mark.parametrize(
+    ("format_", "two"),
+    [
+        ("csv", b"1,a\r2,b"),
+        ("csv", b"1,a\r2,b\r"),
+        ("csv", b"1,a\n2,b"),
+        ("json", b'{"id": 1}{"id": 2}'),
+        ("json", b'{"id": 1}\r{"id": 2}'),
+    ],
+)
+def test_two_rows_in_one_message_do_not_stand_for_an_empty_one(format_: str, two: bytes) -> None:
+    for messages in ([two, b""], [b"", two]):
+        with pytest.raises(BadRecord) as error:
+            make_message_decoder(format_, SCHEMA).decode(messages)
+        assert error.value.record == 0
 
 
 def test_rows_become_messages() -> None:

@@ -85,6 +85,9 @@ class LineMessages:
                 [self._decode(messages[:half], first, numbers), self._decode(messages[half:], first + half, numbers)]
             )
         data = b"\n".join(messages)
+        if not self._json and b"\r" in data and (b'"' in data or any(b"\r" in message[:-1] for message in messages)):
+            # It ends a line too. As many rows as messages are then no sign that each is one: another may be empty.
+            return self._one_by_one(messages, first, numbers)
         if data.count(b"\n") >= len(messages):
             if not self._json:
                 return self._one_by_one(messages, first, numbers)

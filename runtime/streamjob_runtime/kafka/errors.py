@@ -15,6 +15,33 @@ _FORBIDDEN = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "use the transactional id",
 }
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+# What Kafka says again whenever it is asked: what it does not do, and the remedy.
+_FOR_GOOD = {
+    KafkaError.MSG_SIZE_TOO_LARGE: (
+        "takes no record as large as one of the batch",
+        "Raise the topic's max.message.bytes.",
+    ),
+    KafkaError.INVALID_RECORD: (
+        "does not take a record of the batch",
+        "If the topic is compacted, each record needs a key: set key, and let its columns never be NULL.",
+    ),
+    KafkaError.POLICY_VIOLATION: ("has a policy against this", "Ask who runs it what it allows."),
+    KafkaError.INVALID_TIMESTAMP: (
+        "does not take the time of a record",
+        "Correct this machine's clock, or raise the topic's message.timestamp.before.max.ms and "
+        "message.timestamp.after.max.ms.",
+    ),
+    KafkaError.UNSUPPORTED_VERSION: ("is too old for this", "Upgrade it."),
+    KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT: (
+        "keeps the topic in a format too old for this",
+        "Upgrade it, or raise the topic's message.format.version.",
+    ),
+    KafkaError.INVALID_TRANSACTION_TIMEOUT: (
+        "takes no transaction of ten minutes",
+        "Raise its transaction.max.timeout.ms.",
+    ),
+    KafkaError._INVALID_ARG: ("cannot be asked so", "Correct what the manifest says of this connection."),
+}
 # Our own certificate was refused, or theirs is of an authority that we do not know: that mends nobody by waiting.
 _BAD_CERTIFICATE = ("certificate verify failed", "unknown ca", "certificate required", "bad certificate")
 _NO_MECHANISM = "Unsupported SASL mechanism"
@@ -102,12 +129,9 @@ def translated(error: KafkaError, who: str, servers: str) -> StreamJobError:
         return JobError(f"{at} has no such topic or partition ({said}). Create it, or correct its name.")
     if error.code() in _FORBIDDEN:
         return JobError(f"{at} does not let this job {_FORBIDDEN[error.code()]} ({said}). Give its user the right.")
-    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-        return JobError(
-            f"{at} takes no record as large as one of the batch ({said}). Raise the topic's max.message.bytes."
-        )
-    if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
-        return JobError(f"{at} takes no transaction of a minute ({said}). Raise its transaction.max.timeout.ms.")
+    if error.code() in _FOR_GOOD:
+        wrong, remedy = _FOR_GOOD[error.code()]
+        return JobError(f"{at} {wrong} ({said}). {remedy}")
     if error.code() == KafkaError._ALL_BROKERS_DOWN:  # its words only count the servers
         said = "it takes connections and ends them at once"
     if error.code() == KafkaError._ALL_BROKERS_DOWN or any(text in said for text in _OTHER_PROTOCOL):

@@ -1,10 +1,11 @@
 """A schema registry, as Confluent's REST API has it: schemas by their number, and the versions of a subject."""
 
+import base64
 import json
 import os
 import ssl
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import certifi
@@ -12,6 +13,8 @@ import urllib3
 
 from streamjob_runtime.errors import JobError, NotFound, Unavailable
 from streamjob_runtime.stores.connections import Secrets
+
+T = TypeVar("T")
 
 _CONNECT_S = 5.0
 _ANSWER_S = 20.0
@@ -44,7 +47,10 @@ class Registry:
     def __init__(self, who: str, url: str, user: str | None, password: str | None, authorities: str | None) -> None:
         self.url = url.rstrip("/")
         self._who = f"{who}: the schema registry at {self.url}"
-        self._headers = urllib3.make_headers(basic_auth=f"{user}:{password}") if user is not None else {}
+        self._headers: dict[str, str] = {}
+        if user is not None:
+            # In UTF-8, as RFC 7617 has it; urllib3 knows latin-1 alone.
+            self._headers["authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         public = os.environ.get("SSL_CERT_FILE") or certifi.where()
         try:
             context = ssl.create_default_context(cafile=None if authorities else public, cadata=authorities)
@@ -69,40 +75,38 @@ class Registry:
 
     def subjects(self) -> list[str]:
         """The names of all subjects."""
-        return [str(subject) for subject in self._ask("GET", "/subjects")]
+        return self._ask("GET", "/subjects", lambda found: [_of(str, subject) for subject in _of(list, found)])
 
     def by_id(self, schema_id: int) -> Schema:
         """The schema of a number. Raises `NotFound`."""
-        return _schema(self._ask("GET", f"/schemas/ids/{schema_id}"))
+        return self._ask("GET", f"/schemas/ids/{schema_id}", _schema)
 
     def version(self, subject: str, version: int | str) -> Schema:
         """A version of a subject's schema, or its `latest`. Raises `NotFound`."""
-        return _schema(self._ask("GET", f"/subjects/{quote(subject, safe='')}/versions/{version}"))
+        return self._ask("GET", f"/subjects/{quote(subject, safe='')}/versions/{version}", _schema)
 
     def find(self, subject: str, schema: str) -> int:
         """The number of the schema if it is one of the subject's. Raises `NotFound`."""
-        return int(self._ask("POST", f"/subjects/{quote(subject, safe='')}", {"schema": schema})["id"])
+        return self._ask("POST", f"/subjects/{quote(subject, safe='')}", _number, {"schema": schema})
 
     def register(self, subject: str, schema: str) -> int:
         """Make the schema the subject's newest; its number. Raises `JobError` if the registry does not take it."""
-        return int(self._ask("POST", f"/subjects/{quote(subject, safe='')}/versions", {"schema": schema})["id"])
+        return self._ask("POST", f"/subjects/{quote(subject, safe='')}/versions", _number, {"schema": schema})
 
     def objections(self, subject: str, schema: str) -> str:
         """Why the schema could not be the subject's newest; empty: it could, or there is no such subject."""
         path = f"/compatibility/subjects/{quote(subject, safe='')}/versions/latest?verbose=true"
         try:
-            said = self._ask("POST", path, {"schema": schema})
+            return self._ask("POST", path, _objections, {"schema": schema})
         except NotFound:
             return ""
-        if said.get("is_compatible"):
-            return ""
-        return "; ".join(said.get("messages") or []) or str(said.get("reason") or "it is not compatible")
 
     def close(self) -> None:
         """Let go of the connections."""
         self._http.clear()
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _ask(self, method: str, path: str, read: Callable[[Any], T], body: Mapping[str, Any] | None = None) -> T:
+        """What `read` makes of the answer; it may take it for what it should be."""
         headers = {**self._headers, "Accept": _TYPE, **({"Content-Type": _TYPE} if body is not None else {})}
         data = None if body is None else json.dumps(body)
         try:
@@ -118,10 +122,17 @@ class Registry:
             raise Unavailable(f"{self._who} does not answer: {_reason(error)}") from None
         if response.status == 200:
             try:
-                return json.loads(response.data)
+                found = json.loads(response.data)
             except ValueError:
                 raise JobError(
                     f"{self._who} answers with something else than JSON. Correct schemaRegistry.url."
+                ) from None
+            try:
+                return read(found)
+            except (KeyError, TypeError, ValueError):
+                raise JobError(
+                    f"{self._who} does not answer as a schema registry: {json.dumps(found)[:80]}. Correct "
+                    "schemaRegistry.url."
                 ) from None
         raise self._refusal(response)
 
@@ -141,9 +152,27 @@ class Registry:
         return JobError(f"{self._who} answers with {response.status} {said}. Correct schemaRegistry.url.")
 
 
-def _schema(found: Mapping[str, Any]) -> Schema:
-    references = tuple(Reference(r["subject"], r["version"]) for r in found.get("references") or ())
-    return Schema(found["schema"], found.get("schemaType") or "AVRO", references)
+def _of(kind: type[T], value: Any) -> T:
+    """The value. Raises `TypeError` if it is of another kind."""
+    if not isinstance(value, kind):
+        raise TypeError
+    return value
+
+
+def _schema(found: Any) -> Schema:
+    found = _of(dict, found)
+    references = tuple(Reference(_of(str, r["subject"]), _of(int, r["version"])) for r in found.get("references") or ())
+    return Schema(_of(str, found["schema"]), _of(str, found.get("schemaType") or "AVRO"), references)
+
+
+def _number(found: Any) -> int:
+    return _of(int, found["id"])
+
+
+def _objections(found: Any) -> str:
+    if _of(dict, found).get("is_compatible"):
+        return ""
+    return "; ".join(found.get("messages") or []) or str(found.get("reason") or "it is not compatible")
 
 
 def _said(response: urllib3.BaseHTTPResponse) -> tuple[int, str]:

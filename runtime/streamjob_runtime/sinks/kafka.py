@@ -6,6 +6,7 @@ from contextlib import suppress
 import pyarrow as pa
 from confluent_kafka import KafkaException
 
+from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import JobError, StreamJobError
 from streamjob_runtime.formats.message_values import column_messages, json_messages
 from streamjob_runtime.kafka.access import Access
@@ -97,7 +98,9 @@ class KafkaSink:
         if self._avro is not None:
             self._avro.open()
         if self.delivery is Delivery.EXACTLY_ONCE:
-            self._producer = TransactionalProducer(self._who, self._access, self._topic, self._name, writer)
+            self._producer = TransactionalProducer(
+                self._who, self._access, self._topic, self._name, writer, SystemClock()
+            )
         else:
             self._producer = PlainProducer(self._who, self._access, self._topic)
         self._caller.call(self._producer.open)

@@ -13,7 +13,7 @@ from streamjob_runtime.formats.avro.arrays import Array
 Longs = npt.NDArray[np.int64]
 
 PADDING = 16  # bytes behind the last record, so that the longest number may be read before its end is looked at
-_ITEMS_OF_NOTHING = 1 << 16  # how many more items a list may announce than bytes are left: some take none
+_ITEMS_OF_NOTHING = 1 << 16  # how many more items than bytes the lists of a record may have: some take none
 
 
 class Misfit(Exception):
@@ -27,20 +27,30 @@ class Misfit(Exception):
 
 
 class Cursor:
-    """Positions in `data`, one a record, in the order of the bytes. `numbers`: which records these are."""
+    """Positions in `data`, one a record, in the order of the bytes. `numbers`: which records these are.
 
-    def __init__(self, data: npt.NDArray[np.uint8], at: Longs, end: Longs, numbers: Longs) -> None:
+    `room`: how many items the lists of each of these may still have. It is by number, and all parts of a cursor share
+    it: a block of items that take no bytes is followed by another, and lists stand in lists.
+    """
+
+    def __init__(
+        self, data: npt.NDArray[np.uint8], at: Longs, end: Longs, numbers: Longs, room: Longs | None = None
+    ) -> None:
         self.data = data
         self.at = at
         self.end = end
         self.numbers = numbers
+        if room is None:
+            room = np.zeros(int(numbers.max(initial=-1)) + 1, np.int64)
+            room[numbers] = end - at + _ITEMS_OF_NOTHING
+        self._room = room
 
     def __len__(self) -> int:
         return len(self.at)
 
     def part(self, which: npt.NDArray[np.intp]) -> "Cursor":
         """A cursor of its own in some of the records."""
-        return Cursor(self.data, self.at[which], self.end[which], self.numbers[which])
+        return Cursor(self.data, self.at[which], self.end[which], self.numbers[which], self._room)
 
     def misfit(self, i: Any, reason: str) -> Misfit:
         """What is wrong with the i-th record."""
@@ -110,7 +120,8 @@ class Cursor:
             sizes.longs()
             part.at[sized] = sizes.at
             count[sized] = -count[sized]
-        part.refuse((count < 0) | (count > part.end - part.at + _ITEMS_OF_NOTHING), "a list is longer than its record")
+        part.refuse((count < 0) | (count > self._room[part.numbers]), "a list is longer than its record")
+        self._room[part.numbers] -= count
         left[which] = count
         self.at[which] = part.at
         return left

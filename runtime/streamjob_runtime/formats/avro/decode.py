@@ -20,6 +20,7 @@ from streamjob_runtime.formats.avro.schema import Node
 
 _DAY_US = 86_400_000_000
 _DECIMAL_BYTES = 16
+_DECIMAL_DIGITS = 38
 
 
 def decode_columns(node: Node, schema: pa.Schema, cursor: Cursor) -> list[Array]:
@@ -103,6 +104,8 @@ def _branches(node: Node, branch: npt.NDArray[np.int64]) -> list[tuple[npt.NDArr
 def _struct(node: Node, wanted: pa.StructType, cursor: Cursor) -> Array:
     fields = [wanted.field(i) for i in range(wanted.num_fields)]
     found = _fields(node, {field.name: field.type for field in fields}, cursor)
+    if not fields:  # nothing else tells how many there are
+        return pa.Array.from_buffers(wanted, len(cursor), [None], children=[])
     arrays = [found[f.name] if f.name in found else pa.nulls(len(cursor), f.type) for f in fields]
     return pa.StructArray.from_arrays(arrays, fields=fields)
 
@@ -218,14 +221,16 @@ def _timestamps(node: Node, cursor: Cursor) -> Array:
 
 def _decimals(node: Node, cursor: Cursor) -> Array:
     """Numbers in two's complement, the highest byte first, to Arrow's sixteen bytes, the lowest first."""
+    if node.scale > _DECIMAL_DIGITS:
+        raise cursor.misfit(0, f"{node.words} has more than {_DECIMAL_DIGITS} digits behind the point")
     start, end = cursor.take(node.size if node.kind == "fixed" else cursor.longs())
-    cursor.refuse(end - start > _DECIMAL_BYTES, "a decimal has more than 38 digits")
+    cursor.refuse(end - start > _DECIMAL_BYTES, f"a decimal has more than {_DECIMAL_DIGITS} digits")
     negative = (end > start) & (cursor.data[start] >= 0x80)
     numbers = np.empty((len(cursor), _DECIMAL_BYTES), np.uint8)
     for i in range(_DECIMAL_BYTES):
         there = end - 1 - i >= start
         numbers[:, i] = np.where(there, cursor.data[np.where(there, end - 1 - i, 0)], np.where(negative, 0xFF, 0))
-    kind = pa.decimal128(min(node.precision, 38), min(node.scale, 38))
+    kind = pa.decimal128(min(node.precision, _DECIMAL_DIGITS), node.scale)
     values = pa.Array.from_buffers(kind, len(cursor), [None, arrays.buffer(numbers)])
     try:
         values.validate(full=True)

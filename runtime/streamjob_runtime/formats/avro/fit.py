@@ -59,6 +59,7 @@ def natural(node: Node, cursor: Cursor, above: tuple[Node, ...] = ()) -> pa.Data
             present = [branch for branch in node.branches if branch.kind != "null"]
             return natural(present[0], cursor, above) if len(present) == 1 else pa.string()
     if node.logical == "decimal":
+        # One that does not fit has no values: reading them is refused.
         return pa.decimal128(min(node.precision, 38), min(node.scale, 38))
     if node.logical.startswith(("timestamp", "local-timestamp")):
         return pa.timestamp("us")

@@ -14,6 +14,7 @@ from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.lines import excerpt
 
 _HEAD = 5
+_LAST_SCHEMA = (1 << 31) - 1
 _REMEDY = "Declare the column in a type that takes it, or take format raw"
 _MOST_BYTES = 1 << 30  # that are decoded at once
 
@@ -62,6 +63,7 @@ class AvroMessages:
                 "it does not begin with a zero byte and the number of its schema, as a schema registry's clients write",
             )
             ids = data[start[:, None] + np.arange(1, _HEAD)].astype(np.int64) @ (1 << np.array([24, 16, 8, 0]))
+            whole.refuse(ids > _LAST_SCHEMA, f"no schema registry has a schema with a number above {_LAST_SCHEMA}")
             return [(which, self._rows(int(i), whole.part(which))) for i, which in _groups(ids)]
         except Misfit as misfit:
             place = int(np.searchsorted(numbers, misfit.record))

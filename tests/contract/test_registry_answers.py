@@ -1,0 +1,74 @@
+"""What a server may say that is no schema registry, and what it is told."""
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.kafka.registry import Registry
+
+
+@contextmanager
+def serving(answer: Any) -> Iterator[tuple[str, list[str]]]:
+    """A server that gives the same answer to everything: its address, and the credentials that it was told."""
+    told: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.append(self.headers.get("Authorization", ""))
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", told
+        finally:
+            server.shutdown()
+            thread.join(20)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Registry.subjects,
+        lambda registry: registry.by_id(1),
+        lambda registry: registry.version("s", 1),
+        lambda registry: registry.find("s", "{}"),
+        lambda registry: registry.register("s", "{}"),
+        lambda registry: registry.objections("s", "{}"),
+    ],
+    ids=["subjects", "by_id", "version", "find", "register", "objections"],
+)
+@pytest.mark.parametrize("answer", ["hello", 1, None, [None], {"id": "x", "schema": 1, "messages": 1}], ids=repr)
+def test_json_that_is_no_answer_of_a_registry_is_refused(answer: Any, ask: Callable[[Registry], Any]) -> None:
+    with serving(answer) as (url, _):
+        registry = Registry("source", url, None, None, None)
+        with pytest.raises(JobError, match=r"does not answer as a schema registry: .*Correct schemaRegistry.url"):
+            ask(registry)
+        registry.close()
+
+
+def test_a_password_may_be_in_any_script() -> None:
+    with serving([]) as (url, told):
+        registry = Registry("source", url, "me", "пароль-é", None)
+        assert registry.subjects() == []
+        registry.close()
+    assert base64.b64decode(told[0].removeprefix("Basic ")).decode() == "me:пароль-é"
