@@ -79,6 +79,7 @@ class KafkaReader:
         }
         self._consumer: Consumer | None = None
         self._partitions: dict[str, _Partition] = {}
+        self._assigned = True  # whether the client fetches what stands in these
         self._committing = 0  # answers that are still to come
         self.commit_trouble = ""  # why the offsets of the last batch were not committed to the group
 
@@ -125,12 +126,13 @@ class KafkaReader:
     def _seek(self, starts: Mapping[str, int]) -> None:
         """Go on with what is there of each partition if it fits, or else fetch anew."""
         there = self._partitions
-        if all(p in there and there[p].start == start for p, start in starts.items()):
+        if self._assigned and all(p in there and there[p].start == start for p, start in starts.items()):
             return
         kept = {p: there[p] for p, start in starts.items() if p in there and there[p].start == start}
         self._partitions = {p: kept.get(p) or _Partition(start, start) for p, start in starts.items()}
         consumer = self._open()
         consumer.assign([as_partition(p, at.known) for p, at in self._partitions.items()])
+        self._assigned = True
         asleep = [p for p, at in self._partitions.items() if at.paused]
         if asleep:
             consumer.resume([as_partition(p) for p in asleep])
@@ -162,11 +164,18 @@ class KafkaReader:
         """Put each message to its partition; whether anything became known."""
         if not messages:
             return False
-        moved = False
+        moved, gone = False, ""
         for run in _runs(messages):
             name = f"{run[0].topic()}/{run[0].partition()}"
             error = run[0].error()
-            moved |= self._keep(name, run) if error is None else self._hear(name, error, run[0])
+            if error is not None and _is_gone(error):
+                gone = name
+            else:
+                moved |= self._keep(name, run) if error is None else self._hear(name, error, run[0])
+        if gone:  # now that the client's other messages, which it gives once, are kept
+            self._partitions.pop(gone, None)
+            self._assigned = False
+            raise Gone(gone)
         return moved
 
     def _keep(self, name: str, run: list[Message]) -> bool:
@@ -178,17 +187,13 @@ class KafkaReader:
         return True
 
     def _hear(self, name: str, error: KafkaError, message: Message) -> bool:
-        code = error.code()
-        if code == KafkaError._PARTITION_EOF:
+        if error.code() == KafkaError._PARTITION_EOF:
             partition = self._partitions.get(name)
             if partition is not None and _offset(message) > partition.known:
                 # The offsets before are of records that were compacted away, or mark the end of a transaction.
                 partition.known = _offset(message)
                 return True
             return False
-        if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) or is_missing(error):
-            self._partitions.pop(name, None)
-            raise Gone(name)
         problem = self._translated(error)
         if isinstance(problem, Unavailable):
             self._listener.hear(error)
@@ -255,6 +260,10 @@ def _collector_asleep() -> Iterator[None]:
     finally:
         if was_awake:
             gc.enable()
+
+
+def _is_gone(error: KafkaError) -> bool:
+    return error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) or is_missing(error)
 
 
 def _runs(messages: list[Message]) -> Iterator[list[Message]]:
