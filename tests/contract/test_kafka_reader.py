@@ -90,3 +90,13 @@ def test_what_came_together_with_the_news_that_records_are_gone_is_kept(monkeypa
         values(reader, "t/0", 0, 4, {"t/1": 3})
     assert values(reader, "t/0", 0, 4, {}) == ["0", "1", "2", "3"]
     assert client.assigned == [{"t/0", "t/1"}, {"t/0"}]  # the client has stopped there: it is told anew what to fetch
+
+
+def test_a_partition_that_gives_nothing_is_said_while_others_trickle(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trickle(call: int) -> list[Message]:
+        assert call < 100, "it waits for ever"
+        return [record(1, call)]
+
+    reader, _ = scripted(monkeypatch, trickle)
+    with pytest.raises(Unavailable):
+        values(reader, "t/0", 0, 4, {"t/1": 1})

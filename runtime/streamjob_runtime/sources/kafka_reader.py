@@ -150,7 +150,7 @@ class KafkaReader:
                 return
             messages = consumer.consume(min(_CHUNK, sum(missing.values())), _TICK_S)
             now = self._clock.monotonic()
-            if self._sort(messages):
+            if not missing.keys().isdisjoint(self._sort(messages)):
                 last_came = now
                 self._listener.answered()
             elif now - last_came > ANSWER_S:
@@ -160,18 +160,17 @@ class KafkaReader:
                 if partitions[p].wanted(end) >= _CHUNK:
                     self._decode(partitions[p], end)
 
-    def _sort(self, messages: list[Message]) -> bool:
-        """Put each message to its partition; whether anything became known."""
-        if not messages:
-            return False
-        moved, gone = False, ""
-        for run in _runs(messages):
+    def _sort(self, messages: list[Message]) -> set[str]:
+        """Put each message to its partition; of which anything became known."""
+        moved: set[str] = set()
+        gone = ""
+        for run in _runs(messages) if messages else ():
             name = f"{run[0].topic()}/{run[0].partition()}"
             error = run[0].error()
             if error is not None and _is_gone(error):
                 gone = name
-            else:
-                moved |= self._keep(name, run) if error is None else self._hear(name, error, run[0])
+            elif self._keep(name, run) if error is None else self._hear(name, error, run[0]):
+                moved.add(name)
         if gone:  # now that the client's other messages, which it gives once, are kept
             self._partitions.pop(gone, None)
             self._assigned = False
