@@ -29,7 +29,7 @@ def reader(kafka: KafkaServer) -> Iterator[KafkaReader]:
     made.close()
 
 
-def values(reader: KafkaReader, partition: str, start: int, end: int, beside: dict[str, int]) -> list[str]:
+def values(reader: KafkaReader, partition: str, start: int, end: int, beside: dict[str, int]) -> list[Any]:
     return reader.read({partition: (start, end)}, beside).column("value").to_pylist()
 
 

@@ -12,7 +12,8 @@ import pytest
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.sources.base import OffsetRange, Source
-from streamjob_runtime.sources.kafka import LOOK_MS
+from streamjob_runtime.sources.kafka import GONE_LOOKS, LOOK_MS, KafkaSource
+from streamjob_runtime.sources.kafka_topics import Topics
 from support.kafka import KafkaServer
 from support.sources import KafkaBench, wait_until
 
@@ -174,6 +175,66 @@ def test_a_topic_that_was_made_again_is_another_one(kafka: KafkaServer, make: Ma
     with pytest.raises(JobError, match=r"was deleted and created again.*onDataLoss: skip"):
         strict.all()
     assert lax.all() == ["new 0", "new 1", "new 2"]
+
+
+def hide(job: Job, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
+    """The next looks see no topic, as when a broker has just come up."""
+    assert isinstance(job.source, KafkaSource)
+    topics, left = job.source._topics, list(range(looks))
+    monkeypatch.setattr(topics, "look", lambda: {} if left and left.pop() >= 0 else Topics.look(topics))
+
+
+def test_a_topic_that_is_not_seen_for_a_moment_is_not_read_again(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = make()
+    lax = make(strict.bench.topic, onDataLoss="skip")
+    kafka.produce(strict.bench.topic, [b"a", b"b"])
+    for job in (strict, lax):
+        assert job.all() == ["a", "b"]
+        hide(job, monkeypatch, GONE_LOOKS - 1)
+        for _ in range(GONE_LOOKS - 1):
+            job.later()
+            assert job.all() == []
+    kafka.produce(strict.bench.topic, [b"c"])
+    for job in (strict, lax):
+        job.later()
+        assert job.all() == ["c"]
+    assert lax.bench.said == []
+
+
+def test_a_run_to_the_end_waits_for_a_topic_that_is_not_seen(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make()
+    kafka.produce(job.bench.topic, [b"a"])
+    assert job.all() == ["a"]
+    kafka.produce(job.bench.topic, [b"b"])
+    job.restart()
+    hide(job, monkeypatch, 2)
+    job.source.limit_to_available()
+    assert job.all() == ["b"] and job.source.exhausted
+
+
+def test_a_topic_that_was_deleted_is_said_once(kafka: KafkaServer, make: Make) -> None:
+    strict = make()
+    lax = make(strict.bench.topic, onDataLoss="skip")
+    kafka.produce(strict.bench.topic, [b"a"])
+    for job in (strict, lax):
+        assert job.all() == ["a"]
+    kafka.delete_topic(strict.bench.topic)
+    for _ in range(GONE_LOOKS + 2):
+        lax.later()
+        assert lax.all() == []
+    assert len(lax.bench.said) == 1 and "is not there any more" in lax.bench.said[0]
+    with pytest.raises(JobError, match="is not there any more"):
+        for _ in range(GONE_LOOKS):
+            strict.later()
+            strict.all()
+    kafka.create_topic(name=lax.bench.topic)
+    kafka.produce(lax.bench.topic, [b"new"])
+    lax.later()
+    assert lax.all() == ["new"]
 
 
 def test_new_partitions_and_topics_are_found_and_read_from_their_beginning(kafka: KafkaServer, make: Make) -> None:

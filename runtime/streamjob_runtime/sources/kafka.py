@@ -20,8 +20,7 @@ from streamjob_runtime.sources.kafka_schemas import Schemas
 from streamjob_runtime.sources.kafka_topics import Start, Topics
 
 LOOK_MS = 5_000  # how often new topics and partitions are looked for
-
-_DELETED = ""  # in place of a topic's id
+GONE_LOOKS = 7  # in a row that do not see a topic before it is held for deleted: half a minute of them
 
 
 class KafkaSource:
@@ -57,6 +56,7 @@ class KafkaSource:
         self._ids: dict[str, str] = {}
         self._new_positions: dict[str, int] = {}  # what the next range tells the log
         self._new_ids: dict[str, str] = {}
+        self._unseen: dict[str, int] = {}  # topic -> the last looks in a row that did not see it
         self._partitions: list[str] = []  # that are there
         self._looked_ms: int | None = None
         self._ends: dict[str, int] = {}
@@ -110,7 +110,7 @@ class KafkaSource:
 
     def limit_to_available(self) -> None:
         """See `Source`. Waits until Kafka answers."""
-        self._caller.call(lambda: self._look(None))
+        self._caller.call(self._look_at_all)
         self._until = dict(self._ends)
 
     @property
@@ -204,6 +204,12 @@ class KafkaSource:
         """The first offset that was not read."""
         return self._new_positions.get(partition, self._positions.get(partition, 0))
 
+    def _look_at_all(self) -> None:
+        self._look(None)
+        hidden = sorted(topic for topic, looks in self._unseen.items() if looks < GONE_LOOKS)
+        if hidden:
+            raise Unavailable(f'Source "{self._name}": Kafka does not show the topic {", ".join(hidden)}')
+
     def _look(self, now_ms: int | None) -> None:
         """See what is there now; None: also whether topics and partitions are new."""
         if now_ms is None or self._looked_ms is None or not self._looked_ms <= now_ms < self._looked_ms + LOOK_MS:
@@ -224,17 +230,16 @@ class KafkaSource:
 
     def _find_partitions(self) -> None:
         found = self._topics.look()
-        for topic, before in {**self._ids, **self._new_ids}.items():
-            now = found[topic].id if topic in found else _DELETED
-            if now == before or not self._topics.wants(topic):
-                continue
-            if now == _DELETED:
+        known = {t: i for t, i in {**self._ids, **self._new_ids}.items() if self._topics.wants(t)}
+        # A broker that has just come up, or a right that is taken for a moment, hides a topic that is there.
+        self._unseen = {topic: self._unseen.get(topic, 0) + 1 for topic in known if topic not in found}
+        for topic, looks in self._unseen.items():
+            if looks == GONE_LOOKS:
                 self._lost(f"the topic {topic} is not there any more")
-            elif before != _DELETED:
-                self._lost(f"the topic {topic} was deleted and created again")
-            if topic in found:
-                self._new_positions |= self._topics.firsts(list(found[topic].partitions))
-            self._new_ids[topic] = now
+        for topic in [topic for topic in found if known.get(topic, found[topic].id) != found[topic].id]:
+            self._lost(f"the topic {topic} was deleted and created again")
+            self._new_positions |= self._topics.firsts(list(found[topic].partitions))
+            self._new_ids[topic] = found[topic].id
         self._partitions = [p for topic in found.values() for p in topic.partitions]
         new = [p for p in self._partitions if p not in self._positions and p not in self._new_positions]
         if new:
