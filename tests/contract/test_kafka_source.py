@@ -161,6 +161,24 @@ def test_what_retention_takes_from_a_range_in_the_log_is_not_passed_over_in_sile
         strict.restart()
 
 
+def test_a_range_in_the_log_whose_end_is_gone_is_not_waited_for(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("kafka_reader.ANSWER_S", "kafka.SURE_S"):
+        monkeypatch.setattr(f"streamjob_runtime.sources.{module}", 0.5)
+    strict = make()
+    topic = strict.bench.topic
+    lax = make(topic, onDataLoss="skip")
+    kafka.produce(topic, [b"a", b"b"])
+    for job in (strict, lax):
+        # What an election of a leader that had not got all of it leaves behind.
+        job.log = [OffsetRange({f"{topic}/0": r}).to_json() for r in ((0, 1), (1, 5), (5, 7))]
+    assert lax.restart() == [["a"], ["b"], []]
+    assert [said for said in lax.bench.said if "2 to 5 are gone" in said or "5 to 7 are gone" in said] == lax.bench.said
+    with pytest.raises(JobError, match="offsets 2 to 5 are gone"):
+        strict.restart()
+
+
 def test_a_topic_that_was_made_again_is_another_one(kafka: KafkaServer, make: Make) -> None:
     strict = make()
     lax = make(strict.bench.topic, onDataLoss="skip")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamjob_runtime.clock import Clock
 from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.formats.avro.messages import AvroMessages
 from streamjob_runtime.formats.messages import make_message_decoder
@@ -21,6 +22,7 @@ from streamjob_runtime.sources.kafka_topics import Start, Topics
 
 LOOK_MS = 5_000  # how often new topics and partitions are looked for
 GONE_LOOKS = 7  # in a row that do not see a topic before it is held for deleted: half a minute of them
+SURE_S = 10.0  # how long an end before what the log names must last until it is believed
 
 
 class KafkaSource:
@@ -42,6 +44,7 @@ class KafkaSource:
         skip_lost: bool,
         caller: Caller,
         say: Callable[..., None],
+        clock: Clock,
         schemas: Schemas | None = None,
     ) -> None:
         self._name = name
@@ -51,11 +54,13 @@ class KafkaSource:
         self._skip_lost = skip_lost
         self._caller = caller
         self._say = say
+        self._clock = clock
         self._schemas = schemas
         self._positions: dict[str, int] = {}  # that the log knows
         self._ids: dict[str, str] = {}
         self._new_positions: dict[str, int] = {}  # what the next range tells the log
         self._new_ids: dict[str, str] = {}
+        self._short: dict[str, float] = {}  # partition -> since when it ends before the range that is being read
         self._unseen: dict[str, int] = {}  # topic -> the last looks in a row that did not see it
         self._partitions: list[str] = []  # that are there
         self._looked_ms: int | None = None
@@ -84,6 +89,7 @@ class KafkaSource:
             config.on_data_loss == "skip",
             context.patience(f"Kafka at {access.servers}"),
             context.say,
+            context.clock,
             schemas,
         )
 
@@ -151,17 +157,22 @@ class KafkaSource:
         """See `Source`. Waits until Kafka gives the records. Of what is lost the rest is read, or `JobError` raised."""
         left = dict(offsets.partitions)
         beside = {p: self._positions[p] for p in self._partitions if p in self._positions and p not in left}
+        self._short = {}
 
         def attempt() -> pa.Table:
             nonlocal left, beside
             while True:
+                before, gone = left, ""
                 try:
                     return self._reader.read(left, beside)
-                except Gone as gone:
-                    beside = {}
-                    before, left = left, self._without_lost(left)
-                    if before == left and gone.partition in left:
-                        raise Unavailable(f'Source "{self._name}": Kafka says that {gone.partition} is gone') from None
+                except Gone as error:
+                    beside, gone = {}, error.partition
+                    trouble = Unavailable(f'Source "{self._name}": Kafka says that {gone} is gone')
+                except Unavailable as error:
+                    trouble = error
+                left = self._without_lost(left)
+                if left == before and (not gone or gone in left):
+                    raise trouble
 
         return self._caller.call(attempt)
 
@@ -249,14 +260,22 @@ class KafkaSource:
 
     def _without_lost(self, ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
         """What can still be read of the ranges."""
-        firsts = self._topics.firsts(list(ranges))
+        firsts, ends = self._topics.firsts(list(ranges)), self._topics.all_ends(list(ranges))
+        now = self._clock.monotonic()
+        # A new leader may not know yet how far its followers are.
+        short = [p for p, (_, end) in ranges.items() if ends.get(p, 0) < end]
+        self._short = {p: self._short.get(p, now) for p in short}
         left = {}
         for p, (start, end) in ranges.items():
-            first = min(firsts.get(p, end), end)
+            sure = now - self._short.get(p, now) >= SURE_S
+            first = max(start, min(firsts.get(p, start), end))
+            last = max(first, ends.get(p, first)) if sure else end
             if first > start:
                 self._lost(f"{p}: the offsets {start} to {first} are gone")
-            if first < end:
-                left[p] = (max(start, first), end)
+            if last < end:
+                self._lost(f"{p}: the offsets {last} to {end} are gone")
+            if first < last:
+                left[p] = (first, last)
         return left
 
     def _lost(self, what: str) -> None:
