@@ -193,6 +193,11 @@ def test_a_topic_that_was_made_again_is_another_one(kafka: KafkaServer, make: Ma
     with pytest.raises(JobError, match=r"was deleted and created again.*onDataLoss: skip"):
         strict.all()
     assert lax.all() == ["new 0", "new 1", "new 2"]
+    # Nor is a range of the old one read from the new one.
+    assert lax.restart() == [[], ["new 0", "new 1", "new 2"]]
+    assert lax.all() == []
+    with pytest.raises(JobError, match=r"was deleted and created again.*onDataLoss: skip"):
+        strict.restart()
 
 
 def hide(job: Job, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:

@@ -126,3 +126,8 @@ def as_partition(name: str, offset: int = -1001) -> TopicPartition:
     """`topic/partition` as the client library has it."""
     topic, _, partition = name.rpartition("/")
     return TopicPartition(topic, int(partition), offset)
+
+
+def topic_of(name: str) -> str:
+    """The topic of `topic/partition`."""
+    return name.rpartition("/")[0]

@@ -10,7 +10,7 @@ from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.formats.avro.messages import AvroMessages
 from streamjob_runtime.formats.messages import make_message_decoder
 from streamjob_runtime.kafka.access import Access
-from streamjob_runtime.kafka.cluster import Cluster
+from streamjob_runtime.kafka.cluster import Cluster, topic_of
 from streamjob_runtime.patience import Caller
 from streamjob_runtime.sources.base import OffsetRange, SourceStatus
 from streamjob_runtime.sources.context import SourceContext, SourceSpec
@@ -63,6 +63,7 @@ class KafkaSource:
         self._short: dict[str, float] = {}  # partition -> since when it ends before the range that is being read
         self._unseen: dict[str, int] = {}  # topic -> the last looks in a row that did not see it
         self._partitions: list[str] = []  # that are there
+        self._replayed: dict[str, str] | None = None  # the ids at the first `read` of a run that began with the log
         self._looked_ms: int | None = None
         self._ends: dict[str, int] = {}
         self._until: dict[str, int] | None = None
@@ -155,7 +156,7 @@ class KafkaSource:
 
     def read(self, offsets: OffsetRange) -> pa.Table:
         """See `Source`. Waits until Kafka gives the records. Of what is lost the rest is read, or `JobError` raised."""
-        left = dict(offsets.partitions)
+        left = self._of_same_topics(offsets.partitions)
         beside = {p: self._positions[p] for p in self._partitions if p in self._positions and p not in left}
         self._short = {}
 
@@ -241,6 +242,7 @@ class KafkaSource:
 
     def _find_partitions(self) -> None:
         found = self._topics.look()
+        self._replayed = {}  # from here on every look compares
         known = {t: i for t, i in {**self._ids, **self._new_ids}.items() if self._topics.wants(t)}
         # A broker that has just come up, or a right that is taken for a moment, hides a topic that is there.
         self._unseen = {topic: self._unseen.get(topic, 0) + 1 for topic in known if topic not in found}
@@ -257,6 +259,17 @@ class KafkaSource:
             # Whatever appears later than the job is read as a whole.
             self._new_positions |= self._topics.starts(new, Start() if self._positions else self._start)
         self._new_ids |= {name: topic.id for name, topic in found.items() if name not in self._ids}
+
+    def _of_same_topics(self, ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        """Without what is of topics that were made again since the log named them: their offsets mean other records."""
+        if self._replayed is None:
+            found = self._caller.call(self._topics.look)
+            self._replayed = {name: topic.id for name, topic in found.items()}
+        other = {topic for topic, now in self._replayed.items() if self._ids.get(topic, now) != now}
+        lost = {p for p in ranges if topic_of(p) in other}
+        for topic in sorted({topic_of(p) for p in lost}):
+            self._lost(f"the topic {topic} was deleted and created again")
+        return {p: r for p, r in ranges.items() if p not in lost}
 
     def _without_lost(self, ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
         """What can still be read of the ranges."""
