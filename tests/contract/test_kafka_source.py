@@ -12,7 +12,7 @@ import pytest
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.sources.base import OffsetRange, Source
-from streamjob_runtime.sources.kafka import GONE_LOOKS, LOOK_MS, KafkaSource
+from streamjob_runtime.sources.kafka import GONE_LOOKS, LOOK_MS, MOST, KafkaSource
 from streamjob_runtime.sources.kafka_topics import Topics
 from support.kafka import KafkaServer
 from support.sources import KafkaBench, wait_until
@@ -317,6 +317,19 @@ def test_a_limit_is_shared_by_how_much_waits(kafka: KafkaServer, make: Make) -> 
         pass
     rows = [row for rows in job.restart() for row in rows]
     assert [rows.count(p) for p in "012"] == [60, 30, 1]
+
+
+def test_a_batch_without_a_limit_has_one_all_the_same(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MOST == 1_000_000  # as the documentation says
+    monkeypatch.setattr("streamjob_runtime.sources.kafka.MOST", 3)
+    job = make()
+    kafka.produce(job.bench.topic, [b"a"] * 7)
+    job.source.limit_to_available()
+    assert [len(job.batch()) for _ in range(3)] == [3, 3, 1]
+    assert job.source.exhausted
+    assert [len(rows) for rows in job.restart()] == [3, 3, 1]
 
 
 def test_what_stands_around_a_value_are_columns(kafka: KafkaServer, make: Make) -> None:

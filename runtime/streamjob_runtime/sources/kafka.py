@@ -21,6 +21,7 @@ from streamjob_runtime.sources.kafka_schemas import Schemas
 from streamjob_runtime.sources.kafka_topics import Start, Topics
 
 LOOK_MS = 5_000  # how often new topics and partitions are looked for
+MOST = 1_000_000  # offsets a batch where the manifest sets no limit: it is logged before anybody knows its size
 GONE_LOOKS = 7  # in a row that do not see a topic before it is held for deleted: half a minute of them
 SURE_S = 10.0  # how long an end before what the log names must last until it is believed
 
@@ -135,7 +136,7 @@ class KafkaSource:
         self._trouble = ""
         ends = self._ends if self._until is None else self._until
         waiting = {p: end - self._position(p) for p, end in ends.items()}
-        taken = shared(waiting, limit)
+        taken = shared(waiting, MOST if limit is None else limit)
         # A job that was to begin at the latest record must know after a crash which one that was.
         begins = self._start.at != "earliest" and not self._positions and self._new_positions
         if not taken and not begins:
