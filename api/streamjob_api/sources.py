@@ -87,7 +87,7 @@ class Source(Ruled):
         None,
         ge=1,
         le=1_000_000_000,
-        description="How many records a batch reads at most. Left out: all that is there, but of Kafka 1000000 at most.",
+        description="How many records a batch reads at most. Left out: all that is there, of Kafka at most 1000000.",
     )
 
     @property
