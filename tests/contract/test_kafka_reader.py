@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from confluent_kafka import KafkaError, Message
 
@@ -54,6 +55,7 @@ class Scripted:
 
     def __init__(self, clock: ManualClock, calls: Callable[[int], list[Message]]) -> None:
         self.assigned: list[set[str]] = []
+        self.paused: set[str] = set()
         self._clock = clock
         self._calls = calls
         self._count = 0
@@ -65,6 +67,9 @@ class Scripted:
         self._clock.advance(1)
         self._count += 1
         return self._calls(self._count)
+
+    def pause(self, partitions: list[Any]) -> None:
+        self.paused |= {f"{p.topic}/{p.partition}" for p in partitions}
 
     def unassign(self) -> None: ...
 
@@ -78,8 +83,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch, calls: Callable[[int], list[Messag
     return make("nowhere:1", clock), client
 
 
-def record(partition: int, offset: int) -> Message:
-    return Message("t", partition, offset, b"", f"{offset}".encode())
+def record(partition: int, offset: int, value: bytes | None = None) -> Message:
+    return Message("t", partition, offset, b"", f"{offset}".encode() if value is None else value)
 
 
 def test_what_came_together_with_the_news_that_records_are_gone_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +105,29 @@ def test_a_partition_that_gives_nothing_is_said_while_others_trickle(monkeypatch
     reader, _ = scripted(monkeypatch, trickle)
     with pytest.raises(Unavailable):
         values(reader, "t/0", 0, 4, {"t/1": 1})
+
+
+def test_large_records_are_made_rows_a_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def decode(self: TextMessages, messages: list[bytes]) -> pa.Table:
+        sizes.append(sum(map(len, messages)))
+        return pa.table({"value": [message.decode() for message in messages]})
+
+    monkeypatch.setattr(TextMessages, "decode", decode)
+    monkeypatch.setattr(kafka_reader, "_CHUNK_BYTES", 10)
+    lengths = [4, 4, 4, 30, 1, 9, 1]
+    written = [[f"{partition}" * length for length in lengths] for partition in (0, 1)]
+    given = [record(p, i, value.encode()) for p in (0, 1) for i, value in enumerate(written[p])]
+    reader, _ = scripted(monkeypatch, lambda call: given if call == 1 else [])
+    rows = reader.read({"t/0": (0, len(lengths)), "t/1": (0, len(lengths))}, {})
+    assert rows.column("value").to_pylist() == written[0] + written[1]
+    assert set(sizes) <= {30, *range(11)} and sum(sizes) == 2 * sum(lengths)
+
+
+def test_large_records_that_nobody_asked_for_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_reader, "_KEPT_BYTES", 10)
+    reader, client = scripted(monkeypatch, lambda call: [record(1, call, b"four")] if call < 4 else [])
+    with pytest.raises(Unavailable):
+        values(reader, "t/0", 0, 4, {"t/1": 1})
+    assert client.paused == {"t/1"}
