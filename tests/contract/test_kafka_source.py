@@ -293,6 +293,37 @@ def test_latest_stays_where_it_was_when_the_job_is_killed_at_once(kafka: KafkaSe
     assert job.all() == ["new", "new too"]
 
 
+def test_latest_of_a_pattern_that_nothing_fits_yet_is_before_all_that_comes(kafka: KafkaServer, make: Make) -> None:
+    name = f"late-{kafka.create_topic()}"
+    at_once, killed = (make("", topicPattern=name, groupId=name, startFrom="latest") for _ in range(2))
+    for job in (at_once, killed):
+        assert job.all() == [] and job.all() == []
+    kafka.create_topic(name=name)
+    kafka.produce(name, [b"first"])
+    at_once.later()
+    killed.restart()
+    assert at_once.all() == killed.all() == ["first"]
+    # So does a checkpoint know of it, and one from before the first look knows that it does not.
+    before = make("", topicPattern=name, groupId=name, startFrom="latest")
+    state = before.source.snapshot()
+    before.restart(state)
+    assert before.all() == []
+    before.restart(before.source.snapshot())
+    kafka.produce(name, [b"second"])
+    assert before.all() == ["second"]
+
+
+def test_latest_is_remembered_by_a_run_to_the_end(kafka: KafkaServer, make: Make) -> None:
+    job = make(startFrom="latest")
+    kafka.produce(job.bench.topic, [b"old"])
+    job.source.limit_to_available()
+    assert not job.source.exhausted and job.all() == [] and job.source.exhausted
+    kafka.produce(job.bench.topic, [b"new"])
+    job.restart()
+    job.source.limit_to_available()
+    assert job.all() == ["new"] and job.source.exhausted
+
+
 def test_a_job_begins_where_the_manifest_says(kafka: KafkaServer, make: Make) -> None:
     topic = kafka.create_topic(2)
     kafka.produce(topic, [b"1", b"2"], timestamp=1_700_000_000_000)

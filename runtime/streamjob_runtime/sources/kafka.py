@@ -32,8 +32,9 @@ class KafkaSource:
     The job's log says what was read; what a consumer group has committed plays no part in it. A range may hold fewer
     records than offsets: some are compacted away, of aborted transactions, or mark a transaction's end.
 
-    `snapshot` is `{"positions", "topics"}`: partition -> offset, topic -> id. A range's `detail` tells what is new in
-    these besides the range itself: where partitions begin that were found, or that lost records and go on further on.
+    `snapshot` is `{"positions", "topics", "begun"}`: partition -> offset, topic -> id, whether the log knows where the
+    job begins. A range's `detail` tells what is new in these besides the range itself: where partitions begin that were
+    found, or that lost records and go on further on.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class KafkaSource:
         self._say = say
         self._clock = clock
         self._schemas = schemas
+        self._begun = start.at == "earliest"  # whether the log knows where the job begins, be it without a partition
+        self._late = False  # whether a partition that is new is one that came later than the job
         self._positions: dict[str, int] = {}  # that the log knows
         self._ids: dict[str, str] = {}
         self._new_positions: dict[str, int] = {}  # what the next range tells the log
@@ -113,6 +116,7 @@ class KafkaSource:
         if state is not None:
             self._positions = {p: int(offset) for p, offset in state["positions"].items()}
             self._ids = dict(state["topics"])
+            self._begun |= state.get("begun", bool(self._positions))
             return
         self._caller.call(self._topics.require)
 
@@ -124,7 +128,9 @@ class KafkaSource:
     @property
     def exhausted(self) -> bool:
         """See `Source`."""
-        return self._until is not None and all(self._position(p) >= end for p, end in self._until.items())
+        return (
+            self._until is not None and self._begun and all(self._position(p) >= end for p, end in self._until.items())
+        )
 
     def poll(self, limit: int | None, now_ms: int) -> OffsetRange | None:
         """See `Source`. What Kafka does not answer is not there yet."""
@@ -137,9 +143,8 @@ class KafkaSource:
         ends = self._ends if self._until is None else self._until
         waiting = {p: end - self._position(p) for p, end in ends.items()}
         taken = shared(waiting, MOST if limit is None else limit)
-        # A job that was to begin at the latest record must know after a crash which one that was.
-        begins = self._start.at != "earliest" and not self._positions and self._new_positions
-        if not taken and not begins:
+        # A job that begins at the latest record must know after a crash which one that was, or that there was none.
+        if not taken and self._begun:
             return None
         told = {"positions": dict(self._new_positions), "topics": dict(self._new_ids)}
         ranges = {p: (self._position(p), self._position(p) + taken[p]) for p in sorted(taken)}
@@ -147,6 +152,7 @@ class KafkaSource:
 
     def advance(self, offsets: OffsetRange) -> None:
         """See `Source`."""
+        self._begun = True
         told = offsets.detail or {"positions": {}, "topics": {}}
         self._positions |= told["positions"]
         self._ids |= told["topics"]
@@ -195,7 +201,7 @@ class KafkaSource:
 
     def snapshot(self) -> Any:
         """See `Source`."""
-        return {"positions": dict(self._positions), "topics": dict(self._ids)}
+        return {"positions": dict(self._positions), "topics": dict(self._ids), "begun": self._begun}
 
     def release(self, state: Any) -> None:
         """See `Source`. Kafka's own retention decides what stays."""
@@ -258,7 +264,8 @@ class KafkaSource:
         new = [p for p in self._partitions if p not in self._positions and p not in self._new_positions]
         if new:
             # Whatever appears later than the job is read as a whole.
-            self._new_positions |= self._topics.starts(new, Start() if self._positions else self._start)
+            self._new_positions |= self._topics.starts(new, Start() if self._begun or self._late else self._start)
+        self._late = True
         self._new_ids |= {name: topic.id for name, topic in found.items() if name not in self._ids}
 
     def _of_same_topics(self, ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
