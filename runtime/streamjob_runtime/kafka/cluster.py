@@ -82,10 +82,10 @@ class Cluster:
         return {name: int(answer.offset) for name, answer in answers.items() if answer is not None}
 
     def _ask(self, question: Callable[[AdminClient], T]) -> T:
-        if self._client is None:
-            settings: dict[str, Any] = {**self._access.settings, "error_cb": self._listener.hear}
-            self._client = AdminClient(settings)
         try:
+            if self._client is None:
+                settings: dict[str, Any] = {**self._access.settings, "error_cb": self._listener.hear}
+                self._client = AdminClient(settings)
             return question(self._client)
         except KafkaException as error:
             raise self._translated(error) from None

@@ -136,7 +136,10 @@ class KafkaReader:
 
     def _open(self) -> Consumer:
         if self._consumer is None:
-            self._consumer = Consumer(self._settings)
+            try:
+                self._consumer = Consumer(self._settings)
+            except KafkaException as error:
+                raise self._translated(kafka_error(error)) from None
         return self._consumer
 
     def _seek(self, starts: Mapping[str, int]) -> None:
