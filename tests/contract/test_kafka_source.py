@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from streamjob_runtime.clock import SystemClock
-from streamjob_runtime.errors import JobError
+from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.sources.base import OffsetRange, Source
 from streamjob_runtime.sources.kafka import GONE_LOOKS, LOOK_MS, MOST, KafkaSource
 from streamjob_runtime.sources.kafka_topics import Topics
@@ -177,6 +177,31 @@ def test_a_range_in_the_log_whose_end_is_gone_is_not_waited_for(
     assert [said for said in lax.bench.said if "2 to 5 are gone" in said or "5 to 7 are gone" in said] == lax.bench.said
     with pytest.raises(JobError, match="offsets 2 to 5 are gone"):
         strict.restart()
+
+
+def test_what_retention_takes_when_it_was_fetched_already_is_not_lost(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamjob_runtime.sources.kafka_reader.ANSWER_S", 0.5)
+    job = make()
+    topic = job.bench.topic
+    kafka.produce(topic, [b"a", b"b"])
+    source = job.start(None)
+    assert isinstance(source, KafkaSource)
+    read = source._reader.read
+    late = iter([True])
+
+    def slow(ranges: Any, beside: Any) -> pa.Table:
+        try:
+            return read(ranges, beside)
+        except Unavailable:
+            if next(late, False):
+                kafka.delete_records(topic, 2)
+                kafka.produce(topic, [b"c"])
+            raise
+
+    monkeypatch.setattr(source._reader, "read", slow)
+    assert source.read(OffsetRange({f"{topic}/0": (0, 3)})).column("value").to_pylist() == ["a", "b", "c"]
 
 
 def test_a_topic_that_was_made_again_is_another_one(kafka: KafkaServer, make: Make) -> None:

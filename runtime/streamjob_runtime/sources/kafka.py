@@ -178,7 +178,7 @@ class KafkaSource:
                     trouble = Unavailable(f'Source "{self._name}": Kafka says that {gone} is gone')
                 except Unavailable as error:
                     trouble = error
-                left = self._without_lost(left)
+                left = self._without_lost(left, gone)
                 if left == before and (not gone or gone in left):
                     raise trouble
 
@@ -279,9 +279,9 @@ class KafkaSource:
             self._lost(f"the topic {topic} was deleted and created again")
         return {p: r for p, r in ranges.items() if p not in lost}
 
-    def _without_lost(self, ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-        """What can still be read of the ranges."""
-        firsts, ends = self._topics.firsts(list(ranges)), self._topics.all_ends(list(ranges))
+    def _without_lost(self, ranges: Mapping[str, tuple[int, int]], gone: str) -> dict[str, tuple[int, int]]:
+        """What can still be read of the ranges. Of all but `gone` the reader may hold what Kafka has no more."""
+        firsts, ends = self._topics.firsts([p for p in ranges if p == gone]), self._topics.all_ends(list(ranges))
         now = self._clock.monotonic()
         # A new leader may not know yet how far its followers are.
         short = [p for p, (_, end) in ranges.items() if ends.get(p, 0) < end]
