@@ -84,7 +84,10 @@ class Source(Ruled):
     )
     watermark: Watermark | None = Field(None, description="The event time, and how late rows may be.")
     max_records_per_batch: Int | None = Field(
-        None, ge=1, le=1_000_000_000, description="How many records a batch reads at most. Left out: all that is there."
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="How many records a batch reads at most. Left out: all that is there, of Kafka at most 1000000.",
     )
 
     @property

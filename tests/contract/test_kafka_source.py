@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 
 from streamjob_runtime.clock import SystemClock
-from streamjob_runtime.errors import JobError
+from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.sources.base import OffsetRange, Source
-from streamjob_runtime.sources.kafka import LOOK_MS
+from streamjob_runtime.sources.kafka import GONE_LOOKS, LOOK_MS, MOST, KafkaSource
+from streamjob_runtime.sources.kafka_topics import Topics
 from support.kafka import KafkaServer
 from support.sources import KafkaBench, wait_until
 
@@ -160,6 +161,49 @@ def test_what_retention_takes_from_a_range_in_the_log_is_not_passed_over_in_sile
         strict.restart()
 
 
+def test_a_range_in_the_log_whose_end_is_gone_is_not_waited_for(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("kafka_reader.ANSWER_S", "kafka.SURE_S"):
+        monkeypatch.setattr(f"streamjob_runtime.sources.{module}", 0.5)
+    strict = make()
+    topic = strict.bench.topic
+    lax = make(topic, onDataLoss="skip")
+    kafka.produce(topic, [b"a", b"b"])
+    for job in (strict, lax):
+        # What an election of a leader that had not got all of it leaves behind.
+        job.log = [OffsetRange({f"{topic}/0": r}).to_json() for r in ((0, 1), (1, 5), (5, 7))]
+    assert lax.restart() == [["a"], ["b"], []]
+    assert [said for said in lax.bench.said if "2 to 5 are gone" in said or "5 to 7 are gone" in said] == lax.bench.said
+    with pytest.raises(JobError, match="offsets 2 to 5 are gone"):
+        strict.restart()
+
+
+def test_what_retention_takes_when_it_was_fetched_already_is_not_lost(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamjob_runtime.sources.kafka_reader.ANSWER_S", 0.5)
+    job = make()
+    topic = job.bench.topic
+    kafka.produce(topic, [b"a", b"b"])
+    source = job.start(None)
+    assert isinstance(source, KafkaSource)
+    read = source._reader.read
+    late = iter([True])
+
+    def slow(ranges: Any, beside: Any) -> pa.Table:
+        try:
+            return read(ranges, beside)
+        except Unavailable:
+            if next(late, False):
+                kafka.delete_records(topic, 2)
+                kafka.produce(topic, [b"c"])
+            raise
+
+    monkeypatch.setattr(source._reader, "read", slow)
+    assert source.read(OffsetRange({f"{topic}/0": (0, 3)})).column("value").to_pylist() == ["a", "b", "c"]
+
+
 def test_a_topic_that_was_made_again_is_another_one(kafka: KafkaServer, make: Make) -> None:
     strict = make()
     lax = make(strict.bench.topic, onDataLoss="skip")
@@ -174,6 +218,71 @@ def test_a_topic_that_was_made_again_is_another_one(kafka: KafkaServer, make: Ma
     with pytest.raises(JobError, match=r"was deleted and created again.*onDataLoss: skip"):
         strict.all()
     assert lax.all() == ["new 0", "new 1", "new 2"]
+    # Nor is a range of the old one read from the new one.
+    assert lax.restart() == [[], ["new 0", "new 1", "new 2"]]
+    assert lax.all() == []
+    with pytest.raises(JobError, match=r"was deleted and created again.*onDataLoss: skip"):
+        strict.restart()
+
+
+def hide(job: Job, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
+    """The next looks see no topic, as when a broker has just come up."""
+    assert isinstance(job.source, KafkaSource)
+    topics, left = job.source._topics, list(range(looks))
+    monkeypatch.setattr(topics, "look", lambda: {} if left and left.pop() >= 0 else Topics.look(topics))
+
+
+def test_a_topic_that_is_not_seen_for_a_moment_is_not_read_again(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = make()
+    lax = make(strict.bench.topic, onDataLoss="skip")
+    kafka.produce(strict.bench.topic, [b"a", b"b"])
+    for job in (strict, lax):
+        assert job.all() == ["a", "b"]
+        hide(job, monkeypatch, GONE_LOOKS - 1)
+        for _ in range(GONE_LOOKS - 1):
+            job.later()
+            assert job.all() == []
+    kafka.produce(strict.bench.topic, [b"c"])
+    for job in (strict, lax):
+        job.later()
+        assert job.all() == ["c"]
+    assert lax.bench.said == []
+
+
+def test_a_run_to_the_end_waits_for_a_topic_that_is_not_seen(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make()
+    kafka.produce(job.bench.topic, [b"a"])
+    assert job.all() == ["a"]
+    kafka.produce(job.bench.topic, [b"b"])
+    job.restart()
+    hide(job, monkeypatch, 2)
+    job.source.limit_to_available()
+    assert job.all() == ["b"] and job.source.exhausted
+
+
+def test_a_topic_that_was_deleted_is_said_once(kafka: KafkaServer, make: Make) -> None:
+    strict = make()
+    lax = make(strict.bench.topic, onDataLoss="skip")
+    kafka.produce(strict.bench.topic, [b"a"])
+    for job in (strict, lax):
+        assert job.all() == ["a"]
+    kafka.delete_topic(strict.bench.topic)
+    for _ in range(GONE_LOOKS + 2):
+        lax.later()
+        assert lax.all() == []
+    assert len(lax.bench.said) == 1 and "is not there any more" in lax.bench.said[0]
+    with pytest.raises(JobError, match="is not there any more"):
+        for _ in range(GONE_LOOKS):
+            strict.later()
+            strict.all()
+    kafka.create_topic(name=lax.bench.topic)
+    kafka.produce(lax.bench.topic, [b"new"])
+    lax.later()
+    assert lax.all() == ["new"]
 
 
 def test_new_partitions_and_topics_are_found_and_read_from_their_beginning(kafka: KafkaServer, make: Make) -> None:
@@ -209,6 +318,37 @@ def test_latest_stays_where_it_was_when_the_job_is_killed_at_once(kafka: KafkaSe
     assert job.all() == ["new", "new too"]
 
 
+def test_latest_of_a_pattern_that_nothing_fits_yet_is_before_all_that_comes(kafka: KafkaServer, make: Make) -> None:
+    name = f"late-{kafka.create_topic()}"
+    at_once, killed = (make("", topicPattern=name, groupId=name, startFrom="latest") for _ in range(2))
+    for job in (at_once, killed):
+        assert job.all() == [] and job.all() == []
+    kafka.create_topic(name=name)
+    kafka.produce(name, [b"first"])
+    at_once.later()
+    killed.restart()
+    assert at_once.all() == killed.all() == ["first"]
+    # So does a checkpoint know of it, and one from before the first look knows that it does not.
+    before = make("", topicPattern=name, groupId=name, startFrom="latest")
+    state = before.source.snapshot()
+    before.restart(state)
+    assert before.all() == []
+    before.restart(before.source.snapshot())
+    kafka.produce(name, [b"second"])
+    assert before.all() == ["second"]
+
+
+def test_latest_is_remembered_by_a_run_to_the_end(kafka: KafkaServer, make: Make) -> None:
+    job = make(startFrom="latest")
+    kafka.produce(job.bench.topic, [b"old"])
+    job.source.limit_to_available()
+    assert not job.source.exhausted and job.all() == [] and job.source.exhausted
+    kafka.produce(job.bench.topic, [b"new"])
+    job.restart()
+    job.source.limit_to_available()
+    assert job.all() == ["new"] and job.source.exhausted
+
+
 def test_a_job_begins_where_the_manifest_says(kafka: KafkaServer, make: Make) -> None:
     topic = kafka.create_topic(2)
     kafka.produce(topic, [b"1", b"2"], timestamp=1_700_000_000_000)
@@ -233,6 +373,19 @@ def test_a_limit_is_shared_by_how_much_waits(kafka: KafkaServer, make: Make) -> 
         pass
     rows = [row for rows in job.restart() for row in rows]
     assert [rows.count(p) for p in "012"] == [60, 30, 1]
+
+
+def test_a_batch_without_a_limit_has_one_all_the_same(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MOST == 1_000_000  # as the documentation says
+    monkeypatch.setattr("streamjob_runtime.sources.kafka.MOST", 3)
+    job = make()
+    kafka.produce(job.bench.topic, [b"a"] * 7)
+    job.source.limit_to_available()
+    assert [len(job.batch()) for _ in range(3)] == [3, 3, 1]
+    assert job.source.exhausted
+    assert [len(rows) for rows in job.restart()] == [3, 3, 1]
 
 
 def test_what_stands_around_a_value_are_columns(kafka: KafkaServer, make: Make) -> None:

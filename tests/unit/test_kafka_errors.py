@@ -3,8 +3,15 @@
 import pytest
 from confluent_kafka import KafkaError
 
+from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
+from streamjob_runtime.formats.messages import TextMessages
+from streamjob_runtime.kafka.access import Access
+from streamjob_runtime.kafka.cluster import Cluster
 from streamjob_runtime.kafka.errors import translated
+from streamjob_runtime.sources.kafka_reader import KafkaReader
+from streamjob_runtime.sources.kafka_rows import KafkaRows
+from support.sources import TEXT
 
 REMEDY = "Perhaps this port wants TLS (tls) or a password (authSecretRef), or does not want them"
 
@@ -49,3 +56,12 @@ def test_a_connection_that_does_not_come_about_is_explained(
     error = translated(KafkaError(code, said), 'Source "k"', "k:9092")
     assert type(error) is kind
     assert words in str(error) and str(error).startswith('Source "k": Kafka at k:9092')
+
+
+def test_a_certificate_that_is_none_is_a_mistake_in_the_secret() -> None:
+    access = Access("k:9092", {"bootstrap.servers": "k:9092", "security.protocol": "SSL", "ssl.ca.pem": "nonsense"})
+    rows = KafkaRows("k", TextMessages(), (), TEXT)
+    reader = KafkaReader('Source "k"', access, "group", True, rows, ManualClock())
+    for ask in (Cluster(access, 'Source "k"').topic_names, lambda: reader.read({"t/0": (0, 1)}, {})):
+        with pytest.raises(JobError, match=r"not in PEM format.* Correct the Secret of tls.certificatesSecretRef"):
+            ask()

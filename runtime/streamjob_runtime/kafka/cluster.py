@@ -82,10 +82,10 @@ class Cluster:
         return {name: int(answer.offset) for name, answer in answers.items() if answer is not None}
 
     def _ask(self, question: Callable[[AdminClient], T]) -> T:
-        if self._client is None:
-            settings: dict[str, Any] = {**self._access.settings, "error_cb": self._listener.hear}
-            self._client = AdminClient(settings)
         try:
+            if self._client is None:
+                settings: dict[str, Any] = {**self._access.settings, "error_cb": self._listener.hear}
+                self._client = AdminClient(settings)
             return question(self._client)
         except KafkaException as error:
             raise self._translated(error) from None
@@ -126,3 +126,8 @@ def as_partition(name: str, offset: int = -1001) -> TopicPartition:
     """`topic/partition` as the client library has it."""
     topic, _, partition = name.rpartition("/")
     return TopicPartition(topic, int(partition), offset)
+
+
+def topic_of(name: str) -> str:
+    """The topic of `topic/partition`."""
+    return name.rpartition("/")[0]

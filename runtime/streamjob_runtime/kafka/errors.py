@@ -44,6 +44,7 @@ _FOR_GOOD = {
 }
 # Our own certificate was refused, or theirs is of an authority that we do not know: that mends nobody by waiting.
 _BAD_CERTIFICATE = ("certificate verify failed", "unknown ca", "certificate required", "bad certificate")
+_NOT_MADE = "Failed to create "  # a client; nobody was asked yet
 _NO_MECHANISM = "Unsupported SASL mechanism"
 # What the library says when TLS meets no TLS.
 _OTHER_PROTOCOL = ("Invalid response size", "SSL handshake failed", "security.protocol")
@@ -118,6 +119,9 @@ def translated(error: KafkaError, who: str, servers: str) -> StreamJobError:
     at = f"{who}: Kafka at {servers}"
     if error.code() == KafkaError.UNSUPPORTED_SASL_MECHANISM or _NO_MECHANISM in said:
         return JobError(f"{at} does not take this saslMechanism ({said}). Name one that it takes.")
+    if _NOT_MADE in said:
+        what = "the Secret of tls.certificatesSecretRef" if ".pem" in said else "what the manifest says of Kafka"
+        return JobError(f"{at} cannot be reached with what this job was given ({said}). Correct {what}.")
     if error.code() in _PASSWORD:
         return JobError(f"{at} refuses the user name or the password ({said}). Correct the Secret of authSecretRef.")
     if is_refusal(error):

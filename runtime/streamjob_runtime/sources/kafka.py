@@ -5,11 +5,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamjob_runtime.clock import Clock
 from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.formats.avro.messages import AvroMessages
 from streamjob_runtime.formats.messages import make_message_decoder
 from streamjob_runtime.kafka.access import Access
-from streamjob_runtime.kafka.cluster import Cluster
+from streamjob_runtime.kafka.cluster import Cluster, topic_of
 from streamjob_runtime.patience import Caller
 from streamjob_runtime.sources.base import OffsetRange, SourceStatus
 from streamjob_runtime.sources.context import SourceContext, SourceSpec
@@ -20,8 +21,9 @@ from streamjob_runtime.sources.kafka_schemas import Schemas
 from streamjob_runtime.sources.kafka_topics import Start, Topics
 
 LOOK_MS = 5_000  # how often new topics and partitions are looked for
-
-_DELETED = ""  # in place of a topic's id
+MOST = 1_000_000  # offsets a batch where the manifest sets no limit: it is logged before anybody knows its size
+GONE_LOOKS = 7  # in a row that do not see a topic before it is held for deleted: half a minute of them
+SURE_S = 10.0  # how long an end before what the log names must last until it is believed
 
 
 class KafkaSource:
@@ -30,8 +32,9 @@ class KafkaSource:
     The job's log says what was read; what a consumer group has committed plays no part in it. A range may hold fewer
     records than offsets: some are compacted away, of aborted transactions, or mark a transaction's end.
 
-    `snapshot` is `{"positions", "topics"}`: partition -> offset, topic -> id. A range's `detail` tells what is new in
-    these besides the range itself: where partitions begin that were found, or that lost records and go on further on.
+    `snapshot` is `{"positions", "topics", "begun"}`: partition -> offset, topic -> id, whether the log knows where the
+    job begins. A range's `detail` tells what is new in these besides the range itself: where partitions begin that were
+    found, or that lost records and go on further on.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class KafkaSource:
         skip_lost: bool,
         caller: Caller,
         say: Callable[..., None],
+        clock: Clock,
         schemas: Schemas | None = None,
     ) -> None:
         self._name = name
@@ -52,12 +56,18 @@ class KafkaSource:
         self._skip_lost = skip_lost
         self._caller = caller
         self._say = say
+        self._clock = clock
         self._schemas = schemas
+        self._begun = start.at == "earliest"  # whether the log knows where the job begins, be it without a partition
+        self._late = False  # whether a partition that is new is one that came later than the job
         self._positions: dict[str, int] = {}  # that the log knows
         self._ids: dict[str, str] = {}
         self._new_positions: dict[str, int] = {}  # what the next range tells the log
         self._new_ids: dict[str, str] = {}
+        self._short: dict[str, float] = {}  # partition -> since when it ends before the range that is being read
+        self._unseen: dict[str, int] = {}  # topic -> the last looks in a row that did not see it
         self._partitions: list[str] = []  # that are there
+        self._replayed: dict[str, str] | None = None  # the ids at the first `read` of a run that began with the log
         self._looked_ms: int | None = None
         self._ends: dict[str, int] = {}
         self._until: dict[str, int] | None = None
@@ -84,6 +94,7 @@ class KafkaSource:
             config.on_data_loss == "skip",
             context.patience(f"Kafka at {access.servers}"),
             context.say,
+            context.clock,
             schemas,
         )
 
@@ -105,18 +116,21 @@ class KafkaSource:
         if state is not None:
             self._positions = {p: int(offset) for p, offset in state["positions"].items()}
             self._ids = dict(state["topics"])
+            self._begun |= state.get("begun", bool(self._positions))
             return
         self._caller.call(self._topics.require)
 
     def limit_to_available(self) -> None:
         """See `Source`. Waits until Kafka answers."""
-        self._caller.call(lambda: self._look(None))
+        self._caller.call(self._look_at_all)
         self._until = dict(self._ends)
 
     @property
     def exhausted(self) -> bool:
         """See `Source`."""
-        return self._until is not None and all(self._position(p) >= end for p, end in self._until.items())
+        return (
+            self._until is not None and self._begun and all(self._position(p) >= end for p, end in self._until.items())
+        )
 
     def poll(self, limit: int | None, now_ms: int) -> OffsetRange | None:
         """See `Source`. What Kafka does not answer is not there yet."""
@@ -128,10 +142,9 @@ class KafkaSource:
         self._trouble = ""
         ends = self._ends if self._until is None else self._until
         waiting = {p: end - self._position(p) for p, end in ends.items()}
-        taken = shared(waiting, limit)
-        # A job that was to begin at the latest record must know after a crash which one that was.
-        begins = self._start.at != "earliest" and not self._positions and self._new_positions
-        if not taken and not begins:
+        taken = shared(waiting, MOST if limit is None else limit)
+        # A job that begins at the latest record must know after a crash which one that was, or that there was none.
+        if not taken and self._begun:
             return None
         told = {"positions": dict(self._new_positions), "topics": dict(self._new_ids)}
         ranges = {p: (self._position(p), self._position(p) + taken[p]) for p in sorted(taken)}
@@ -139,6 +152,7 @@ class KafkaSource:
 
     def advance(self, offsets: OffsetRange) -> None:
         """See `Source`."""
+        self._begun = True
         told = offsets.detail or {"positions": {}, "topics": {}}
         self._positions |= told["positions"]
         self._ids |= told["topics"]
@@ -149,19 +163,24 @@ class KafkaSource:
 
     def read(self, offsets: OffsetRange) -> pa.Table:
         """See `Source`. Waits until Kafka gives the records. Of what is lost the rest is read, or `JobError` raised."""
-        left = dict(offsets.partitions)
+        left = self._of_same_topics(offsets.partitions)
         beside = {p: self._positions[p] for p in self._partitions if p in self._positions and p not in left}
+        self._short = {}
 
         def attempt() -> pa.Table:
             nonlocal left, beside
             while True:
+                before, gone = left, ""
                 try:
                     return self._reader.read(left, beside)
-                except Gone as gone:
-                    beside = {}
-                    before, left = left, self._without_lost(left)
-                    if before == left and gone.partition in left:
-                        raise Unavailable(f'Source "{self._name}": Kafka says that {gone.partition} is gone') from None
+                except Gone as error:
+                    beside, gone = {}, error.partition
+                    trouble = Unavailable(f'Source "{self._name}": Kafka says that {gone} is gone')
+                except Unavailable as error:
+                    trouble = error
+                left = self._without_lost(left, gone)
+                if left == before and (not gone or gone in left):
+                    raise trouble
 
         return self._caller.call(attempt)
 
@@ -182,7 +201,7 @@ class KafkaSource:
 
     def snapshot(self) -> Any:
         """See `Source`."""
-        return {"positions": dict(self._positions), "topics": dict(self._ids)}
+        return {"positions": dict(self._positions), "topics": dict(self._ids), "begun": self._begun}
 
     def release(self, state: Any) -> None:
         """See `Source`. Kafka's own retention decides what stays."""
@@ -204,6 +223,12 @@ class KafkaSource:
         """The first offset that was not read."""
         return self._new_positions.get(partition, self._positions.get(partition, 0))
 
+    def _look_at_all(self) -> None:
+        self._look(None)
+        hidden = sorted(topic for topic, looks in self._unseen.items() if looks < GONE_LOOKS)
+        if hidden:
+            raise Unavailable(f'Source "{self._name}": Kafka does not show the topic {", ".join(hidden)}')
+
     def _look(self, now_ms: int | None) -> None:
         """See what is there now; None: also whether topics and partitions are new."""
         if now_ms is None or self._looked_ms is None or not self._looked_ms <= now_ms < self._looked_ms + LOOK_MS:
@@ -224,34 +249,54 @@ class KafkaSource:
 
     def _find_partitions(self) -> None:
         found = self._topics.look()
-        for topic, before in {**self._ids, **self._new_ids}.items():
-            now = found[topic].id if topic in found else _DELETED
-            if now == before or not self._topics.wants(topic):
-                continue
-            if now == _DELETED:
+        self._replayed = {}  # from here on every look compares
+        known = {t: i for t, i in {**self._ids, **self._new_ids}.items() if self._topics.wants(t)}
+        # A broker that has just come up, or a right that is taken for a moment, hides a topic that is there.
+        self._unseen = {topic: self._unseen.get(topic, 0) + 1 for topic in known if topic not in found}
+        for topic, looks in self._unseen.items():
+            if looks == GONE_LOOKS:
                 self._lost(f"the topic {topic} is not there any more")
-            elif before != _DELETED:
-                self._lost(f"the topic {topic} was deleted and created again")
-            if topic in found:
-                self._new_positions |= self._topics.firsts(list(found[topic].partitions))
-            self._new_ids[topic] = now
+        for topic in [topic for topic in found if known.get(topic, found[topic].id) != found[topic].id]:
+            self._lost(f"the topic {topic} was deleted and created again")
+            self._new_positions |= self._topics.firsts(list(found[topic].partitions))
+            self._new_ids[topic] = found[topic].id
         self._partitions = [p for topic in found.values() for p in topic.partitions]
         new = [p for p in self._partitions if p not in self._positions and p not in self._new_positions]
         if new:
             # Whatever appears later than the job is read as a whole.
-            self._new_positions |= self._topics.starts(new, Start() if self._positions else self._start)
+            self._new_positions |= self._topics.starts(new, Start() if self._begun or self._late else self._start)
+        self._late = True
         self._new_ids |= {name: topic.id for name, topic in found.items() if name not in self._ids}
 
-    def _without_lost(self, ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-        """What can still be read of the ranges."""
-        firsts = self._topics.firsts(list(ranges))
+    def _of_same_topics(self, ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        """Without what is of topics that were made again since the log named them: their offsets mean other records."""
+        if self._replayed is None:
+            found = self._caller.call(self._topics.look)
+            self._replayed = {name: topic.id for name, topic in found.items()}
+        other = {topic for topic, now in self._replayed.items() if self._ids.get(topic, now) != now}
+        lost = {p for p in ranges if topic_of(p) in other}
+        for topic in sorted({topic_of(p) for p in lost}):
+            self._lost(f"the topic {topic} was deleted and created again")
+        return {p: r for p, r in ranges.items() if p not in lost}
+
+    def _without_lost(self, ranges: Mapping[str, tuple[int, int]], gone: str) -> dict[str, tuple[int, int]]:
+        """What can still be read of the ranges. Of all but `gone` the reader may hold what Kafka has no more."""
+        firsts, ends = self._topics.firsts([p for p in ranges if p == gone]), self._topics.all_ends(list(ranges))
+        now = self._clock.monotonic()
+        # A new leader may not know yet how far its followers are.
+        short = [p for p, (_, end) in ranges.items() if ends.get(p, 0) < end]
+        self._short = {p: self._short.get(p, now) for p in short}
         left = {}
         for p, (start, end) in ranges.items():
-            first = min(firsts.get(p, end), end)
+            sure = now - self._short.get(p, now) >= SURE_S
+            first = max(start, min(firsts.get(p, start), end))
+            last = max(first, ends.get(p, first)) if sure else end
             if first > start:
                 self._lost(f"{p}: the offsets {start} to {first} are gone")
-            if first < end:
-                left[p] = (max(start, first), end)
+            if last < end:
+                self._lost(f"{p}: the offsets {last} to {end} are gone")
+            if first < last:
+                left[p] = (first, last)
         return left
 
     def _lost(self, what: str) -> None:

@@ -5,8 +5,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import repeat
-from operator import is_not, ne, or_
 from typing import Any
 
 import pyarrow as pa
@@ -17,10 +15,13 @@ from streamjob_runtime.errors import StreamJobError, Unavailable
 from streamjob_runtime.kafka.access import ANSWER_S, Access
 from streamjob_runtime.kafka.cluster import as_partition
 from streamjob_runtime.kafka.errors import Listener, is_missing, kafka_error, translated
+from streamjob_runtime.sources.kafka_messages import chunks, offset, runs, size
 from streamjob_runtime.sources.kafka_rows import KafkaRows
 
 _CHUNK = 10_000  # records that are made rows at once, while they are in the processor's cache
+_CHUNK_BYTES = 64 << 20  # and of so many bytes, or of one record that is longer
 _KEPT = 200_000  # records beyond the range, of all partitions; more are given back and fetched again
+_KEPT_BYTES = 256 << 20  # the same for their bytes
 _TICK_S = 0.02  # one wait for the client, which ends late when less comes than was asked for
 _CLOSE_S = 2.0  # how long the last commit of offsets is waited for
 
@@ -47,13 +48,28 @@ class _Partition:
     known: int  # the first offset of which nothing is known yet: all before was delivered, or is no record
     tables: list[pa.Table] = field(default_factory=list)  # rows of the range that is being read
     messages: list[Message] = field(default_factory=list)  # behind those, in the range and beyond
+    size: int = 0  # of the messages, bytes
     paused: bool = False
+
+    def keep(self, run: list[Message]) -> None:
+        """The next ones."""
+        self.messages += run
+        self.size += size(run)
+        self.known = offset(run[-1]) + 1
+
+    def give(self, end: int) -> list[Message]:
+        """The messages before `end`, which are not kept here any more."""
+        count = self.wanted(end)
+        given = self.messages[:count]
+        del self.messages[:count]
+        self.size -= size(given)
+        return given
 
     def wanted(self, end: int) -> int:
         """How many of the messages lie before `end`."""
-        if not self.messages or _offset(self.messages[-1]) < end:
+        if not self.messages or offset(self.messages[-1]) < end:
             return len(self.messages)
-        return bisect_left(self.messages, end, key=_offset)
+        return bisect_left(self.messages, end, key=offset)
 
 
 class KafkaReader:
@@ -79,6 +95,7 @@ class KafkaReader:
         }
         self._consumer: Consumer | None = None
         self._partitions: dict[str, _Partition] = {}
+        self._assigned = True  # whether the client fetches what stands in these
         self._committing = 0  # answers that are still to come
         self.commit_trouble = ""  # why the offsets of the last batch were not committed to the group
 
@@ -119,18 +136,22 @@ class KafkaReader:
 
     def _open(self) -> Consumer:
         if self._consumer is None:
-            self._consumer = Consumer(self._settings)
+            try:
+                self._consumer = Consumer(self._settings)
+            except KafkaException as error:
+                raise self._translated(kafka_error(error)) from None
         return self._consumer
 
     def _seek(self, starts: Mapping[str, int]) -> None:
         """Go on with what is there of each partition if it fits, or else fetch anew."""
         there = self._partitions
-        if all(p in there and there[p].start == start for p, start in starts.items()):
+        if self._assigned and all(p in there and there[p].start == start for p, start in starts.items()):
             return
         kept = {p: there[p] for p, start in starts.items() if p in there and there[p].start == start}
         self._partitions = {p: kept.get(p) or _Partition(start, start) for p, start in starts.items()}
         consumer = self._open()
         consumer.assign([as_partition(p, at.known) for p, at in self._partitions.items()])
+        self._assigned = True
         asleep = [p for p, at in self._partitions.items() if at.paused]
         if asleep:
             consumer.resume([as_partition(p) for p in asleep])
@@ -148,47 +169,48 @@ class KafkaReader:
                 return
             messages = consumer.consume(min(_CHUNK, sum(missing.values())), _TICK_S)
             now = self._clock.monotonic()
-            if self._sort(messages):
+            if not missing.keys().isdisjoint(self._sort(messages)):
                 last_came = now
                 self._listener.answered()
             elif now - last_came > ANSWER_S:
                 timeout = KafkaError(KafkaError._TIMED_OUT)
                 raise self._translated(self._listener.worst(timeout))
             for p, end in ends.items():
-                if partitions[p].wanted(end) >= _CHUNK:
-                    self._decode(partitions[p], end)
+                if partitions[p].size >= _CHUNK_BYTES or partitions[p].wanted(end) >= _CHUNK:
+                    partitions[p].tables += self._tables(partitions[p].give(end))
 
-    def _sort(self, messages: list[Message]) -> bool:
-        """Put each message to its partition; whether anything became known."""
-        if not messages:
-            return False
-        moved = False
-        for run in _runs(messages):
+    def _sort(self, messages: list[Message]) -> set[str]:
+        """Put each message to its partition; of which anything became known."""
+        moved: set[str] = set()
+        gone = ""
+        for run in runs(messages) if messages else ():
             name = f"{run[0].topic()}/{run[0].partition()}"
             error = run[0].error()
-            moved |= self._keep(name, run) if error is None else self._hear(name, error, run[0])
+            if error is not None and _is_gone(error):
+                gone = name
+            elif self._keep(name, run) if error is None else self._hear(name, error, run[0]):
+                moved.add(name)
+        if gone:  # now that the client's other messages, which it gives once, are kept
+            self._partitions.pop(gone, None)
+            self._assigned = False
+            raise Gone(gone)
         return moved
 
     def _keep(self, name: str, run: list[Message]) -> bool:
         partition = self._partitions.get(name)
-        if partition is None or _offset(run[0]) < partition.known:
+        if partition is None or offset(run[0]) < partition.known:
             return False  # what was fetched before the last assignment
-        partition.messages += run
-        partition.known = _offset(run[-1]) + 1
+        partition.keep(run)
         return True
 
     def _hear(self, name: str, error: KafkaError, message: Message) -> bool:
-        code = error.code()
-        if code == KafkaError._PARTITION_EOF:
+        if error.code() == KafkaError._PARTITION_EOF:
             partition = self._partitions.get(name)
-            if partition is not None and _offset(message) > partition.known:
+            if partition is not None and offset(message) > partition.known:
                 # The offsets before are of records that were compacted away, or mark the end of a transaction.
-                partition.known = _offset(message)
+                partition.known = offset(message)
                 return True
             return False
-        if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) or is_missing(error):
-            self._partitions.pop(name, None)
-            raise Gone(name)
         problem = self._translated(error)
         if isinstance(problem, Unavailable):
             self._listener.hear(error)
@@ -203,38 +225,30 @@ class KafkaReader:
             consumer.resume([as_partition(p) for p in asleep])
         awake = [p for p, at in partitions.items() if p not in missing and not at.paused]
         kept = sum(len(partitions[p].messages) for p in awake)
-        if missing and kept > _KEPT:
+        too_many = kept > _KEPT or sum(partitions[p].size for p in awake) > _KEPT_BYTES
+        if missing and too_many:
             consumer.pause([as_partition(p) for p in awake])
         for p in asleep:
             partitions[p].paused = False
-        for p in awake if missing and kept > _KEPT else ():
+        for p in awake if missing and too_many else ():
             partitions[p].paused = True
 
-    def _decode(self, partition: _Partition, end: int) -> None:
-        count = partition.wanted(end)
-        for i in range(0, count, _CHUNK):
-            partition.tables.append(self._rows.table(partition.messages[i : min(i + _CHUNK, count)]))
-        del partition.messages[:count]
+    def _tables(self, messages: list[Message]) -> list[pa.Table]:
+        return [self._rows.table(chunk) for chunk in chunks(messages, _CHUNK, _CHUNK_BYTES)]
 
     def _take(self, ends: Mapping[str, int]) -> pa.Table:
         """The rows before the ends, all of which are known."""
         tables = [self._rows.none]
         together: list[Message] = []  # partitions with a few records each are decoded at once
         for name in sorted(ends):
-            partition, end = self._partitions[name], ends[name]
-            if partition.tables:
-                self._decode(partition, end)
-                tables += [self._rows.table(together)] if together else []
+            partition = self._partitions[name]
+            if partition.tables or len(together) >= _CHUNK:
+                tables += self._tables(together)
                 tables += partition.tables
-                together = []
-                partition.tables = []
-            else:
-                count = partition.wanted(end)
-                together += partition.messages[:count]
-                del partition.messages[:count]
-            partition.start = end
-        tables += [self._rows.table(together)] if together else []
-        return pa.concat_tables(tables)
+                together, partition.tables = [], []
+            together += partition.give(ends[name])
+            partition.start = ends[name]
+        return pa.concat_tables(tables + self._tables(together))
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         self._committing = max(0, self._committing - 1)
@@ -257,27 +271,5 @@ def _collector_asleep() -> Iterator[None]:
             gc.enable()
 
 
-def _runs(messages: list[Message]) -> Iterator[list[Message]]:
-    """The messages of one partition that follow each other; one that is an error stands alone.
-
-    The client gives long runs, and millions of messages a second: each look at all of them is one call into C.
-    """
-    partitions, topics = list(map(Message.partition, messages)), list(map(Message.topic, messages))
-    errors = bytes(map(is_not, map(Message.error, messages), repeat(None)))
-    ends = bytearray(map(ne, partitions[1:], partitions))  # 1 where a run ends
-    other_topic = bytes(map(ne, topics[1:], topics))
-    if any(other_topic):
-        ends = bytearray(map(or_, ends, other_topic))
-    if any(errors):
-        ends = bytearray(map(or_, ends, map(or_, errors, errors[1:])))
-    start = 0
-    while (end := ends.find(1, start)) >= 0:
-        yield messages[start : end + 1]
-        start = end + 1
-    yield messages[start:]
-
-
-def _offset(message: Message) -> int:
-    offset = message.offset()
-    assert offset is not None
-    return offset
+def _is_gone(error: KafkaError) -> bool:
+    return error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) or is_missing(error)

@@ -8,9 +8,12 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.base import BadRecord
+from streamjob_runtime.formats.lines import excerpt
 from streamjob_runtime.formats.messages import MessageDecoder, texts
 
 _HEADERS = pa.list_(pa.struct([pa.field("key", pa.string()), pa.field("value", pa.binary())]))
+
+_FARTHEST_MS = (2**63 - 1) // 1000  # columns count microseconds
 
 
 class KafkaRows:
@@ -60,10 +63,19 @@ def _column(name: str, messages: Sequence[Message]) -> "pa.ChunkedArray[Any]":
         case "_offset":
             array = pa.array([m.offset() for m in messages], pa.int64())
         case _:
-            stamps = [m.timestamp() for m in messages]
-            times = [None if kind == TIMESTAMP_NOT_AVAILABLE else ms for kind, ms in stamps]
-            array = pa.array(times, pa.timestamp("ms"))
+            array = pa.array(_times(messages), pa.timestamp("ms"))
     return pa.chunked_array([array])
+
+
+def _times(messages: Sequence[Message]) -> list[int | None]:
+    """Milliseconds since the epoch, UTC. Raises `BadRecord` for what no column can hold: any number may stand there."""
+    stamps = [m.timestamp() for m in messages]
+    times = [None if kind == TIMESTAMP_NOT_AVAILABLE else ms for kind, ms in stamps]
+    for i, ms in enumerate(times):
+        if ms is not None and abs(ms) > _FARTHEST_MS:
+            reason = f"its timestamp, {ms} ms, is further from 1970 than a TIMESTAMP reaches"
+            raise BadRecord(reason, i, excerpt(_bytes(messages[i].value()) or b""), "Leave _timestamp out of metadata")
+    return times
 
 
 def _headers(message: Message) -> list[dict[str, Any]]:
