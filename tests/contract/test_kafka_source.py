@@ -105,6 +105,7 @@ def test_an_open_transaction_is_waited_for_unless_the_manifest_says_otherwise(ka
     kafka.produce(job.bench.topic, [b"b"])
     assert (job.all(), eager.all()) == ([], ["a", "b"])
     producer.commit_transaction(30)
+    assert kafka.settle(topic=job.bench.topic)
     assert (job.all(), eager.all()) == (["a", "b"], [])
 
 

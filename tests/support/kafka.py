@@ -92,8 +92,8 @@ class KafkaServer:
             self._process.wait(_STOP_S)
             self._process = None
 
-    def settle(self, within_s: float = _CALL_S) -> bool:
-        """Wait until no transaction is open or waits for its markers; whether it came to that in time.
+    def settle(self, within_s: float = _CALL_S, topic: str | None = None) -> bool:
+        """Wait until no transaction (of that topic) is open or waits for its markers; whether it came to that in time.
 
         To be called before a broker is killed or frozen that has just been told to commit. It answers when it has
         written down what it is about to do, and writes the markers into the partitions afterwards. A broker that comes
@@ -103,23 +103,23 @@ class KafkaServer:
         is one process.
         """
         deadline = time.monotonic() + within_s
-        while self._ends(IsolationLevel.READ_UNCOMMITTED) != self._ends(IsolationLevel.READ_COMMITTED):
+        while self._ends(IsolationLevel.READ_UNCOMMITTED, topic) != self._ends(IsolationLevel.READ_COMMITTED, topic):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
         return True
 
-    def _ends(self, isolation: IsolationLevel) -> dict[tuple[str, int], int]:
-        """Where each partition ends for such a reader, those of the groups' offsets included."""
+    def _ends(self, isolation: IsolationLevel, topic: str | None) -> dict[tuple[str, int], int]:
+        """Where each partition ends for such a reader, without a topic those of the groups' offsets included."""
         with _Admin(self.servers) as admin:
-            topics = admin.client.list_topics(timeout=_CALL_S).topics
+            topics = admin.client.list_topics(topic, timeout=_CALL_S).topics
             asked = {
                 TopicPartition(name, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
-                for name, topic in topics.items()
-                for partition in topic.partitions
+                for name, found in topics.items()
+                for partition in found.partitions
             }
-            found = admin.client.list_offsets(asked, isolation_level=isolation, request_timeout=_CALL_S)
-            return {(p.topic, p.partition): future.result(_CALL_S).offset for p, future in found.items()}
+            answers = admin.client.list_offsets(asked, isolation_level=isolation, request_timeout=_CALL_S)
+            return {(p.topic, p.partition): future.result(_CALL_S).offset for p, future in answers.items()}
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -206,7 +206,7 @@ class KafkaServer:
         assert not failed, failed[0]
 
     def transaction(self, topic: str, values: Iterable[bytes], commit: bool = True, partition: int = 0) -> None:
-        """Append records in a transaction, which is then committed or aborted."""
+        """Append records in a transaction, which is then committed or aborted; readers see that on return."""
         producer = self.transactional(secrets.token_hex(4))
         producer.begin_transaction()
         for value in values:
@@ -216,6 +216,7 @@ class KafkaServer:
             producer.commit_transaction(_CALL_S)
         else:
             producer.abort_transaction(_CALL_S)
+        assert self.settle(topic=topic)
 
     def transactional(self, transactional_id: str) -> Producer:
         """A producer that is ready to begin a transaction."""
