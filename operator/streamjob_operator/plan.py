@@ -58,7 +58,9 @@ class _Planner:
         attempt, draining = max(self._before.attempt, newest), self._before.draining
         if draining and draining.attempt < attempt:
             draining = None  # it has ended, or the next one would not have been started
-        self._s = replace(self._before, attempt=attempt, draining=draining)
+        # One that was started, and not written down: whoever started it was killed, or another operator was quicker.
+        found = attempt > self._before.attempt and _is_unasked(self._before)
+        self._s = replace(self._before, attempt=attempt, draining=draining, restarts=self._before.restarts + found)
         self._pod = next((p for p in runtimes if p.attempt == self._s.attempt), None)
         if self._pod and (not self._s.revision or self._runs_wanted_already(self._pod)):
             self._s = replace(self._s, revision=self._pod.revision)
@@ -300,11 +302,10 @@ class _Planner:
             self._actions.append(AddFinalizer())
         attempt = s.attempt + 1
         self._actions.append(CreatePod(ROLE_RUNTIME, attempt, revision))
-        unasked = s.last_failure is not None and s.last_failure.get("attempt") == s.attempt
         self._s = replace(
             s,
             attempt=attempt,
-            restarts=s.restarts + unasked,
+            restarts=s.restarts + _is_unasked(s),
             next_start=None,
             checkpoint_location=revision.spec["checkpoint"]["location"],
         )
@@ -392,6 +393,11 @@ class _Planner:
 
     def _tell(self, reason: str, message: str, warning: bool = False) -> None:
         self._news.append(News(reason, message, warning))
+
+
+def _is_unasked(s: State) -> bool:
+    """Whether the next start is one that nobody has asked for: the newest attempt has failed."""
+    return s.last_failure is not None and s.last_failure.get("attempt") == s.attempt
 
 
 def _tree_of(failure: Failure, attempt: int) -> dict[str, object]:

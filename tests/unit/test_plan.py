@@ -94,6 +94,16 @@ def test_a_process_that_fails_is_started_again_after_a_wait_that_grows() -> None
     assert cluster.most_live == 1
 
 
+def test_a_restart_counts_also_when_the_operator_dies_before_it_is_written_down() -> None:
+    cluster = running()
+    cluster.ends(cluster.runtime(), 1, "InternalError", "it broke")
+    cluster.waits(cluster.step().again_in or 0)
+    cluster.step(dies_after=1)
+    assert cluster.runtime().attempt == 2 and cluster.status["attempt"] == 1
+    cluster.settle()
+    assert cluster.status["attempt"] == 2 and cluster.status["restarts"] == 1
+
+
 def test_the_wait_has_an_end_and_jobs_do_not_all_wait_the_same() -> None:
     waits = set()
     for seed in range(5):
