@@ -23,7 +23,8 @@ from support.minio import MinioServer
 from support.postgres import PostgresServer
 from support.restarts import Restarted
 
-A_BATCH = 5_000  # so that there are batches enough for every fault to hit one
+# Records in a batch: so that there are batches enough for every fault to hit one. Those to Kafka take longer.
+A_BATCH_TO_POSTGRES, A_BATCH_TO_KAFKA = 2_500, 5_000
 # How much longer the broker is away than the client library's timeouts, seconds: a minute by hand, here nothing.
 LONGER_S = float(os.environ.get("STREAMJOB_BROKER_AWAY_S", "0"))
 # A broker loses transactions for good that are about to be committed when it goes: `KafkaServer.settle` says how. With
@@ -58,14 +59,14 @@ class World:
     topic: str
     expected: Expected
 
-    def manifest(self, sinks: str) -> Path:
+    def manifest(self, a_batch: int, sinks: str) -> Path:
         bucket = self.minio.create_bucket()
         path = self.folder / f"{bucket}.yaml"
         path.write_text(
             MANIFEST.format(
                 servers=self.kafka.servers,
                 events=self.topic,
-                a_batch=A_BATCH,
+                a_batch=a_batch,
                 sinks=sinks,
                 bucket=bucket,
                 endpoint=self.minio.url,
@@ -94,12 +95,13 @@ def test_to_postgres(servers: World, own_postgres: PostgresServer) -> None:
     dsn = own_postgres.create_schema()
     sink = "dsnSecretRef: {name: pg, key: dsn}, create: true"
     manifest = servers.manifest(
+        A_BATCH_TO_POSTGRES,
         f"""
   - {{from: dear, mode: append, postgres: {{table: dear, {sink}}}}}
   - {{from: windows, mode: append, postgres: {{table: final, {sink}}}}}
   - {{from: windows, mode: update, postgres: {{table: windows, key: [campaign, window_start], {sink}}}}}
   - {{from: totals, mode: update, postgres: {{table: totals, key: [ad], {sink}}}}}
-"""
+""",
     )
     with ExitStack() as stack:
         environ = {"dsn": dsn, **servers.minio.environ}
@@ -140,11 +142,12 @@ def test_to_kafka(servers: World) -> None:
     dear, final, totals = (kafka.create_topic(n) for n in (3, 1, 2))
     sink = f'bootstrapServers: "{kafka.servers}", delivery: exactlyOnce'
     manifest = servers.manifest(
+        A_BATCH_TO_KAFKA,
         f"""
   - {{from: dear, mode: append, kafka: {{topic: {dear}, key: [id], {sink}}}, format: json}}
   - {{from: windows, mode: append, kafka: {{topic: {final}, {sink}}}, format: json}}
   - {{from: totals, mode: update, kafka: {{topic: {totals}, key: [ad], {sink}}}, format: json}}
-"""
+""",
     )
     with ExitStack() as stack:
         job = Restarted(manifest, servers.minio.environ, random.Random(6), stack)

@@ -31,8 +31,11 @@ class Restarted:
         return "".join(process.err for process in (*self._before, self.process))
 
     def until_batch(self, number: int) -> None:
-        """Until that batch is committed, and then for a moment more: somewhere within a later one."""
-        wait_for(lambda: self._committed() >= number or self.process.ended)
+        """Until that batch is committed, and one by the present process; then for a moment more: within a later one.
+
+        A process that is stopped before it has taken over is none that was replaced: it takes over when it wakes.
+        """
+        wait_for(lambda: (self._committed() >= number and _newest(self.process.err) >= 0) or self.process.ended)
         assert not self.process.ended, self.process.err
         _PAUSES.wait(self._rng.uniform(0, 0.4))
 
@@ -84,5 +87,10 @@ class Restarted:
 
     def _committed(self) -> int:
         """The newest batch that any process has committed."""
-        found = (int(match[1]) for match in _BATCH.finditer(self.err) if "replayed" not in match[0])
-        return max(found, default=-1)
+        return _newest(self.err)
+
+
+def _newest(said: str) -> int:
+    """The newest batch that a log tells of, but for those that were computed again."""
+    found = (int(match[1]) for match in _BATCH.finditer(said) if "replayed" not in match[0])
+    return max(found, default=-1)
