@@ -145,9 +145,20 @@ KILLS = [
     (0, Step.BOUNDED),
     (1, Step.SWEPT),
 ]
+# The steps between which its log and its files change: its client takes half a second to close a file, a test a minute.
+KILLS_IN_HDFS = [
+    (7, Step.INTENDED),
+    (16, Step.WRITTEN),
+    (7, Step.COMMITTED),
+    (2, Step.UPLOADED),
+    (1, Step.SWEPT),
+]
+CASES = [(kind, *kill) for kind in ("local", "s3") for kill in KILLS] + [("hdfs", *kill) for kill in KILLS_IN_HDFS]
 
 
-@pytest.mark.parametrize(("passes", "step"), KILLS, ids=lambda v: v.name if isinstance(v, Step) else str(v))
+@pytest.mark.parametrize(
+    ("there", "passes", "step"), CASES, indirect=["there"], ids=lambda v: v.name if isinstance(v, Step) else str(v)
+)
 def test_a_kill_changes_nothing(there: World, expected: dict[str, bytes], step: Step, passes: int) -> None:
     killed = there.runtime((step, passes))
     assert killed.wait() == -signal.SIGKILL, killed.err
