@@ -26,7 +26,8 @@ PARTITIONS = 4
 RECORDS = 400_000  # in a batch, of ten seconds of event time
 BATCHES = 12
 
-_JOB = """
+_JOB = (
+    """
   sources:
   - name: events
     kafka: {{bootstrapServers: "{servers}", topic: {input}, startFrom: earliest}}
@@ -34,18 +35,13 @@ _JOB = """
     format: json
     schema: {{ad_id: VARCHAR, event_type: VARCHAR, event_time: TIMESTAMP}}
     watermark: {{column: event_time, delay: 10s}}
-  tables:
-  - {{name: ads, files: {{path: "{ads}"}}, format: parquet}}
-  pipeline:
-  - name: result
-    sql: |
-      SELECT campaign_id, window_start, count(*) AS n
-      FROM events JOIN ads USING (ad_id)
-      WHERE event_type = 'view'
-      GROUP BY campaign_id, tumble(event_time, INTERVAL '10 seconds')
+"""
+    + ours.COUNTED
+    + """
   sinks:
   - {{from: result, kafka: {{bootstrapServers: "{servers}", topic: {output}, key: [campaign_id]}}, format: json}}
 """
+)
 
 
 def main() -> None:

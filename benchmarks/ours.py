@@ -27,13 +27,7 @@ _WORD_COUNT = """
   - {{from: result, mode: complete, files: {{path: "{output}/"}}, format: parquet}}
 """
 
-_AD_VIEWS = """
-  sources:
-  - name: events
-    files: {{path: "{input}/", maxFilesPerBatch: {files}}}
-    format: json
-    schema: {{ad_id: VARCHAR, event_type: VARCHAR, event_time: TIMESTAMP}}
-    watermark: {{column: event_time, delay: 10s}}
+COUNTED = """
   tables:
   - {{name: ads, files: {{path: "{ads}"}}, format: parquet}}
   pipeline:
@@ -43,9 +37,24 @@ _AD_VIEWS = """
       FROM events JOIN ads USING (ad_id)
       WHERE event_type = 'view'
       GROUP BY campaign_id, tumble(event_time, INTERVAL '10 seconds')
+"""
+"""The views of each campaign by window, of the source `events`."""
+
+_AD_VIEWS = (
+    """
+  sources:
+  - name: events
+    files: {{path: "{input}/", maxFilesPerBatch: {files}}}
+    format: json
+    schema: {{ad_id: VARCHAR, event_type: VARCHAR, event_time: TIMESTAMP}}
+    watermark: {{column: event_time, delay: 10s}}
+"""
+    + COUNTED
+    + """
   sinks:
   - {{from: result, mode: append, files: {{path: "{output}/"}}, format: parquet}}
 """
+)
 
 JOB = """apiVersion: streamjob.dev/v1alpha1
 kind: StreamJob

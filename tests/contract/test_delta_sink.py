@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamjob_api.sinks import Sink as SinkModel
+from streamjob_runtime.delta.place import place_of
 from streamjob_runtime.errors import Fenced, JobError, Unavailable
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext
@@ -603,6 +605,15 @@ def test_what_the_environment_says_of_renames_does_not_count(
         with pytest.raises(Fenced):
             old.write(batch(0, ROWS, newest_epoch=2))
         assert there.rows() == []
+
+
+def test_a_keytab_is_refused_before_anything_is_asked() -> None:
+    keytab = SimpleNamespace(
+        principal="etl@EXAMPLE.COM", keytab_secret_ref=SimpleNamespace(name="etl", key="etl.keytab")
+    )
+    hdfs = SimpleNamespace(user=None, config_map_ref=None, kerberos=keytab)
+    with pytest.raises(JobError, match=r"hdfs://nn:8020/t: Delta's client cannot log in to HDFS with a keytab"):
+        place_of("hdfs://nn:8020/t", Connections(None, Secrets(None, {}), hdfs))
 
 
 def test_a_folder_that_may_not_be_written_is_said(tmp_path: Path) -> None:

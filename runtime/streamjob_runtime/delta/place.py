@@ -51,6 +51,11 @@ def place_of(location: str, connections: Connections) -> Place:
             f"{location}: in HDFS, Delta's client takes only letters without accents, digits and . _ - = in a path. "
             "Choose another folder."
         )
+    if location.startswith("hdfs://") and connections.hdfs is not None and connections.hdfs.kerberos is not None:
+        raise JobError(
+            f"{location}: Delta's client cannot log in to HDFS with a keytab (hdfs.kerberos). Keep the table in S3, or "
+            "write files to HDFS."
+        )
     if location.startswith(("s3://", "hdfs://")):
         open_store(location, connections).close()  # says in words what is wrong with it, and sets the user of HDFS
         return _s3(location, connections) if location.startswith("s3://") else _hdfs(location, connections)
@@ -80,11 +85,6 @@ def _s3(location: str, connections: Connections) -> Place:
 
 
 def _hdfs(location: str, connections: Connections) -> Place:
-    if connections.hdfs is not None and connections.hdfs.kerberos is not None:
-        raise JobError(
-            f"{location}: Delta's client cannot log in to HDFS with a keytab (hdfs.kerberos). Keep the table in S3, or "
-            "write files to HDFS."
-        )
     if conf_dir := connections.secrets.environ.get(_CONF_DIR):
         os.environ[_CONF_DIR] = conf_dir  # the client takes it from nowhere else, and a process runs one job
     return Place(location, _HDFS_IMPATIENT)
