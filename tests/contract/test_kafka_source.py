@@ -494,6 +494,23 @@ def test_a_broker_that_is_away_is_waited_for(own_kafka: KafkaServer) -> None:
     job.source.close()
 
 
+def test_a_broker_that_does_not_answer_has_lost_nothing(own_kafka: KafkaServer, monkeypatch: Any) -> None:
+    monkeypatch.setattr("streamjob_runtime.kafka.cluster.ANSWER_S", 1.0)
+    job = Job(KafkaBench(own_kafka))
+    own_kafka.produce(job.bench.topic, [b"0", b"1"])
+    assert job.batch() == ["0", "1"]
+    with own_kafka.frozen():
+        assert job.source.poll(None, job.bench.clock.now_ms()) is None
+        assert not job.source.status().connected
+        with pytest.raises(Unavailable):
+            job.bench.make(2).check()
+    own_kafka.produce(job.bench.topic, [b"2"])
+    found: list[str] = []
+    wait_until(lambda: found.extend(job.batch()) or found == ["2"])  # type: ignore[func-returns-value]
+    assert job.source.status().connected
+    job.source.close()
+
+
 def test_passwords_and_certificates(tmp_path: Path) -> None:
     from conftest import require_kafka
 

@@ -5,7 +5,14 @@ from concurrent import futures
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    OFFSET_INVALID,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from streamjob_runtime.kafka.access import ANSWER_S, Access
@@ -79,7 +86,11 @@ class Cluster:
         specs = {as_partition(name): spec for name, spec in wanted.items()}
         asked = self._ask(lambda client: client.list_offsets(specs, isolation_level=level, request_timeout=ANSWER_S))
         answers = {f"{p.topic}/{p.partition}": self._answer(future, missing=None) for p, future in asked.items()}
-        return {name: int(answer.offset) for name, answer in answers.items() if answer is not None}
+        offsets = {name: int(answer.offset) for name, answer in answers.items() if answer is not None}
+        if OFFSET_INVALID in offsets.values():
+            # The library's way to say that a leader has not answered in time: no error, and no offset either.
+            raise self._translated(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        return offsets
 
     def _ask(self, question: Callable[[AdminClient], T]) -> T:
         try:
@@ -122,7 +133,7 @@ class Cluster:
         return translated(self._listener.worst(kafka_error(error)), self._who, self._access.servers)
 
 
-def as_partition(name: str, offset: int = -1001) -> TopicPartition:
+def as_partition(name: str, offset: int = OFFSET_INVALID) -> TopicPartition:
     """`topic/partition` as the client library has it."""
     topic, _, partition = name.rpartition("/")
     return TopicPartition(topic, int(partition), offset)
