@@ -35,6 +35,7 @@ def schema_of(**columns: pa.DataType) -> pa.Schema:
 
 WORDS = schema_of(word=pa.string(), n=pa.int64())
 WRITER = Writer("job", 1, lambda: None)
+RESTARTED = Writer("job", 2, lambda: None, begun=True)
 BATCHES: tuple[list[Row], ...] = (
     [{"word": "a", "n": 1}, {"word": "b", "n": 2}, {"word": "a", "n": 3}],
     [],
@@ -43,19 +44,28 @@ BATCHES: tuple[list[Row], ...] = (
 ALL_ROWS = [row for rows in BATCHES for row in rows]
 
 
-def batch(batch_id: int, rows: list[Row], mode: str = "append", epoch: int = 1, newest_epoch: int = 1) -> SinkBatch:
+def batch(
+    batch_id: int,
+    rows: list[Row],
+    mode: str = "append",
+    epoch: int = 1,
+    newest_epoch: int = 1,
+    again: bool = False,
+) -> SinkBatch:
     def check() -> None:
         if epoch < newest_epoch:
             raise Fenced("another process runs the job")
 
     return SinkBatch(
-        batch_id, 1_700_000_000_000, pa.Table.from_pylist(rows, schema=WORDS), mode, Writer("job", epoch, check)
+        batch_id, 1_700_000_000_000, pa.Table.from_pylist(rows, schema=WORDS), mode, Writer("job", epoch, check), again
     )
 
 
-def files_sink(store: Store, mode: str = "append", partition_by: Sequence[str] = (), max_rows: int = 2) -> FilesSink:
-    sink = FilesSink("out", store, make_encoder("json"), mode, partition_by, max_rows)
-    sink.open(WRITER)
+def files_sink(
+    store: Store, mode: str = "append", partition_by: Sequence[str] = (), writer: Writer = RESTARTED
+) -> FilesSink:
+    sink = FilesSink("out", store, make_encoder("json"), mode, partition_by)
+    sink.open(writer)
     return sink
 
 
@@ -90,13 +100,7 @@ def test_files_are_named_by_their_batch_and_an_empty_batch_has_none(store: Store
     sink = files_sink(store)
     for batch_id, rows in enumerate(BATCHES):
         sink.write(batch(batch_id, rows))
-    assert [entry.key for entry in store.list()] == [
-        "part-000000000000-1.json",
-        "part-000000000000.json",
-        "part-000000000002-1.json",
-        "part-000000000002-2.json",
-        "part-000000000002.json",
-    ]
+    assert [entry.key for entry in store.list()] == ["part-000000000000.json", "part-000000000002.json"]
 
 
 @by_store
@@ -106,28 +110,27 @@ def test_a_batch_that_is_written_again_after_a_restart_changes_nothing(
 ) -> None:
     files_sink(open_again(), partition_by=partition_by).write(batch(7, BATCHES[0]))
     before = content(open_again())
-    files_sink(open_again(), partition_by=partition_by).write(batch(7, BATCHES[0], epoch=2, newest_epoch=2))
+    again = batch(7, BATCHES[0][::-1], epoch=2, newest_epoch=2, again=True)
+    files_sink(open_again(), partition_by=partition_by).write(again)
     assert content(open_again()) == before
 
 
 @by_store
 @by_layout
 @pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.AFTER])
-@pytest.mark.parametrize("restart", [True, False], ids=["restart", "retry"])
 def test_a_batch_that_broke_off_between_its_files_becomes_whole(
-    open_again: OpenStore, partition_by: Sequence[str], fault: Fault, restart: bool
+    open_again: OpenStore, partition_by: Sequence[str], fault: Fault
 ) -> None:
     store = open_again()
-    for call in range(3):
-        key_space = batch(call, BATCHES[2])
+    rows = [{"word": word, "n": n} for n, word in enumerate("abcabc")]
+    files = 3 if partition_by else 1
+    for call in range(files):
         flaky = FlakyStore(store, [Fault.NONE, *[Fault.NONE] * call, fault])
-        sink = files_sink(flaky, partition_by=partition_by)
         with pytest.raises(Unavailable):
-            sink.write(key_space)
-        if restart:
-            sink = files_sink(store, partition_by=partition_by)
-        sink.write(key_space)
-    assert [row["n"] for row in rows_of(store)] == sorted(list(range(5)) * 3)
+            files_sink(flaky, partition_by=partition_by).write(batch(call, rows))
+        # The second time the rows come in another order, as groups do.
+        files_sink(store, partition_by=partition_by).write(batch(call, rows[::-1], again=True))
+    assert sorted(row["n"] for row in rows_of(store)) == sorted(list(range(6)) * files)
 
 
 @by_store
@@ -144,13 +147,37 @@ def test_a_process_that_wakes_after_its_replacement_adds_nothing(open_again: Ope
 
 @by_store
 def test_files_of_somebody_else_are_not_taken_for_our_own(open_again: OpenStore) -> None:
-    other = files_sink(open_again())
+    other, sink = files_sink(open_again()), files_sink(open_again())
     for batch_id in range(3):
         other.write(batch(batch_id, BATCHES[0]))
-    sink = files_sink(open_again())
-    sink.write(batch(0, BATCHES[2]))  # may have been written before a crash
-    with pytest.raises(JobError, match=r"part-000000000001\.json already, and this job has not written it"):
-        sink.write(batch(1, BATCHES[2]))
+    for batch_id in (0, 1):
+        with pytest.raises(
+            JobError, match=rf"part-00000000000{batch_id}\.json already, and this job has not written it"
+        ):
+            sink.write(batch(batch_id, BATCHES[2]))
+
+
+@by_store
+@by_layout
+def test_a_job_that_begins_does_not_write_between_the_files_of_another(
+    open_again: OpenStore, partition_by: Sequence[str]
+) -> None:
+    files_sink(open_again(), partition_by=partition_by, writer=WRITER).write(batch(3, BATCHES[0]))
+    with pytest.raises(JobError, match=r"part-000000000003\.json already, and this job has written nothing yet"):
+        files_sink(open_again(), partition_by=partition_by, writer=WRITER)
+
+
+def test_a_job_that_begins_is_not_kept_from_files_that_are_none_of_a_job() -> None:
+    store = MemoryStore()
+    for key in ("part-00000-1f2e.json", "part-000000000000.csv", "old/part-000000000000.json", "readme.md"):
+        store.create(key, b"")
+    files_sink(store, writer=WRITER).write(batch(0, BATCHES[0]))
+
+
+def test_a_text_that_readers_take_for_null_is_no_partition() -> None:
+    rows = [{"word": "__HIVE_DEFAULT_PARTITION__", "n": 1}]
+    with pytest.raises(JobError, match=r'"word" of partitionBy has the value __HIVE_DEFAULT_PARTITION__'):
+        files_sink(MemoryStore(), partition_by=("word",)).write(batch(0, rows))
 
 
 @by_store
@@ -247,27 +274,28 @@ rows_strategy = st.lists(
 @given(
     batches=st.lists(rows_strategy, min_size=1, max_size=5),
     plan=st.lists(st.sampled_from(Fault), max_size=40),
-    restarts=st.lists(st.booleans(), min_size=40, max_size=40),
     partition_by=st.sampled_from([(), ("word",)]),
+    data=st.data(),
 )
 def test_any_faults_and_restarts_leave_each_row_once(
-    batches: list[list[Row]], plan: list[Fault], restarts: list[bool], partition_by: tuple[str, ...]
+    batches: list[list[Row]], plan: list[Fault], partition_by: tuple[str, ...], data: st.DataObject
 ) -> None:
     store = MemoryStore()
     flaky = FlakyStore(store, plan)
     sink: Sink | None = None
     epoch = 0
-    restart = iter(restarts)
     for batch_id, rows in enumerate(batches):
+        again = False
         while True:
             try:
                 if sink is None:
                     epoch += 1
                     sink = files_sink(flaky, partition_by=partition_by)
-                sink.write(batch(batch_id, rows, epoch=epoch, newest_epoch=epoch))
+                shuffled = list(data.draw(st.permutations(rows)))
+                sink.write(batch(batch_id, shuffled, epoch=epoch, newest_epoch=epoch, again=again))
                 break
             except Unavailable:
-                sink = None if next(restart, True) else sink
+                sink, again = None, True
     expected = sorted((row for rows in batches for row in rows), key=lambda row: (row["word"], row["n"]))
     assert rows_of(store) == expected
 

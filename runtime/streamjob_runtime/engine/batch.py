@@ -70,8 +70,11 @@ class BatchRunner:
     writer: Writer
     hook: StepHook
 
-    def run(self, intent: Intent, watch: Stopwatch, silent: bool) -> BatchResult:
-        """Take the batch into the state and, unless `silent`, into the sinks (which had it already)."""
+    def run(self, intent: Intent, watch: Stopwatch, silent: bool, again: bool) -> BatchResult:
+        """Take the batch into the state and, unless `silent`, into the sinks (which had it already).
+
+        `again`: an earlier process had begun with it.
+        """
         ranges = {name: self._range(name, value) for name, value in intent.ranges.items()}
         rows = {name: self._read(name, offsets) for name, offsets in ranges.items()}
         watch.lap("read")
@@ -82,7 +85,7 @@ class BatchRunner:
         self.hook(Step.COMPUTED, intent.batch)
         if not silent:
             for named, table in zip(self.sinks, output.sinks, strict=True):
-                named.sink.write(self._sink_batch(intent, table, named.mode))
+                named.sink.write(SinkBatch(intent.batch, intent.time_ms, table, named.mode, self.writer, again))
                 self.hook(Step.WRITTEN, intent.batch)
             watch.lap("write")
         return BatchResult({name: t.num_rows for name, t in rows.items()}, output, ranges)
@@ -108,9 +111,6 @@ class BatchRunner:
                 for named, table in zip(self.sinks, result.output.sinks, strict=True)
             ),
         )
-
-    def _sink_batch(self, intent: Intent, rows: pa.Table, mode: str) -> SinkBatch:
-        return SinkBatch(intent.batch, intent.time_ms, rows, mode, self.writer)
 
     def _range(self, name: str, value: Any) -> OffsetRange:
         if name not in self.sources:

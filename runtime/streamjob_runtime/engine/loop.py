@@ -109,7 +109,8 @@ class Loop:
         )
         self._records = records
         self._sources = self._parts.sources(self._log.epoch)
-        writer = Writer(self._log.job_id, self._log.epoch, self._log.check_still_writer)
+        begun = any(isinstance(r.body, Intent | Commit | Checkpoint) for r in before)
+        writer = Writer(self._log.job_id, self._log.epoch, self._log.check_still_writer, begun)
         for named in self._parts.sinks:
             named.sink.open(writer)
         self._runner = BatchRunner(
@@ -151,7 +152,7 @@ class Loop:
                     rows=rows,
                 )
         if recovery.unfinished:
-            self._run_batch(recovery.unfinished, silent=False)
+            self._run_batch(recovery.unfinished, silent=False, again=True)
         self._next_batch = recovery.next_batch
         if before:
             self._around.say(
@@ -224,11 +225,11 @@ class Loop:
         found = {n: s.poll(self._settings.limits.get(n), now_ms) for n, s in self._sources.items()}
         return {name: offsets for name, offsets in found.items() if offsets is not None}
 
-    def _run_batch(self, intent: Intent, silent: bool, watch: Stopwatch | None = None) -> int:
+    def _run_batch(self, intent: Intent, silent: bool, again: bool = False, watch: Stopwatch | None = None) -> int:
         """Run the batch; how many rows it has read."""
         watch = watch or Stopwatch(self._clock)
         self._parts.tables.use(intent.tables)
-        result = self._runner.run(intent, watch, silent)
+        result = self._runner.run(intent, watch, silent, again)
         rows = sum(result.input_rows.values())
         if not silent:
             commit = Commit(intent.batch, intent.time_ms, rows, result.output_rows)

@@ -22,6 +22,7 @@ class Writer:
     job_id: str  # the random one of the job's first start: two jobs of one name differ in it
     epoch: int  # grows with each start: a higher one has taken over
     check_still_writer: Callable[[], None]  # raises Fenced if another process runs the job now
+    begun: bool = False  # whether the job's log names a batch already, which an earlier start has written or tried to
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class SinkBatch:
     rows: pa.Table  # append: new and final rows; update: rows that changed; complete: the whole result
     mode: str  # append | update | complete
     writer: Writer
+    again: bool = False  # an earlier process had begun with it, and may have written it, its rows in another order
 
 
 class Sink(Protocol):
@@ -54,8 +56,9 @@ class Sink(Protocol):
     def write(self, batch: SinkBatch) -> None:
         """Write the batch; durable on return.
 
-        The batch that was under way when the process died is written again under the same id with the same rows, so a
-        second write of a batch id must change nothing (`Delivery.EXACTLY_ONCE`) or is what the sink's docs admit.
+        The batch that was under way when the process died is written again under the same id with the same rows, though
+        not in the same order: a second write of a batch id must change nothing (`Delivery.EXACTLY_ONCE`) or is what the
+        sink's docs admit.
         """
         ...
 

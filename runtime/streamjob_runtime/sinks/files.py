@@ -1,6 +1,7 @@
 """The files sink: a batch's file below a directory or an S3 prefix, each row once for any reader's plain glob."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pyarrow as pa
@@ -14,16 +15,16 @@ from streamjob_runtime.sinks.context import SinkContext, SinkSpec
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.open import open_store
 
-MAX_ROWS_PER_FILE = 1_000_000
 _NEVER_THERE = "_streamjob-check"
 
 
 class FilesSink:
     """Writes files into a store that is rooted at the sink's path. Exactly once.
 
-    `append`: a batch's file is `part-<batch id><suffix>`, below `column=value/` when partitioned, with `-1`, `-2` … for
-    the further files of a large batch. A file is created whole under its final name and never touched again: a batch
-    that is written again finds its files and leaves them alone. A batch without rows has no file.
+    `append`: a batch's file is `part-<batch id><suffix>`, below `column=value/` when partitioned. It is created whole
+    under its final name and never touched again: a batch that is written again finds its files and leaves them alone.
+    So a folder has one file a batch, however many rows it holds: rows may come in another order the second time, and of
+    files that were cut by it some rows would be in both and others in none. A batch without rows has no file.
 
     `complete`: one file `table<suffix>`, replaced as a whole, only over the version that this sink has seen last. On a
     store without a conditional replace (a local directory), a process that is frozen in the instant between its last
@@ -39,7 +40,6 @@ class FilesSink:
         encoder: Encoder,
         mode: str,
         partition_by: Sequence[str] = (),
-        max_rows_per_file: int = MAX_ROWS_PER_FILE,
     ) -> None:
         if mode not in ("append", "complete"):
             raise JobError(
@@ -56,9 +56,7 @@ class FilesSink:
         self._encoder = encoder
         self._mode = mode
         self._partition_by = tuple(partition_by)
-        self._max_rows = max_rows_per_file
         self._table_key = f"table{encoder.suffix}"
-        self._newest: int | None = None  # append: the highest batch id that this process has begun to write
         self._version: str | None = None  # complete: of the file that stands there
         self._overruled = False  # complete: a late write of a predecessor was replaced
 
@@ -85,8 +83,10 @@ class FilesSink:
         return f"{self._store.url} answers"
 
     def open(self, writer: Writer) -> None:
-        """See `Sink`."""
+        """See `Sink`. Raises `JobError` if a job that begins finds files of another one."""
         self._version = self._standing_version()
+        if self._mode == "append" and not writer.begun:
+            self._refuse_files_of_others()
 
     def write(self, batch: SinkBatch) -> None:
         """See `Sink`."""
@@ -94,29 +94,30 @@ class FilesSink:
             self._replace_table(batch)
             return
         partitions.check_partition_by(self._partition_by, batch.rows.schema, self._name)
-        # Only the first batch after a start, or one that was tried here before, can have been written already.
-        again = self._newest is None or batch.batch_id <= self._newest
-        self._newest = max(batch.batch_id, self._newest or 0)
-        for key, rows in self._files(batch):
-            self._create(batch, key, rows, again)
+        for folder, rows in partitions.split(batch.rows, self._partition_by, self._name):
+            if rows.num_rows:
+                self._create(batch, f"{folder}part-{batch.batch_id:012d}{self._encoder.suffix}", rows)
 
     def close(self) -> None:
         """See `Sink`."""
         self._store.close()
 
-    def _files(self, batch: SinkBatch) -> Iterator[tuple[str, pa.Table]]:
-        """Every file of the batch: its key and its rows."""
-        for folder, rows in partitions.split(batch.rows, self._partition_by):
-            for number, start in enumerate(range(0, rows.num_rows, self._max_rows)):
-                piece = f"-{number}" if number else ""
-                key = f"{folder}part-{batch.batch_id:012d}{piece}{self._encoder.suffix}"
-                yield key, rows.slice(start, self._max_rows)
+    def _refuse_files_of_others(self) -> None:
+        ours = re.compile(rf"(.*/)?part-[0-9]{{12}}{re.escape(self._encoder.suffix)}")
+        recursive = bool(self._partition_by)
+        for entry in self._store.list("" if recursive else "part-", recursive):
+            if ours.fullmatch(entry.key):
+                raise JobError(
+                    f'sink "{self._name}": {self._store.url} holds {entry.key} already, and this job has written '
+                    "nothing yet: these are the files of another job, or of this one with another checkpoint.location; "
+                    "empty the path, or give the sink another one"
+                )
 
-    def _create(self, batch: SinkBatch, key: str, rows: pa.Table, again: bool) -> None:
+    def _create(self, batch: SinkBatch, key: str, rows: pa.Table) -> None:
         try:
             self._store.create(key, self._encoder.encode(rows))
         except AlreadyExists:
-            if again:
+            if batch.again:
                 return
             # The file is somebody else's, and to pass over it would lose our rows without a word.
             batch.writer.check_still_writer()

@@ -34,15 +34,22 @@ def check_partition_by(columns: Sequence[str], schema: pa.Schema, sink: str) -> 
         )
 
 
-def split(rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+def split(rows: pa.Table, columns: Sequence[str], sink: str) -> Iterator[tuple[str, pa.Table]]:
     """Each partition's folder (`a=1/b=x/`) with its rows in their order, without the partition columns.
 
-    By ascending folder, so that equal rows give equal writes in an equal order.
+    By ascending folder, so that equal rows give equal writes in an equal order. Raises `JobError` for a text that would
+    be read as NULL.
     """
     if not columns:
         yield "", rows
         return
     codes, values = zip(*(_encode(rows.column(c)) for c in columns), strict=True)
+    for column, (*texts, _) in zip(columns, values, strict=True):
+        if NULL_VALUE in texts:
+            raise JobError(
+                f'sink "{sink}": the column "{column}" of partitionBy has the value {NULL_VALUE}, which every reader '
+                "of such folders takes for NULL; leave these rows out, or write another value, in the pipeline"
+            )
     keys, group = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
     group = group.reshape(-1)
     order = np.argsort(group, kind="stable")
