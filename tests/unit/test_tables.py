@@ -119,6 +119,24 @@ def test_a_table_that_cannot_be_read_again_stays_as_it_is_with_a_warning() -> No
     assert world.used["names"] == [TWO]
 
 
+def test_rows_that_the_query_refuses_are_in_no_version() -> None:
+    class Strict(World):
+        def _use(self, name: str, rows: pa.Table) -> None:
+            if rows.column("name").to_pylist() == ["bad"]:
+                raise JobError("no such value")
+            super()._use(name, rows)
+
+    world = Strict(refresh_ms=60_000)
+    first = world.tables.refresh(0)
+    world.put("a.csv", "1,bad")
+    for now_ms in (60_000, 120_000):  # and it is said each time, until it is mended
+        assert world.tables.refresh(now_ms) == first
+    assert world.warnings == ["static table not refreshed, the old rows stay"] * 2
+    world.put("a.csv", "2,two")
+    assert world.tables.refresh(180_000) != first
+    assert world.used["names"] == [TWO]
+
+
 class Vanishing(MemoryStore):
     """Files that somebody replaces by others between the listing and the first read."""
 

@@ -99,5 +99,7 @@ class StaticTables:
         found = table.contents.newest(lambda text: is_of_files(table.version, text))
         if found is not None:
             text, rows = found
-            table.version = write_copy(self._copies, table.name, text, rows)
+            version = write_copy(self._copies, table.name, text, rows)
             self._use(table.name, rows)
+            # Not before: a version that an INTENT names is one that a replay can take up.
+            table.version = version
