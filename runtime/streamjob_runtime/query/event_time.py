@@ -52,19 +52,9 @@ def find_window(catalog: Catalog, scope: Scope, group: Node, from_table: Node) -
     if slide > size:
         raise Refusal("has windows that slide by more than their size, so rows fall between", "", group)
     leaf = scope.leaf_of(given[0]) if given[0]["type"] == "COLUMN_REF" else None
-    watermarked = (
-        leaf is not None
-        and leaf.known is not None
-        and leaf.known.event_time is not None
-        and _column_of(scope, given[0]) == leaf.known.event_time.lower()
-    )
+    watermarked = leaf is not None and scope.is_event_time(given[0], leaf)
     kind = _time_type(catalog, given[0], from_table)
     return KeyWindow(group, given[0], EventWindow(size, slide, kind, watermarked))
-
-
-def _column_of(scope: Scope, reference: Node) -> str | None:
-    found = scope.find(reference)
-    return found[1] if found is not None and len(found) == 2 else None
 
 
 def _length(catalog: Catalog, node: Node) -> int:

@@ -1,7 +1,7 @@
 """What the names in a SELECT mean: the relations of its FROM clause and their columns."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -34,23 +34,31 @@ class Leaf:
     known: Known | None  # None: a table function or a list of values
     node: Node
     kept: bool  # no join adds rows for what is missing on this side
+    visible: bool = True  # its columns can be named outside of FROM: not those that a SEMI or ANTI JOIN only asks
+
+    @property
+    def event_time(self) -> str | None:
+        """The name under which the relation's event time stands here."""
+        if self.known is None or self.known.event_time is None:
+            return None
+        return dict(zip(self.known.columns, self.columns, strict=False)).get(self.known.event_time)
 
 
 def leaves(from_table: Node, relations: dict[str, Known], catalog: Catalog) -> list[Leaf]:
     """The relations of a FROM clause, in order."""
     return [
-        Leaf(_alias(node), _columns(node, from_table, relations, catalog), relations.get(_table(node)), node, kept)
-        for node, kept in _parts(from_table, True)
+        Leaf(_alias(n), _columns(n, from_table, relations, catalog), relations.get(_table(n)), n, kept, visible)
+        for n, kept, visible in _parts(from_table, True, True)
     ]
 
 
-def _parts(node: Node, kept: bool) -> Iterator[tuple[Node, bool]]:
+def _parts(node: Node, kept: bool, visible: bool) -> Iterator[tuple[Node, bool, bool]]:
     if node["type"] == "JOIN":
         left, right = preserved(node)
-        yield from _parts(node["left"], kept and left)
-        yield from _parts(node["right"], kept and right)
+        yield from _parts(node["left"], kept and left, visible)
+        yield from _parts(node["right"], kept and right, visible and node["join_type"] not in ("SEMI", "ANTI"))
     elif node["type"] != "EMPTY":
-        yield node, kept
+        yield node, kept, visible
 
 
 def preserved(join: Node) -> tuple[bool, bool]:
@@ -86,22 +94,29 @@ def _columns(node: Node, from_table: Node, relations: dict[str, Known], catalog:
 class Scope:
     """Finds the column that a reference means, in one SELECT."""
 
-    def __init__(self, parts: list[Leaf], joined: set[str]) -> None:
-        self.leaves = parts
-        self._by_alias = {leaf.alias.lower(): leaf for leaf in parts}
-        self._joined = {c.lower() for c in joined}
+    def __init__(self, parts: list[Leaf], merged: Mapping[str, str]) -> None:
+        self.leaves = [leaf for leaf in parts if leaf.visible]
+        self._parts = parts
+        self._by_alias = {leaf.alias.lower(): leaf for leaf in self.leaves}
+        self._merged = merged
+
+    def of_joins(self) -> "Scope":
+        """What the names in a join's condition mean."""
+        return Scope([replace(leaf, visible=True) for leaf in self._parts], self._merged)
 
     def find(self, reference: Node) -> tuple[str, ...] | None:
         """The column as (relation, column, fields …) in lower case; None: no column has that name."""
         parts = [n.lower() for n in names(reference)]
         if len(parts) > 1 and parts[0] in self._by_alias and self._has(self._by_alias[parts[0]], parts[1]):
-            relation, rest = parts[0], parts[1:]
-        else:
-            owners = [leaf for leaf in self.leaves if self._has(leaf, parts[0])]
-            if not owners:
-                return None
-            relation, rest = owners[0].alias.lower(), parts
-        return ("" if rest[0] in self._joined else relation, *rest)
+            return tuple(parts)
+        owners = [leaf.alias.lower() for leaf in self.leaves if self._has(leaf, parts[0])]
+        return (self._merged.get(parts[0], owners[0]), *parts) if owners else None
+
+    def owners(self, name: str) -> list[Leaf]:
+        """The relations that have a column of that name, or the one of them whose value joins show for all."""
+        found = [leaf for leaf in self.leaves if self._has(leaf, name.lower())]
+        merged = self._merged.get(name.lower())
+        return found if merged is None else [leaf for leaf in found if leaf.alias.lower() == merged]
 
     def leaf_of(self, reference: Node) -> Leaf | None:
         """The relation that a column is of."""
@@ -111,6 +126,11 @@ class Scope:
         if found[0]:
             return self._by_alias[found[0]]
         return next(leaf for leaf in self.leaves if self._has(leaf, found[1]))
+
+    def is_event_time(self, reference: Node, leaf: Leaf) -> bool:
+        """Whether it names that relation's event time, as it is."""
+        event_time = leaf.event_time
+        return event_time is not None and self.find(reference) == (leaf.alias.lower(), event_time.lower())
 
     def is_batch_time(self, reference: Node) -> bool:
         """Whether it names the hidden column that every stream has."""
@@ -133,17 +153,28 @@ class Scope:
         return any(c.lower() == name for c in leaf.columns)
 
 
-def joined_columns(from_table: Node, parts: list[Leaf]) -> set[str]:
-    """The columns that joins make one of: USING and NATURAL."""
-    found: set[str] = set()
-    stack = [from_table]
-    while stack:
-        node = stack.pop()
-        if node["type"] != "JOIN":
-            continue
-        found.update(str(c) for c in node.get("using_columns", []))
-        if node.get("ref_type") == "NATURAL":
-            counts = [c.lower() for leaf in parts for c in leaf.columns]
-            found.update(c for c in counts if counts.count(c) > 1)
-        stack += [node["left"], node["right"]]
-    return found
+def merged_columns(from_table: Node, parts: list[Leaf]) -> dict[str, str]:
+    """The columns that USING and NATURAL make one of, in lower case -> the relation whose value it shows.
+
+    "": of neither side alone, in a FULL JOIN.
+    """
+    merged: dict[str, str] = {}
+    _merge(from_table, iter(parts), merged)
+    return merged
+
+
+def _merge(node: Node, parts: Iterator[Leaf], merged: dict[str, str]) -> dict[str, str]:
+    """Each column below this node, in lower case -> the relation whose value its bare name shows."""
+    if node["type"] == "EMPTY":
+        return {}
+    if node["type"] != "JOIN":
+        leaf = next(parts)
+        return {c.lower(): leaf.alias.lower() for c in leaf.columns}
+    left, right = _merge(node["left"], parts, merged), _merge(node["right"], parts, merged)
+    using = {str(c).lower() for c in node.get("using_columns", [])}
+    if node.get("ref_type") == "NATURAL":
+        using |= left.keys() & right.keys()
+    kind = node["join_type"]
+    for name in using & left.keys() & right.keys():
+        merged[name] = "" if kind == "FULL" else right[name] if kind == "RIGHT" else left[name]
+    return {**right, **left, **{name: merged[name] for name in using if name in merged}}

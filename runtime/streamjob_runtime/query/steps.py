@@ -6,13 +6,14 @@ from streamjob_runtime.query.aggregation import has_aggregates, plan_aggregation
 from streamjob_runtime.query.binding import explain
 from streamjob_runtime.query.catalog import Catalog
 from streamjob_runtime.query.event_time import refuse_windows
+from streamjob_runtime.query.followed import shown_event_time, united_event_time
 from streamjob_runtime.query.normalize import Flat
 from streamjob_runtime.query.plan import Aggregation, Column, Projection, RollingWindow
 from streamjob_runtime.query.problems import Refusal
 from streamjob_runtime.query.refuse import refuse_on_stream
-from streamjob_runtime.query.scope import BATCH_TIME, Known, Leaf, Scope, joined_columns, leaves
+from streamjob_runtime.query.scope import BATCH_TIME, Known, Leaf, Scope, leaves, merged_columns
 from streamjob_runtime.query.times import narrower, put_times, take_rolling
-from streamjob_runtime.query.tree import Node, names, walk
+from streamjob_runtime.query.tree import Node, walk
 
 Planned = tuple[Projection | Aggregation, Known, tuple[Column, ...]]
 
@@ -24,7 +25,7 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat) -> Plan
     if flat.node["type"] == "SET_OPERATION_NODE":
         return _set_operation(catalog, relations, flat, inputs, shapes)
     parts = leaves(flat.node["from_table"], relations, catalog)
-    scope = Scope(parts, joined_columns(flat.node["from_table"], parts))
+    scope = Scope(parts, merged_columns(flat.node["from_table"], parts))
     grouped = has_aggregates(catalog, flat.node)
     if "stream" not in shapes:
         node = put_times(catalog, scope, flat.node)
@@ -42,7 +43,7 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat) -> Plan
         return _aggregation(catalog, flat.name, scope, put_times(catalog, scope, node), rolling, inputs)
     refuse_windows(node, "without GROUP BY")
     _keep_batch_time(catalog, scope, node)
-    event_time = _event_time(catalog, scope, node, stream)
+    event_time = shown_event_time(catalog, scope, node)
     known = Known(flat.name, "stream", (), event_time=event_time, rolling=rolling)
     return _projection(catalog, flat, put_times(catalog, scope, node), inputs, known)
 
@@ -64,7 +65,8 @@ def _projection(catalog: Catalog, flat: Flat, node: Node, inputs: tuple[str, ...
             raise Refusal(f"has two columns named {column.name}", "Give one of them another name with AS.")
         seen.add(column.name.lower())
     shown = tuple(c.name for c in columns)
-    event_time = known.event_time if known.event_time in shown else None
+    # A column that is named keeps the spelling with which it was declared.
+    event_time = next((c for c in shown if c.lower() == (known.event_time or "").lower()), None)
     known = Known(known.name, known.shape, shown, event_time, known.rolling, known.operator, known.final)
     return Projection(flat.name, sql, inputs), known, columns
 
@@ -135,8 +137,7 @@ def _set_operation(
         raise Refusal(
             "unites streams with different rolling windows", "Put the filter on batch_time after the UNION ALL."
         )
-    event_times = {k.event_time for k in known}
-    event_time = event_times.pop() if len(event_times) == 1 else None
+    event_time = united_event_time(known, by_name=flat.node["setop_type"] == "UNION_BY_NAME")
     return _projection(
         catalog,
         flat,
@@ -144,23 +145,6 @@ def _set_operation(
         inputs,
         Known(flat.name, "stream", (), event_time=event_time, rolling=known[0].rolling),
     )
-
-
-def _event_time(catalog: Catalog, scope: Scope, node: Node, stream: Known) -> str | None:
-    """The column under which a stream's watermark column goes on."""
-    if stream.event_time is None:
-        return None
-    for item in node["select_list"]:
-        if item["class"] == "STAR":
-            changed = [str(e) for part in ("replace_list", "rename_list") for e in item.get(part, [])]
-            excluded = [str(e) for e in item.get("exclude_list", [])]
-            if not changed and stream.event_time not in excluded:
-                return stream.event_time
-        elif item["class"] == "COLUMN_REF":
-            leaf = scope.leaf_of(item)
-            if leaf is not None and leaf.known is stream and names(item)[-1].lower() == stream.event_time.lower():
-                return catalog.output_name(item)
-    return None
 
 
 def _keep_batch_time(catalog: Catalog, scope: Scope, node: Node) -> None:
