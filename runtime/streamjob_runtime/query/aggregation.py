@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import duckdb
@@ -11,13 +12,14 @@ import pyarrow as pa
 from streamjob_runtime.query.binding import explain
 from streamjob_runtime.query.catalog import Catalog
 from streamjob_runtime.query.event_time import KeyWindow, find_window, pane_start
-from streamjob_runtime.query.plan import Aggregation, RollingWindow
+from streamjob_runtime.query.plan import MARK, Aggregation, RollingWindow
 from streamjob_runtime.query.problems import Refusal
 from streamjob_runtime.query.scope import Scope
 from streamjob_runtime.query.tree import (
     STATE,
     Node,
     aliased,
+    bare_name,
     base_table,
     call,
     column,
@@ -28,6 +30,7 @@ from streamjob_runtime.query.tree import (
     names,
     rewrite,
     select,
+    sorted_by,
     walk,
 )
 
@@ -43,6 +46,7 @@ _UNCAST = {
     "BLOB",
 }
 _BIT = re.compile(r"\bBIT(?=[\[\],)]|$)")  # as a type, in a list or a struct, and not a field's name
+_INNER = MARK  # begins the names that no name in a manifest's SQL can mean
 _FORMAT = 1  # of the state's columns; a state of another format is not taken up
 
 
@@ -89,9 +93,10 @@ class Splitter:
         """Names of earlier columns of the SELECT, where no column of FROM has that name, written out."""
 
         def change(node: Node) -> Node | None:
-            if node["type"] != "COLUMN_REF" or len(node["column_names"]) != 1 or self.scope.find(node) is not None:
+            name = bare_name(node)
+            if name is None or self.scope.find(node) is not None:
                 return None
-            meant = self._aliases.get(names(node)[0].lower())
+            meant = self._aliases.get(name)
             return None if meant is None else {**meant, "alias": node.get("alias", "")}
 
         changed: Node = rewrite(tree, change)
@@ -115,6 +120,10 @@ class Splitter:
                 self.window = window
             elif key_of(self.window.call) != key_of(group):
                 raise Refusal("groups by two windows", "Write one step for each window.", group)
+
+    def where(self, node: Node) -> Node | None:
+        """The WHERE."""
+        return self._without_aliases(node["where_clause"]) if "where_clause" in node else None
 
     def _group(self, group: Node) -> Node:
         if group.get("class") == "CONSTANT" and group.get("literal", {}).get("kind") == "INTEGER":
@@ -141,8 +150,8 @@ class Splitter:
 
         def change(node: Node) -> Node | None:
             alias = node.get("alias", "")
-            if node.get("class") in ("STAR", "LAMBDA"):
-                return self._whole(node)
+            if node.get("class") == "STAR":
+                raise Refusal("selects * together with aggregates", "Name the columns.", node)
             position = keys.get(self._canonical(node)) if "class" in node else None
             if position is not None:
                 return aliased(column(STATE, f"k{position}"), alias)
@@ -157,11 +166,6 @@ class Splitter:
 
         changed: Node = rewrite(self._without_aliases(tree), change)
         return changed
-
-    def _whole(self, node: Node) -> Node:
-        if node["class"] == "STAR":
-            raise Refusal("selects * together with aggregates", "Name the columns.", node)
-        return node  # a lambda has names of its own; a column of the stream in it is found missing when bound
 
     def _of_window(self, node: Node) -> Node | None:
         if self.window is None:
@@ -226,9 +230,12 @@ def plan_aggregation(
     ]
     having = split.over_state(node["having"]) if "having" in node else None
     result = select(items, base_table(state_table(name), STATE), having)
-    result["modifiers"] = [_modifier(split, items, m) for m in node.get("modifiers", [])]
+    result["modifiers"] = [sorted_by(m, _over_result(split, items)) for m in node.get("modifiers", [])]
     if "qualify" in node:
         result["qualify"] = split.over_state(node["qualify"])
+    for part in walk(result, into_subqueries=False):
+        if part.get("class") == "SUBQUERY":
+            _refuse_outer_names(catalog, part)
     shown = list(walk([items, having or []]))
     one_by_one = not (
         result["modifiers"]
@@ -254,41 +261,49 @@ def plan_aggregation(
     )
 
 
-def _modifier(split: Splitter, items: list[Node], modifier: Node) -> Node:
+def _over_result(split: Splitter, items: list[Node]) -> Callable[[Node], Node]:
+    """What an expression of ORDER BY or DISTINCT ON becomes over the state."""
     shown = {str(i["alias"]).lower() for i in items}
 
     def over_result(expression: Node) -> Node:
-        # In ORDER BY the name of a shown column goes before the columns of FROM; a number and ALL mean shown columns.
-        if expression["type"] == "COLUMN_REF" and expression["column_names"][-1].lower() in shown:
-            return column(str(expression["column_names"][-1]))
+        # A name that stands alone is a shown column before it is one of FROM; a number and ALL mean shown columns.
+        if bare_name(expression) in shown:
+            return column(names(expression)[0])
         return expression if expression.get("class") in ("CONSTANT", "STAR") else split.over_state(expression)
 
-    if modifier["type"] == "ORDER_MODIFIER":
-        return {
-            **modifier,
-            "orders": [{**o, "expression": over_result(o["expression"])} for o in modifier["orders"]],
-        }
-    if modifier["type"] == "DISTINCT_MODIFIER" and modifier.get("distinct_on_targets"):
-        return {**modifier, "distinct_on_targets": [over_result(t) for t in modifier["distinct_on_targets"]]}
-    return modifier
+    return over_result
+
+
+def _refuse_outer_names(catalog: Catalog, subquery: Node) -> None:
+    """Refuse a subquery that needs the rows around it: where it stands now these are the state's."""
+    try:
+        catalog.columns(catalog.render(subquery["subquery"]["node"]))
+    except duckdb.Error as error:
+        raise Refusal(
+            f"has a subquery beside aggregates that {explain(error, subquery).message}",
+            "Such a subquery sees only its own FROM. Ask it of each group in a later step.",
+            subquery,
+        ) from None
 
 
 def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
-    keys = [aliased(k, f"k{i}") for i, k in enumerate(split.keys)]
-    where = node.get("where_clause")
+    keys = [aliased(k, f"{_INNER}k{i}") for i, k in enumerate(split.keys)]
+    where = split.where(node)
     if split.window is not None:
-        keys.append(aliased(pane_start(split.window), "w"))
+        keys.append(aliased(pane_start(split.window), f"{_INNER}w"))
         there = {"class": "OPERATOR", "type": "OPERATOR_IS_NOT_NULL", "children": [split.window.column]}
         where = conjunction([*([where] if where else []), there])
-    states = [aliased({**a, "export_state": True}, f"a{i}") for i, a in enumerate(split.aggregates)]
+    states = [aliased({**a, "export_state": True}, f"{_INNER}a{i}") for i, a in enumerate(split.aggregates)]
     for key in split.keys:
         _bind(catalog, select([key], node["from_table"], where), key)
         _refuse_unstorable(catalog, node["from_table"], "groups by", key, key)
     for aggregate, state in zip(split.aggregates, states, strict=True):
         _bind(catalog, select([state], node["from_table"], where), state)
         _refuse_unstorable(catalog, node["from_table"], f"keeps in {function_name(aggregate)}()", aggregate, state)
-    rows = [aliased(call("count_star"), "n")] if split.window is not None else []
-    return catalog.render(select([*keys, *states, *rows], node["from_table"], where, len(keys)))
+    rows = [aliased(call("count_star"), f"{_INNER}n")] if split.window is not None else []
+    inner = select([*keys, *states, *rows], node["from_table"], where, len(keys))
+    outer = [aliased(column(i["alias"]), str(i["alias"]).removeprefix(_INNER)) for i in inner["select_list"]]
+    return catalog.render(select(outer, {"type": "SUBQUERY", "subquery": {"node": inner}}))
 
 
 def _restored(catalog: Catalog, node: Node, aggregate: Node, name: str) -> str:

@@ -12,20 +12,20 @@ from streamjob_runtime.query.plan import MARK, Column
 from streamjob_runtime.query.problems import Refusal
 from streamjob_runtime.query.tree import Node, call, quoted, select, walk
 
-# With the connection's time zone UTC, what each of these says of the batch's time.
-TIME_FUNCTIONS = {
-    "now": "",
-    "current_timestamp": "",
-    "get_current_timestamp": "",
-    "transaction_timestamp": "",
-    "current_date": "DATE",
-    "today": "DATE",
-    "current_time": "TIME",
-    "get_current_time": "TIME",
-    "localtime": "TIME",
-    "current_localtime": "TIME",
-    "localtimestamp": "TIMESTAMP",
-    "current_localtimestamp": "TIMESTAMP",
+# With the connection's time zone UTC, what the batch's time is cast to, in turn, for what each of these says.
+TIME_FUNCTIONS: dict[str, tuple[str, ...]] = {
+    "now": (),
+    "current_timestamp": (),
+    "get_current_timestamp": (),
+    "transaction_timestamp": (),
+    "current_date": ("DATE",),
+    "today": ("DATE",),
+    "current_time": ("TIMETZ",),
+    "get_current_time": ("TIMETZ",),
+    "localtime": ("TIMESTAMP", "TIME"),
+    "current_localtime": ("TIMESTAMP", "TIME"),
+    "localtimestamp": ("TIMESTAMP",),
+    "current_localtimestamp": ("TIMESTAMP",),
 }
 # Without an effect, though DuckDB does not fold them.
 _HARMLESS = {"error"}

@@ -2,8 +2,10 @@
 
 from streamjob_runtime.query.catalog import TIME_FUNCTIONS, Catalog, Macro
 from streamjob_runtime.query.problems import Refusal
-from streamjob_runtime.query.tree import Node, arguments, cast, function_name, names, rewrite, walk
+from streamjob_runtime.query.tree import Node, bare_name, cast, function_name, key_of, names, rewrite, walk
 
+# The clocks that SQL has without parentheses, where no column has the name.
+_BARE_CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 TABLE_FUNCTIONS = {"unnest", "range", "generate_series", "json_each", "json_tree", "repeat", "repeat_row"}
 
 
@@ -46,13 +48,17 @@ def expand_calls(catalog: Catalog, node: Node) -> Node:
     """Write out DuckDB's macros, so that aggregates, clocks and forbidden calls inside them are seen."""
 
     def change(part: Node) -> Node | None:
+        if part["type"] == "SELECT_NODE":
+            expanded = {k: v if k == "select_list" else expand_calls(catalog, v) for k, v in part.items()}
+            shown = [(item, expand_calls(catalog, item)) for item in part["select_list"]]
+            return {**expanded, "select_list": [named_as(catalog, old, new) for old, new in shown]}
         if part.get("class") != "FUNCTION":
             return None
         macro = _macro(catalog, part)
         if macro is None or not _matters(catalog, macro.definition):
             return None
+        values = _values(macro, part)
         body = expand_calls(catalog, catalog.parse(f"SELECT {macro.definition}")[0]["select_list"][0])
-        values = dict(zip((p.lower() for p in macro.parameters), arguments(part), strict=False))
 
         def put(inner: Node) -> Node | None:
             if inner["type"] != "COLUMN_REF":
@@ -63,8 +69,33 @@ def expand_calls(catalog: Catalog, node: Node) -> Node:
         written = {**rewrite(body, put), "alias": part.get("alias", "")}
         return _placed(written, part)
 
-    expanded: Node = rewrite(node, change)
+    expanded: Node = rewrite(node, change, into_subqueries=True)
     return expanded
+
+
+def named_as(catalog: Catalog, old: Node, new: Node) -> Node:
+    """A column of a SELECT keeps its name when it is written in another way."""
+    several = any(part.get("class") == "STAR" for part in walk(old, into_subqueries=False))
+    return new if several or key_of(old) == key_of(new) else {**new, "alias": catalog.output_name(old)}
+
+
+def _values(macro: Macro, call: Node) -> dict[str, Node]:
+    """The arguments by parameter, in lower case. Raises `Refusal` for what only real aggregates can have."""
+    name = function_name(call)
+    if call.get("filter") or call.get("distinct") or call.get("order_bys", {}).get("orders"):
+        raise Refusal(
+            f"has FILTER, DISTINCT or ORDER BY at {name}(), which is short for {macro.definition}",
+            "Write that out, with FILTER at each aggregate, or filter the rows in an earlier step.",
+            call,
+        )
+    parameters = [p.lower() for p in macro.parameters]
+    given = call.get("arguments", [])
+    by_name = {str(a["name"]).lower(): a["expression"] for a in given if "name" in a}
+    by_place = [a["expression"] for a in given if "name" not in a]
+    values = {**dict(zip(parameters, by_place, strict=False)), **by_name}
+    if len(values) != len(given) or not set(values) <= set(parameters):
+        raise Refusal(f"calls {name}() with arguments that it does not have", f"It has {', '.join(parameters)}.", call)
+    return {name: {**value, "alias": ""} for name, value in values.items()}
 
 
 def _macro(catalog: Catalog, call: Node) -> Macro | None:
@@ -80,7 +111,7 @@ def _matters(catalog: Catalog, definition: str) -> bool:
             return True
         if name in catalog.aggregates | catalog.volatile | catalog.looking or name in TIME_FUNCTIONS:
             return True
-        if part["type"] == "COLUMN_REF" and names(part)[-1].lower() in TIME_FUNCTIONS:
+        if time_call(part) is not None:
             return True
         if part.get("class") == "FUNCTION" and any(_matters(catalog, m.definition) for m in _others(catalog, name)):
             return True
@@ -109,15 +140,14 @@ def _placed(node: Node, like: Node) -> Node:
 def time_call(node: Node) -> str | None:
     """The name of the clock function that this node calls, with or without parentheses."""
     if node.get("class") == "FUNCTION" and not node.get("arguments"):
-        name = function_name(node)
-    elif node["type"] == "COLUMN_REF" and len(node["column_names"]) == 1:
-        name = names(node)[0].lower()
-    else:
-        return None
-    return name if name in TIME_FUNCTIONS else None
+        return function_name(node) if function_name(node) in TIME_FUNCTIONS else None
+    name = bare_name(node)
+    return name if name in _BARE_CLOCKS else None
 
 
 def batch_time_for(catalog: Catalog, name: str) -> Node:
     """What the clock function says: the batch's time, in the function's type."""
-    kind = TIME_FUNCTIONS[name]
-    return cast(catalog.now(), kind) if kind else catalog.now()
+    time = catalog.now()
+    for kind in TIME_FUNCTIONS[name]:
+        time = cast(time, kind)
+    return time

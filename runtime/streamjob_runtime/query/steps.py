@@ -12,7 +12,7 @@ from streamjob_runtime.query.plan import Aggregation, Column, Projection, Rollin
 from streamjob_runtime.query.problems import Refusal
 from streamjob_runtime.query.refuse import refuse_on_stream
 from streamjob_runtime.query.scope import BATCH_TIME, Known, Leaf, Scope, leaves, merged_columns
-from streamjob_runtime.query.times import narrower, put_times, take_rolling
+from streamjob_runtime.query.times import narrower, put_times, put_times_in_union, take_rolling
 from streamjob_runtime.query.tree import Node, walk
 
 Planned = tuple[Projection | Aggregation, Known, tuple[Column, ...]]
@@ -28,7 +28,7 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat) -> Plan
     scope = Scope(parts, merged_columns(flat.node["from_table"], parts))
     grouped = has_aggregates(catalog, flat.node)
     if "stream" not in shapes:
-        node = put_times(catalog, scope, flat.node)
+        node = put_times(catalog, scope, relations, flat.node)
         refuse_windows(node, "on what is no stream")
         known = _over_tables(flat.name, node, parts, shapes, grouped)
         return _projection(catalog, flat, node, inputs, known)
@@ -40,12 +40,12 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat) -> Plan
     if where is not None:
         node["where_clause"] = where
     if grouped:
-        return _aggregation(catalog, flat.name, scope, put_times(catalog, scope, node), rolling, inputs)
+        return _aggregation(catalog, flat.name, scope, put_times(catalog, scope, relations, node), rolling, inputs)
     refuse_windows(node, "without GROUP BY")
     _keep_batch_time(catalog, scope, node)
     event_time = shown_event_time(catalog, scope, node)
     known = Known(flat.name, "stream", (), event_time=event_time, rolling=rolling)
-    return _projection(catalog, flat, put_times(catalog, scope, node), inputs, known)
+    return _projection(catalog, flat, put_times(catalog, scope, relations, node), inputs, known)
 
 
 def _inputs(node: Node, relations: dict[str, Known]) -> tuple[str, ...]:
@@ -59,16 +59,20 @@ def _projection(catalog: Catalog, flat: Flat, node: Node, inputs: tuple[str, ...
         columns = catalog.columns(sql)
     except duckdb.Error as error:
         raise explain(error, flat.node) from None
-    seen: set[str] = set()
-    for column in columns:
-        if column.name.lower() in seen:
-            raise Refusal(f"has two columns named {column.name}", "Give one of them another name with AS.")
-        seen.add(column.name.lower())
+    _refuse_same_names(columns)
     shown = tuple(c.name for c in columns)
     # A column that is named keeps the spelling with which it was declared.
     event_time = next((c for c in shown if c.lower() == (known.event_time or "").lower()), None)
     known = Known(known.name, known.shape, shown, event_time, known.rolling, known.operator, known.final)
     return Projection(flat.name, sql, inputs), known, columns
+
+
+def _refuse_same_names(columns: tuple[Column, ...]) -> None:
+    seen: set[str] = set()
+    for column in columns:
+        if column.name.lower() in seen:
+            raise Refusal(f"has two columns named {column.name}", "Give one of them another name with AS.")
+        seen.add(column.name.lower())
 
 
 def _aggregation(
@@ -80,11 +84,12 @@ def _aggregation(
     inputs: tuple[str, ...],
 ) -> Planned:
     step, one_by_one = plan_aggregation(catalog, scope, name, node, rolling, inputs)
-    catalog.define_as(state_table(name), step.delta)
     try:
+        catalog.define_as(state_table(name), step.delta)
         columns = catalog.columns(step.result)
     except duckdb.Error as error:
         raise explain(error, node) from None
+    _refuse_same_names(columns)
     final = one_by_one and step.event_window is not None and step.event_window.watermarked
     known = Known(
         name,
@@ -122,7 +127,7 @@ def _set_operation(
 ) -> Planned:
     if "stream" not in shapes:
         shape = "static" if shapes <= {"static"} else "view"
-        return _projection(catalog, flat, flat.node, inputs, Known(flat.name, shape, ()))
+        return _projection(catalog, flat, put_times_in_union(catalog, flat.node), inputs, Known(flat.name, shape, ()))
     if shapes != {"stream"}:
         raise Refusal("unites a stream with a table", "Unite streams with streams only.")
     if flat.node["setop_type"] not in ("UNION", "UNION_BY_NAME") or not flat.node.get("setop_all", True):

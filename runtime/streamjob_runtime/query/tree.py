@@ -23,20 +23,46 @@ def walk(node: Any, into_subqueries: bool = True) -> Iterator[Node]:
             yield from walk(item, into_subqueries)
 
 
-def rewrite(node: Any, change: Callable[[Node], Node | None]) -> Any:
+def rewrite(node: Any, change: Callable[[Node], Node | None], into_subqueries: bool = False) -> Any:
     """A copy in which each outermost node that `change` gives something for is replaced by that.
 
-    Queries inside expressions are left as they are.
+    What a lambda says of its own parameters is left as it is.
     """
     if isinstance(node, dict):
         if "type" in node:
             new = change(node)
             if new is not None:
                 return new
-        return {k: v if k == "subquery" else rewrite(v, change) for k, v in node.items()}
+        own = parameters(node)
+        if own:
+            return {**node, "expr": rewrite(node["expr"], _but_for(own, change), into_subqueries)}
+        return {
+            k: v if k == "subquery" and not into_subqueries else rewrite(v, change, into_subqueries)
+            for k, v in node.items()
+        }
     if isinstance(node, list):
-        return [rewrite(item, change) for item in node]
+        return [rewrite(item, change, into_subqueries) for item in node]
     return node
+
+
+def parameters(node: Node) -> set[str]:
+    """The names in lower case that a lambda binds; none where the node is no lambda."""
+    # An arrow is JSON's: DuckDB refuses lambdas that are written with it.
+    if node.get("class") != "LAMBDA" or str(node.get("syntax_type", "")).startswith("SINGLE_ARROW"):
+        return set()
+    return {names(part)[0].lower() for part in walk(node["lhs"]) if part["type"] == "COLUMN_REF"}
+
+
+def _but_for(own: set[str], change: Callable[[Node], Node | None]) -> Callable[[Node], Node | None]:
+    """The same change, for what does not rest on these names."""
+
+    def inside(node: Node) -> Node | None:
+        mine = any(part["type"] == "COLUMN_REF" and names(part)[0].lower() in own for part in walk(node))
+        if not mine:
+            return change(node)
+        return node if node["type"] == "COLUMN_REF" else None
+
+    return inside
 
 
 def bare(node: Any, drop: tuple[str, ...] = ("alias",)) -> Any:
@@ -101,6 +127,22 @@ def cast(expression: Node, type_name: str) -> Node:
             "qualified_name": {"path": [type_name]},
         },
     }
+
+
+def sorted_by(modifier: Node, change: Callable[[Node], Node]) -> Node:
+    """An ORDER BY or DISTINCT ON with each of its expressions changed; a LIMIT as it is."""
+    if modifier["type"] == "ORDER_MODIFIER":
+        orders = [{**o, "expression": change(o["expression"])} for o in modifier["orders"]]
+        return {**modifier, "orders": orders}
+    if modifier["type"] == "DISTINCT_MODIFIER" and modifier.get("distinct_on_targets"):
+        return {**modifier, "distinct_on_targets": [change(t) for t in modifier["distinct_on_targets"]]}
+    return modifier
+
+
+def bare_name(node: Node) -> str | None:
+    """The name in lower case of a reference that says no relation; None: the node is none."""
+    is_one = node["type"] == "COLUMN_REF" and len(node["column_names"]) == 1
+    return names(node)[0].lower() if is_one else None
 
 
 def conjunction(parts: list[Node]) -> Node | None:
