@@ -2,7 +2,10 @@
 
 import pytest
 
-from support.queries import problems
+from streamjob_api.models import StreamJobSpec
+from streamjob_runtime.query.planner import plan
+from streamjob_runtime.query.problems import PlanError, PlanProblem
+from support.queries import problems, spec
 
 STAR = "SELECT * FROM "
 CASES = [
@@ -287,3 +290,68 @@ MODES = [
 def test_refused_modes(sql: str, mode: str, message: str, remedy: str) -> None:
     found = problems({"v": sql}, [("v", mode)])
     assert [(p.path, p.message, p.remedy) for p in found] == [("spec.sinks[0].mode", message, remedy)]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "remedy"),
+    [
+        ("max(t) - min(t)", "INTERVAL", "Cast it, CAST(x AS VARCHAR), or take its seconds: epoch(x)."),
+        ("{'a': [max(t) - min(t)]}", "STRUCT(a INTERVAL[])",
+         "Cast it, CAST(x AS VARCHAR), or take its seconds: epoch(x)."),
+        ("max(n)::INTEGER::BIT", "BIT", "Cast it: CAST(x AS VARCHAR)."),
+        ("max(n)::BIGNUM", "BIGNUM", "Cast it: CAST(x AS VARCHAR)."),
+        ("map {max(k): max(current_time)}", "MAP(VARCHAR, TIME WITH TIME ZONE)",
+         "Cast it: CAST(x AS VARCHAR), or CAST(x AS TIME) for the time without its offset."),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["parquet", "csv", "json"])
+def test_values_that_a_file_cannot_hold_are_refused_before_the_start(
+    value: str, kind: str, remedy: str, form: str
+) -> None:
+    sink: dict[str, object] = {"from": "v", "mode": "complete", "files": {"path": "out/"}, "format": form}
+    message = f"v has the column x of type {kind}, which {form} files cannot hold"
+    sql = f"SELECT k, {value} AS x FROM events GROUP BY k"
+    assert [(p.path, p.message, p.remedy) for p in found_by(sql, sink)] == [("spec.sinks[0].from", message, remedy)]
+
+
+def found_by(sql: str, sink: dict[str, object]) -> list[PlanProblem]:
+    """What is wrong with a job of this step and this sink."""
+    job = spec({"v": sql}, [("v", "complete")]).model_dump(exclude_none=True, by_alias=True)
+    try:
+        plan(StreamJobSpec.model_validate({**job, "sinks": [sink]}))
+    except PlanError as error:
+        return error.problems
+    return []
+
+
+KAFKA: dict[str, object] = {
+    "from": "v",
+    "mode": "update",
+    "kafka": {"bootstrapServers": "k:9092", "topic": "out"},
+    "format": "json",
+}
+POSTGRES: dict[str, object] = {
+    "from": "v",
+    "mode": "complete",
+    "postgres": {"table": "t", "dsnSecretRef": {"name": "pg", "key": "dsn"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "sink", "refused"),
+    [
+        ("max(t) - min(t)", KAFKA, True),
+        ("max(t) - min(t)", {**KAFKA, "kafka": {"bootstrapServers": "k:9092", "topic": "out", "value": ["k"]}}, False),
+        ("max(t) - min(t)", POSTGRES, False),
+        ("max(n)::INTEGER::BIT", POSTGRES, True),
+        ("max(t) - min(t)", {"from": "v", "mode": "complete", "delta": {"path": "out/"}}, True),
+        ("max(t) - min(t)", {"from": "v", "mode": "complete", "console": {}}, False),
+        ("{'INTERVAL': max(n)}", {"from": "v", "mode": "complete", "files": {"path": "o/"}, "format": "json"}, False),
+        ("'BIT'::ENUM('BIT', 'INTERVAL')", {"from": "v", "mode": "complete", "files": {"path": "o/"}, "format": "csv"},
+         False),
+        ("max(t)", {"from": "v", "mode": "complete", "files": {"path": "o/"}, "format": "parquet"}, False),
+    ],
+)  # fmt: skip
+def test_each_kind_of_sink_refuses_what_it_would_alter(value: str, sink: dict[str, object], refused: bool) -> None:
+    found = found_by(f"SELECT k, {value} AS x FROM events GROUP BY k", sink)
+    assert ["cannot hold" in p.message for p in found] == ([True] if refused else [])

@@ -7,6 +7,7 @@ from typing import Any
 from streamjob_runtime.query.plan import Column, SinkPlan
 from streamjob_runtime.query.problems import PlanProblem
 from streamjob_runtime.query.scope import Known
+from streamjob_runtime.query.written import unwritable_column
 
 
 def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> SinkPlan | PlanProblem:
@@ -24,6 +25,9 @@ def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> 
         problem = _single_value(path, known, columns, sink)
         if problem is not None:
             return problem
+    unwritable = unwritable_column(path, known.name, columns, sink)
+    if unwritable is not None:
+        return unwritable
     operator = known.operator if sink.mode != "complete" else None
     return SinkPlan(known.name, sink.mode, operator)
 
