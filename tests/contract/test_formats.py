@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamjob_runtime.formats import json_values, lines
@@ -197,8 +197,10 @@ values = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(
 records = st.dictionaries(st.sampled_from([*JSON.names, "other"]), values | st.lists(values, max_size=2), max_size=4)
 
 
-@given(st.lists(records, max_size=6))
-def test_the_quick_and_the_exact_way_of_json_agree(objects: list[dict[str, Any]]) -> None:
+@given(st.lists(records | values, max_size=6))
+@example([None])
+@example([None, {"int": 1}])
+def test_the_quick_and_the_exact_way_of_json_agree(objects: list[Any]) -> None:
     data = "".join(json.dumps(o) + "\n" for o in objects).encode()
 
     def decode(way: Any) -> Any:
