@@ -444,6 +444,66 @@ def test_a_table_that_is_not_there_is_refused_or_made(db: Database) -> None:
         db.sink().check()
 
 
+_MARKERS = "streamjob_markers (job_id text, sink text, batch_id bigint, epoch bigint)"
+_PARTED = (
+    "CREATE TABLE words (word text, n bigint) PARTITION BY RANGE (n); CREATE TABLE first PARTITION OF words DEFAULT"
+)
+FLEETING = {
+    "unlogged": (
+        "CREATE UNLOGGED TABLE words (word text, n bigint)",
+        "words is UNLOGGED.*: ALTER TABLE words SET LOGGED",
+    ),
+    "partition": (
+        _PARTED + "; CREATE UNLOGGED TABLE part PARTITION OF words FOR VALUES FROM (0) TO (9)",
+        "part is UNLOGGED.*: ALTER TABLE part SET LOGGED",
+    ),
+    "partition of a partition": (
+        _PARTED + "; CREATE TABLE sub PARTITION OF words FOR VALUES FROM (0) TO (9) PARTITION BY LIST (word)"
+        "; CREATE UNLOGGED TABLE deep PARTITION OF sub DEFAULT",
+        "deep is UNLOGGED.*: ALTER TABLE deep SET LOGGED",
+    ),
+    "foreign partition": (
+        _PARTED + "; CREATE FOREIGN DATA WRAPPER none; CREATE SERVER far FOREIGN DATA WRAPPER none"
+        "; CREATE FOREIGN TABLE part PARTITION OF words FOR VALUES FROM (0) TO (9) SERVER far",
+        "part is a foreign table.*: detach it",
+    ),
+    "markers": (
+        f"CREATE TABLE words (word text, n bigint); CREATE UNLOGGED TABLE {_MARKERS}",
+        "streamjob_markers is UNLOGGED.*: ALTER TABLE streamjob_markers SET LOGGED",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statements", "message"), FLEETING.values(), ids=FLEETING.keys())
+def test_a_table_that_a_crash_empties_is_refused_beforehand(db: Database, statements: str, message: str) -> None:
+    db.do(statements)
+    with pytest.raises(JobError, match=f"the table words at .* cannot be written: {message}"):
+        db.sink(create=False).check()
+
+
+def test_partitions_that_last_are_taken(db: Database) -> None:
+    db.do(_PARTED)
+    db.opened(create=False).write(batch(0, ROWS))
+    assert db.rows() == ROWS
+
+
+def test_what_a_crash_has_emptied_is_said(own_postgres: PostgresServer) -> None:
+    db = Database(own_postgres)
+    try:
+        sink = db.opened()
+        sink.write(batch(0, ROWS))
+        db.do("ALTER TABLE words SET UNLOGGED")
+        own_postgres.kill()
+        own_postgres.start()
+        assert db.rows() == []
+        with pytest.raises(Unavailable):
+            sink.write(batch(1, ROWS))
+        with pytest.raises(JobError, match="words is UNLOGGED"):
+            sink.write(batch(1, ROWS))
+    finally:
+        db.close()
+
+
 INDEXES = {
     "none": "",
     "not unique": "CREATE INDEX ON words (word)",
