@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import resource
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -658,6 +660,22 @@ def test_a_store_that_is_away_is_waited_for(own_minio: MinioServer) -> None:
         own_minio.start()
         sink.write(batch(1, ROWS))
         assert len(there.rows()) == 4
+
+
+def test_a_disk_that_takes_no_more_is_waited_for(local: DeltaFolder) -> None:
+    sink = local.opened()
+    many = [("word", n) for n in range(1000)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)  # no file may be longer: what a test can have of a full disk
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(Unavailable, match=r"cannot be reached now .*os error 27"):
+            sink.write(batch(0, many))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    sink.write(batch(0, many))
+    assert len(local.rows()) == len(many)
 
 
 def test_what_the_environment_says_of_renames_does_not_count(

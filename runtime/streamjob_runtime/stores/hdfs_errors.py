@@ -55,6 +55,11 @@ def translate(place: str) -> Iterator[None]:
         raise from_answer(str(err), place) from err
 
 
+def remedy_for(kind: str) -> str | None:
+    """What to do about an answer of this class, such as `AccessControlException`; None: a retry may mend it."""
+    return _REMEDIES.get(kind)
+
+
 def from_answer(said: str, place: str) -> StreamJobError:
     """The error for an answer in hdfs-native's words."""
     found = _ANSWER.fullmatch(said)
@@ -64,7 +69,7 @@ def from_answer(said: str, place: str) -> StreamJobError:
         return Unavailable(f"{place} cannot be reached now ({text}).")
     if kind == "AccessControlException" and text.endswith("(is not a directory)"):
         return NotFound(f"There is no file {place}.")  # nor can be: a part of its path is a file
-    remedy = _REMEDIES.get(kind) or next((r for words, r in _WRONG.items() if words in said), None)
+    remedy = remedy_for(kind) or next((r for words, r in _WRONG.items() if words in said), None)
     if remedy is not None:
         return JobError(f"{place} cannot be used ({': '.join(filter(None, (kind, text)))}): {remedy}.")
     return Unavailable(f"{place} cannot be reached now ({text}).")
