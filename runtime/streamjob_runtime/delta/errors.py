@@ -24,6 +24,7 @@ _LONGEST = 400  # characters of the library's words
 _ANSWER = re.compile(r"\b(?P<status>[1-5][0-9][0-9]) [A-Z]")
 _OF_SYSTEM = re.compile(r"(\(os error |\bOs \{ code: )(?P<code>[0-9]+)\b")
 _OF_HADOOP = re.compile(r"\borg\.apache\.hadoop\.[\w.$]*?(?P<kind>\w+Exception)\b")
+_ENCRYPTED = "File encryption"  # says the client of a file that it cannot read
 _CODE = re.compile(r"<Code>(?P<code>[^<]*)</Code>(?:<Message>(?P<message>[^<]*)</Message>)?")
 
 # Words of errors that somebody else's commit at the same moment causes: a fresh look at the table may mend them.
@@ -83,8 +84,10 @@ def says_there_is_none(err: TableNotFoundError) -> bool:
 
 def _from_below(whole: str, said: str, place: str) -> StreamJobError | None:
     """The error for what a file system or HDFS has answered; None: no such answer is in the library's words."""
-    found = _OF_HADOOP.search(whole)
-    if found and (remedy := remedy_for(found["kind"])):
+    kind = found["kind"] if (found := _OF_HADOOP.search(whole)) else ""
+    if _ENCRYPTED in whole:
+        kind = "UnknownCryptoProtocolVersionException"  # which HDFS says where a file is written
+    if remedy := remedy_for(kind):
         return JobError(f"{place} cannot be used ({said}): {remedy}.")
     code = int(system["code"]) if (system := _OF_SYSTEM.search(whole)) else errno.ENOENT
     return None if code == errno.ENOENT else from_code(code, said, place)  # what is not there means many things
