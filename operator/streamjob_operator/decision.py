@@ -1,0 +1,85 @@
+"""One decision in the making: the state moves on step by step, the actions add up."""
+
+from dataclasses import replace
+
+from streamjob_api.names import ROLE_RUNTIME
+from streamjob_operator.failures import Failure
+from streamjob_operator.model import Action, DeletePod, News, Observed, Pod
+from streamjob_operator.state import Draining, Outcome, State
+from streamjob_operator.times import to_text
+
+
+class Decision:
+    """What is observed, and what is to become of it."""
+
+    def __init__(self, observed: Observed) -> None:
+        self.o = observed
+        self.before = State.read(observed.job.status)
+        self.actions: list[Action] = []
+        self.news: list[News] = []
+        self.wakes: list[float] = []  # times at which something is due
+        runtimes = [p for p in observed.pods if p.role == ROLE_RUNTIME]
+        # The status may be older than the newest pod: the operator was killed between the two.
+        newest = max((p.attempt for p in runtimes), default=0)
+        attempt, draining = max(self.before.attempt, newest), self.before.draining
+        if draining and draining.attempt < attempt:
+            draining = None  # it has ended, or the next one would not have been started
+        # One that was started, and not written down: whoever started it was killed, or another operator was quicker.
+        found = attempt > self.before.attempt and is_unasked(self.before)
+        self.s = replace(self.before, attempt=attempt, draining=draining, restarts=self.before.restarts + found)
+        self.pod = next((p for p in runtimes if p.attempt == self.s.attempt), None)
+        if self.pod and (not self.s.revision or self._runs_wanted_already(self.pod)):
+            self.s = replace(self.s, revision=self.pod.revision)
+
+    def _runs_wanted_already(self, pod: Pod) -> bool:
+        """Whether the pod was started with the present spec, and the status does not say so yet."""
+        wanted = self.o.wanted
+        return pod.attempt > self.before.attempt and wanted is not None and wanted.name == pod.revision
+
+    def accept(self) -> None:
+        """What the spec says is what runs from now on."""
+        if self.o.wanted is not None:
+            self.s = replace(self.s, revision=self.o.wanted.name, check=None)
+
+    def drain(self, reason: str) -> None:
+        """Ask the present attempt to finish its batch, take a checkpoint and end."""
+        s, pod = self.s, self.pod
+        if not s.alive or pod is None:
+            return
+        self.s = replace(s, draining=Draining(s.attempt, reason))
+        if pod.deleting_until is None:
+            self.actions.append(DeletePod(pod.name, pod.uid))
+
+    def conclude(self, kind: str, reason: str, message: str, generation: int | None = None) -> None:
+        """Start nothing any more. `generation`: of the spec that is to blame; left out, the one that was acted on."""
+        if generation is None:
+            # A spec that has come since, or that nobody knows to have run, is another chance.
+            generation = self.o.job.status.get("observedGeneration", 0)
+        self.s = replace(self.s, outcome=Outcome(kind, generation, reason, message), next_start=None)
+        self.tell(kind if kind == "Completed" else reason, message, warning=kind == "Failed")
+
+    def remember(self, failure: Failure) -> None:
+        """Keep the failure as the newest one."""
+        tree: dict[str, object] = {
+            "time": to_text(failure.time),
+            "attempt": self.s.attempt,
+            "reason": failure.reason,
+            "message": failure.message,
+        }
+        if failure.exit_code is not None:
+            tree["exitCode"] = failure.exit_code
+        self.s = replace(self.s, last_failure=tree)
+
+    def helper(self, role: str, revision: str | None = None) -> Pod | None:
+        """The check's or the cleanup's pod."""
+        pods = (p for p in self.o.pods if p.role == role and p.deleting_until is None)
+        return next((p for p in pods if revision in (None, p.revision)), None)
+
+    def tell(self, reason: str, message: str, warning: bool = False) -> None:
+        """Make it an Event."""
+        self.news.append(News(reason, message, warning))
+
+
+def is_unasked(s: State) -> bool:
+    """Whether the next start is one that nobody has asked for: the newest attempt has failed."""
+    return s.last_failure is not None and s.last_failure.get("attempt") == s.attempt
