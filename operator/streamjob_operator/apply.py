@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-from streamjob_api.names import FINALIZER
-from streamjob_operator.cluster import ApiError, Cluster, Conflict, NotFound
+from streamjob_api.names import FINALIZER, ROLE_RUNTIME
+from streamjob_operator.cluster import ApiError, Cluster, Conflict, NotFound, Refused
 from streamjob_operator.manifests import Images, config_map, config_name, pod, pod_name
 from streamjob_operator.model import (
     Action,
@@ -33,12 +33,24 @@ class Applier:
         self._images = images
         self._hook = hook
 
-    async def apply(self, job: Job, tree: Tree, actions: tuple[Action, ...]) -> Tree:
-        """Carry the actions out in order; the job as it is then. Raises `ApiError` at the first that fails."""
+    async def apply(self, job: Job, tree: Tree, actions: tuple[Action, ...]) -> tuple[Tree, dict[str, Refused]]:
+        """Carry the actions out in order; the job as it is then, and by role the pods that were refused.
+
+        One pod that is refused keeps no other from being made. Raises `ApiError` at the first other thing that fails.
+        """
+        refused: dict[str, Refused] = {}
         for action in actions:
-            tree = await self._one(job, tree, action)
-            self._hook(type(action).__name__)
-        return tree
+            try:
+                tree = await self._one(job, tree, action)
+            except Refused as refusal:
+                if not isinstance(action, CreatePod):
+                    # What comes before a pod was refused, and the pod with it.
+                    refused[ROLE_RUNTIME] = refusal
+                    break
+                refused[action.role] = refusal
+            else:
+                self._hook(type(action).__name__)
+        return tree, refused
 
     async def _one(self, job: Job, tree: Tree, action: Action) -> Tree:
         match action:

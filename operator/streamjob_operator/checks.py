@@ -47,6 +47,8 @@ def _go_on_checking(d: Decision, wanted: Revision) -> None:
     elif check.phase == "Running" and pod is None:
         if check.next_try is not None and d.o.now < check.next_try:
             d.wakes.append(check.next_try)
+        elif ROLE_CHECK in d.o.refused:
+            d.s = replace(d.s, check=_later(d, check, "PodRefused", f"its pod was refused: {d.o.refused[ROLE_CHECK]}"))
         else:
             d.actions.append(CreatePod(ROLE_CHECK, 0, wanted))
 
@@ -61,7 +63,11 @@ def _judge(d: Decision, check: Check, pod: Pod) -> Check:
         d.tell("ChangeRefused", f"The job runs on as it was: {failure.message}", warning=True)
         return replace(check, phase="Failed", reason=failure.reason, message=failure.message, next_try=None)
     d.actions.append(DeletePod(pod.name, pod.uid))
-    delay = delay_after(d.o.policy.restart, check.attempts, 0, d.o.jitter)
-    due = d.o.now + delay
+    return _later(d, check, failure.reason, failure.message)
+
+
+def _later(d: Decision, check: Check, reason: str, message: str) -> Check:
+    """The check, which could not tell and is tried again."""
+    due = d.o.now + delay_after(d.o.policy.restart, check.attempts, 0, d.o.jitter)
     d.wakes.append(due)
-    return replace(check, attempts=check.attempts + 1, reason=failure.reason, message=failure.message, next_try=due)
+    return replace(check, attempts=check.attempts + 1, reason=reason, message=message, next_try=due)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamjob_api.names import ROLE_CLEANUP, ConditionType, Phase
+from streamjob_api.names import ROLE_CLEANUP, ROLE_RUNTIME, ConditionType, Phase
 from streamjob_operator.model import Observed, Pod, Tree
 from streamjob_operator.state import State
 from streamjob_operator.times import to_text, to_text_ms
@@ -102,9 +102,9 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
         return Say("False", phase, _STOPPING[phase] + _cleanup_waits(o))
     if s.draining:
         return Say("False", s.draining.reason, "the job finishes its batch and takes a checkpoint, then starts again")
-    if o.refused:
-        return Say("False", "PodRefused", f"the pod was refused: {o.refused}")
     if pod is None or pod.deleting_until is not None:
+        if ROLE_RUNTIME in o.refused:
+            return Say("False", "PodRefused", f"the pod was refused: {o.refused[ROLE_RUNTIME]}")
         if not s.alive and s.next_start is not None:
             failure = (s.last_failure or {}).get("message", "")
             return Say("False", "BackOff", f"starts again at {to_text_ms(s.next_start)}, after: {failure}")

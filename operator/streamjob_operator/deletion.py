@@ -6,7 +6,7 @@ from streamjob_api.names import FINALIZER, ROLE_CLEANUP
 from streamjob_operator import failures
 from streamjob_operator.backoff import delay_after
 from streamjob_operator.decision import Decision
-from streamjob_operator.failures import Kind
+from streamjob_operator.failures import Failure, Kind
 from streamjob_operator.model import CreatePod, DeletePod, RemoveFinalizer
 
 
@@ -38,22 +38,28 @@ def _cleaned_up(d: Decision) -> bool:
     if pod is None:
         if s.next_start is not None and d.o.now < s.next_start:
             d.wakes.append(s.next_start)
+        elif ROLE_CLEANUP in d.o.refused:
+            _try_later(d, failures.refused(d.o.refused[ROLE_CLEANUP], d.o.now))
         else:
             d.actions.append(CreatePod(ROLE_CLEANUP, 0, revision))
     elif pod.ended is not None:
         failure = failures.judge(pod, pod.ended, d.o.policy.memory_limit)
         if failure.kind is Kind.COMPLETED:
             return True
-        tries = s.application_failures + 1
-        due = d.o.now + delay_after(d.o.policy.restart, tries, 0, d.o.jitter)
-        d.s = replace(s, application_failures=tries, next_start=due)
-        d.remember(failure)
         d.actions.append(DeletePod(pod.name, pod.uid))
-        d.wakes.append(due)
-        d.tell(
-            "CleanupFailed",
-            f"The checkpoints could not be deleted: {failure.message}. It is tried again; "
-            "spec.deletion.checkpoints: Retain lets the job go without",
-            warning=True,
-        )
+        _try_later(d, failure)
     return False
+
+
+def _try_later(d: Decision, failure: Failure) -> None:
+    tries = d.s.application_failures + 1
+    due = d.o.now + delay_after(d.o.policy.restart, tries, 0, d.o.jitter)
+    d.s = replace(d.s, application_failures=tries, next_start=due)
+    d.remember(failure)
+    d.wakes.append(due)
+    d.tell(
+        "CleanupFailed",
+        f"The checkpoints could not be deleted: {failure.message}. It is tried again; "
+        "spec.deletion.checkpoints: Retain lets the job go without",
+        warning=True,
+    )

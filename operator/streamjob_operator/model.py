@@ -124,7 +124,7 @@ class Observed:
     current: Revision | None  # what the status says is running, where it is not `wanted`; None: not known any more
     pods: tuple[Pod, ...]
     progress: Progress | None = None
-    refused: str | None = None  # why the API server has just refused to create the pod that is due
+    refused: Mapping[str, str] = field(default_factory=dict)  # role -> why the API server has just refused its pod
     namespace_ends: bool = False  # the namespace is being deleted: nothing can be created in it
 
 

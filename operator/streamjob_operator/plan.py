@@ -50,7 +50,9 @@ class _Planner(Decision):
             self.tell("Suspended", "The job has drained; spec.suspend: false lets it go on from its checkpoint")
         due = min(self.wakes, default=None)
         again = None if due is None else max(0.0, due - self.o.now)
-        return Plan(status, tuple(self.actions), tuple(self.news), again, self._begins())
+        # What keeps the job running comes before what only looks at a change, or at what is left.
+        actions = sorted(self.actions, key=lambda a: isinstance(a, CreatePod) and a.role != ROLE_RUNTIME)
+        return Plan(status, tuple(actions), tuple(self.news), again, self._begins())
 
     def _begins(self) -> bool:
         """Whether this makes a job's first pod, of which the status has nothing to say that the pod does not show."""
@@ -193,7 +195,7 @@ class _Planner(Decision):
         if s.next_start is not None and now < s.next_start:
             self.wakes.append(s.next_start)
             return
-        if self.o.refused:
+        if ROLE_RUNTIME in self.o.refused:
             return
         if FINALIZER not in self.o.job.finalizers:
             self.actions.append(AddFinalizer())

@@ -57,6 +57,7 @@ class ClusterModel:
     pods: dict[str, Pod] = field(default_factory=dict)
     zombies: list[Pod] = field(default_factory=list)  # processes whose pods are out of the API, on nodes that are lost
     configs: dict[str, Revision] = field(default_factory=dict)
+    refuses: set[str] = field(default_factory=set)  # roles whose pods the API server does not take just now
     progress: Progress | None = None
     news: list[News] = field(default_factory=list)
     most_live: int = 0
@@ -95,11 +96,18 @@ class ClusterModel:
 
     def step(self, dies_after: int | None = None) -> Plan:
         """One look of the operator, which is killed after so many actions (None: not at all)."""
-        decided = plan(self.observe())
+        observed = self.observe()
+        decided = plan(observed)
+        refused: dict[str, str] = {}
         for count, action in enumerate(decided.actions):
             if dies_after is not None and count >= dies_after:
                 return decided
-            self._act(action)
+            if isinstance(action, CreatePod) and action.role in self.refuses:
+                refused[action.role] = "exceeded quota"
+            else:
+                self._act(action)
+        if refused:
+            decided = plan(replace(observed, refused=refused))
         if dies_after is None and not self.gone and not decided.told_later:
             self.status = decided.status
             self.news += decided.news

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP
+from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIME
 from streamjob_operator.backoff import RestartPolicy
 from streamjob_operator.model import CreatePod, DeletePod, Waiting
-from streamjob_operator.plan import plan
 from streamjob_operator.policy import Policy
 from support.cluster_model import ClusterModel
 
@@ -503,12 +502,81 @@ def test_a_pod_that_does_not_begin_is_looked_at_again_though_nothing_happens() -
 
 
 def test_a_pod_that_the_api_server_refuses_is_told_and_counts_as_no_attempt() -> None:
-    cluster = ClusterModel()
-    refused = replace(cluster.observe(), refused='pods "views-1-0" is forbidden: exceeded quota')
-    decided = plan(refused)
-    assert decided.actions == () and decided.status["attempt"] == 0
-    [ready] = [c for c in decided.status["conditions"] if c["type"] == "Ready"]
+    cluster = ClusterModel(refuses={ROLE_RUNTIME})
+    decided = cluster.step()
+    assert not cluster.pods and cluster.status["attempt"] == 0 and not decided.told_later
+    ready = condition(cluster, "Ready")
     assert ready["reason"] == "PodRefused" and "exceeded quota" in ready["message"]
+    cluster.refuses.clear()
+    cluster.settle()
+    assert cluster.runtime().attempt == 1
+
+
+def test_the_end_before_a_refused_start_is_told_once() -> None:
+    cluster = running()
+    cluster.refuses = {ROLE_RUNTIME}
+    cluster.ends(cluster.runtime(), 75, "Unavailable", "the store is away")
+    cluster.step()
+    cluster.step()
+    assert reasons(cluster).count("Unavailable") == 1
+
+
+def test_a_refused_check_takes_nothing_from_a_good_job_and_says_why_the_change_waits() -> None:
+    cluster = running()
+    old = cluster.status["revision"]
+    cluster.edits(batchInterval="4s")
+    cluster.refuses = {ROLE_CHECK}
+    decided = cluster.step()
+    assert condition(cluster, "Ready")["status"] == "True"
+    progressing = condition(cluster, "Progressing")
+    assert (progressing["status"], progressing["reason"]) == ("True", "Checking")
+    assert "its pod was refused: exceeded quota" in progressing["message"]
+    assert decided.again_in is not None and 0.75 <= decided.again_in <= 1, "it is tried again, with growing waits"
+    cluster.waits(decided.again_in)
+    again = cluster.step().again_in
+    assert again is not None and 1.5 <= again <= 2
+    cluster.ends(cluster.runtime(), 137, why="EvictionByEvictionAPI")
+    cluster.waits(again)
+    cluster.step()
+    assert cluster.runtime().attempt == 2 and cluster.runtime().revision == old
+    cluster.starts()
+    cluster.refuses.clear()
+    cluster.waits(60)
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CHECK).live
+
+
+def test_a_refused_start_does_not_keep_the_change_that_would_help_from_being_checked() -> None:
+    cluster = running()
+    cluster.refuses = {ROLE_RUNTIME}
+    cluster.ends(cluster.runtime(), 137, why="EvictionByEvictionAPI")
+    cluster.step()
+    cluster.edits(image="runtime:2")
+    cluster.step()
+    assert condition(cluster, "Ready")["reason"] == "PodRefused"
+    assert cluster.pod_of(ROLE_CHECK).live
+
+
+def test_what_keeps_a_job_running_is_made_before_what_only_looks_at_a_change() -> None:
+    cluster = running()
+    cluster.edits(batchInterval="4s")
+    cluster.ends(cluster.runtime(), 137, why="EvictionByEvictionAPI")
+    made = [a.role for a in cluster.step().actions if isinstance(a, CreatePod)]
+    assert made == [ROLE_RUNTIME, ROLE_CHECK]
+
+
+def test_a_refused_cleanup_is_told_and_tried_again() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    cluster.deleting, cluster.refuses = True, {ROLE_CLEANUP}
+    cluster.settle()
+    cluster.drains()
+    decided = cluster.step()
+    assert cluster.news[-1].reason == "CleanupFailed" and "its pod was refused" in cluster.news[-1].message
+    assert not cluster.gone and decided.again_in
+    cluster.refuses.clear()
+    cluster.waits(decided.again_in)
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CLEANUP).live
 
 
 def test_the_status_says_where_the_checkpoints_are() -> None:

@@ -10,6 +10,11 @@ from streamjob_operator.model import DeletePod, Pod
 from streamjob_operator.policy import Policy
 from support.cluster_model import ClusterModel
 
+REFUSALS = {
+    "checks are refused": {ROLE_CHECK},
+    "pods are refused": {ROLE_RUNTIME, ROLE_CHECK, ROLE_CLEANUP},
+    "pods are taken": set[str](),
+}
 EVENTS = (
     "look",
     "look",
@@ -33,6 +38,7 @@ EVENTS = (
     "suspended",
     "resumed",
     "restart asked",
+    *REFUSALS,
     "time passes",
     "much time passes",
 )
@@ -41,6 +47,7 @@ EVENTS = (
 def happen(cluster: ClusterModel, event: str) -> None:
     """One thing that can happen; nothing, where there is no pod for it."""
     happen_to_job(cluster, event)
+    cluster.refuses = set(REFUSALS.get(event, cluster.refuses))
     for pod in [p for p in cluster.pods.values() if p.live]:
         if pod.role == ROLE_RUNTIME:
             happen_to_runtime(cluster, pod, event)
@@ -124,12 +131,20 @@ def test_whatever_has_happened_it_comes_to_what_the_spec_wants_and_rests(
     for event in events:
         happen(cluster, event)
         assert cluster.most_live <= 1, "two attempts may be alive at once"
+    cluster.refuses.discard(ROLE_RUNTIME)
+    cluster.refuses.discard(ROLE_CLEANUP)
     if delete:
         cluster.deleting = True
         calm_down(cluster)
         assert cluster.gone or not cluster.finalizers, "the job never goes"
         return
     calm_down(cluster)
+    if ROLE_CHECK in cluster.refuses:
+        if cluster.status["phase"] not in ("Suspended", "Failed"):
+            [pod] = cluster.live_runtimes()
+            assert pod.ready and cluster.status["phase"] == "Running", "a check that is refused has hurt the job"
+        cluster.refuses = set()
+        calm_down(cluster)
     live = cluster.live_runtimes()
     failed = cluster.status["phase"] == "Failed"
     if cluster.policy.suspend:
