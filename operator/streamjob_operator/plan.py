@@ -160,14 +160,19 @@ class _Planner(Decision):
             self._start()
 
     def _reconsider_outcome(self) -> None:
-        """A failed job gets another chance by a new spec, a done one by another spec to run; both by the annotation."""
+        """Another spec to run, or the annotation, starts a job again that failed or is done; any edit one that failed.
+
+        The failure of one spec says nothing of another, unless a check has found that one wrong too.
+        """
         s, job = self.s, self.o.job
         if s.outcome is None:
             return
         asked = job.restart_request != s.restart_request
-        failed_before = s.outcome.kind == "Failed" and job.generation > s.outcome.generation
-        other_spec = self.o.wanted is not None and self.o.wanted.name != s.revision
-        if asked or failed_before or (s.outcome.kind == "Completed" and other_spec):
+        failed = s.outcome.kind == "Failed"
+        wanted = self.o.wanted.name if self.o.wanted else s.revision
+        refused = s.check is not None and (s.check.revision, s.check.phase) == (wanted, "Failed")
+        other_spec = wanted != s.revision and not (failed and refused)
+        if asked or other_spec or (failed and job.generation > s.outcome.generation):
             self.s = replace(
                 s,
                 outcome=None,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streamjob_api.names import FINALIZER, ROLE_RUNTIME
+from streamjob_operator.failures import DONE, UNAVAILABLE
 from streamjob_operator.model import (
     AddFinalizer,
     CreatePod,
@@ -61,6 +62,7 @@ class ClusterModel:
     progress: Progress | None = None
     news: list[News] = field(default_factory=list)
     most_live: int = 0
+    has_failed: set[str] = field(default_factory=set)  # revisions that a runtime has failed with, by its own fault
     rng: random.Random = field(default_factory=lambda: random.Random(7))
     _made: int = 0
 
@@ -185,6 +187,8 @@ class ClusterModel:
     def ends(self, pod: Pod, code: int, reason: str = "Error", message: str = "", why: str | None = None) -> None:
         """The pod's process ends; `why`: the cluster made it."""
         self.change(pod, ended=End(code, reason, message, self.now), ready=False, infrastructure=why)
+        if pod.role == ROLE_RUNTIME and not why and code not in (DONE, UNAVAILABLE):
+            self.has_failed.add(pod.revision)
 
     def drains(self) -> None:
         """Every pod that was asked to end has ended and is gone."""

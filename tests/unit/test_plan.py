@@ -182,6 +182,39 @@ def test_a_failed_job_starts_again_by_a_new_spec_or_the_annotation(way_out: str)
     assert not [p for p in cluster.pods.values() if p.role == ROLE_CHECK], "there is nothing running to protect"
 
 
+@pytest.mark.parametrize("code", [1, 78], ids=["once too often", "for good"])
+def test_a_fix_counts_though_the_old_attempt_fails_while_the_fix_is_being_checked(code: int) -> None:
+    cluster = running(policy=Policy(restart=RestartPolicy(max_failures=0)))
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CHECK).live
+    cluster.ends(cluster.runtime(), code, "JobError", "it broke")
+    cluster.settle()
+    cluster.starts()
+    cluster.settle()
+    assert "it broke" in next(n.message for n in cluster.news if n.warning)
+    wanted = cluster.observe().wanted
+    assert wanted is not None and cluster.runtime().revision == wanted.name
+    assert cluster.status["phase"] == "Running" and cluster.status["failures"]["application"] == 0
+    cluster.drains()
+    assert not [p for p in cluster.pods.values() if p.role == ROLE_CHECK], "there is nothing left to protect"
+
+
+def test_a_change_that_was_refused_is_not_started_because_the_old_spec_fails_for_good() -> None:
+    cluster = running()
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    cluster.ends(cluster.pod_of(ROLE_CHECK), 78, "JobError", "the state does not fit")
+    cluster.settle()
+    cluster.ends(cluster.runtime(), 78, "JobError", "it broke")
+    cluster.settle()
+    assert cluster.status["phase"] == "Failed" and cluster.runtime().attempt == 1
+    assert "it broke" in condition(cluster, "Failed")["message"]
+    cluster.edits(batchInterval="5s")
+    cluster.settle()
+    assert cluster.runtime().attempt == 2
+
+
 def test_out_of_memory_is_said_in_words() -> None:
     cluster = running(policy=Policy(memory_limit="1Gi"))
     cluster.ends(cluster.runtime(), 137, "OOMKilled")
