@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import yaml
 
 from streamjob_api import names, resource
-from streamjob_api.models import StreamJob
 from streamjob_operator.cluster import Cluster, NotFound
 from streamjob_operator.manifests import config_name
 from streamjob_operator.model import Job, Key, Observed, Pod, Revision, Tree
@@ -91,7 +90,8 @@ class Observer:
                 wanted = render(job.key, spec, location or default_location(job.key, self._default_location))
             except NoCheckpointLocation as error:
                 problems = (str(error),)
-        read = _Read(job.uid, job.generation, _policy(checked), wanted, problems)
+        policy = Policy.of(checked.spec) if checked else Policy.of_broken(job.spec)
+        read = _Read(job.uid, job.generation, policy, wanted, problems)
         self._read[job.key] = read
         return read
 
@@ -114,10 +114,6 @@ class Observer:
         revision = Revision(name, yaml.safe_load(config["data"][names.JOB_FILE]))
         self._revisions[job.key] = revision
         return revision
-
-
-def _policy(job: StreamJob | None) -> Policy:
-    return Policy.of(job.spec) if job else Policy()
 
 
 def _job(key: Key, tree: Tree) -> Job:

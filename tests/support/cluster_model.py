@@ -105,13 +105,14 @@ class ClusterModel:
             if dies_after is not None and count >= dies_after:
                 return decided
             if isinstance(action, CreatePod) and action.role in self.refuses:
+                self.configs[action.revision.name] = action.revision
                 refused[action.role] = "exceeded quota"
             else:
                 self._act(action)
         if refused:
             decided = plan(replace(observed, refused=refused))
-        if dies_after is None and not self.gone and not decided.told_later:
-            self.status = decided.status
+        if dies_after is None and not decided.told_later:
+            self.status = self.status if self.gone else decided.status
             self.news += decided.news
         return decided
 

@@ -4,6 +4,8 @@ import asyncio
 import random
 from typing import Any, cast
 
+import pytest
+
 from streamjob_operator.cluster import Cluster
 from streamjob_operator.model import Key, Observed
 from streamjob_operator.observe import Observer
@@ -105,6 +107,27 @@ def test_how_the_job_is_to_be_treated_is_read_from_the_spec() -> None:
     assert (policy.node_loss_after, policy.suspend, policy.delete_checkpoints) == (5.0, True, True)
     assert policy.memory_limit == "3Gi"
     assert observe(SPEC).policy.memory_limit == "1Gi"
+
+
+def test_a_spec_that_is_wrong_elsewhere_is_still_treated_as_it_says() -> None:
+    treated = {
+        "restart": {"maxFailures": 2, "resetAfter": "1m", "backoff": {"initial": "2s", "max": "8s"}},
+        "nodeLoss": {"after": "5s"},
+        "suspend": True,
+        "deletion": {"checkpoints": "Delete"},
+        "trigger": "availableNow",
+        "resources": {"limits": {"memory": "3Gi"}},
+    }
+    twice = [{**SPEC["sources"][0], "format": "json", "schema": {"Id": "BIGINT", "iD": "BIGINT"}}]
+    wrong = observe({**SPEC, **treated, "sources": twice})
+    assert wrong.wanted is None and wrong.problems
+    assert wrong.policy == observe({**SPEC, **treated}).policy
+
+
+@pytest.mark.parametrize("field", ["restart", "nodeLoss", "resources", "trigger", "suspend"])
+def test_one_field_that_cannot_be_read_takes_nothing_from_the_others(field: str) -> None:
+    seen = observe({**SPEC, "suspend": True, "deletion": {"checkpoints": "Delete"}, field: {"surely": "not"}})
+    assert seen.policy.delete_checkpoints and seen.policy.suspend is (field != "suspend")
 
 
 def test_what_the_api_server_adds_is_no_mistake() -> None:

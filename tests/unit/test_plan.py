@@ -525,6 +525,29 @@ def test_a_spec_that_becomes_unreadable_leaves_the_job_running() -> None:
     assert condition(cluster, "Progressing")["reason"] == "ChangeRefused"
 
 
+def test_a_suspended_job_whose_spec_becomes_unreadable_stays_suspended() -> None:
+    cluster = running(policy=Policy(suspend=True))
+    cluster.problems = ("spec.sources: is wrong",)
+    cluster.edits(batchInterval="9s")
+    cluster.settle()
+    assert not cluster.pods and cluster.status["phase"] == "Suspended"
+    assert condition(cluster, "Progressing")["reason"] == "ChangeRefused"
+
+
+def test_the_checkpoints_go_though_the_spec_cannot_be_read_any_more() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    ran = cluster.status["revision"]
+    cluster.problems, cluster.deleting = ("spec.sources: is wrong",), True
+    cluster.settle()
+    cluster.drains()
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CLEANUP).revision == ran
+    cluster.removed(cluster.pod_of(ROLE_CLEANUP))
+    cluster.configs.clear()
+    cluster.settle()
+    assert cluster.gone and reasons(cluster)[-1] == "CheckpointsKept", "nobody knows any more where they are"
+
+
 def test_a_pod_that_does_not_begin_is_looked_at_again_though_nothing_happens() -> None:
     cluster = ClusterModel()
     assert cluster.step() and cluster.step().again_in == pytest.approx(5)

@@ -35,6 +35,7 @@ EVENTS = (
     "cleanup fails",
     "spec changes",
     "spec goes back",
+    "spec breaks",
     "suspended",
     "resumed",
     "restart asked",
@@ -89,7 +90,11 @@ def happen_to_job(cluster: ClusterModel, event: str) -> None:
         case "spec changes":
             cluster.edits(batchInterval=f"{3 + cluster.generation % 3}s")
         case "spec goes back":
+            cluster.problems = ()
             cluster.edits(batchInterval="2s")
+        case "spec breaks":
+            cluster.problems = ("spec.sources: is wrong",)
+            cluster.edits()
         case "suspended" | "resumed":
             cluster.policy = replace(cluster.policy, suspend=event == "suspended")
             cluster.edits(suspend=event == "suspended")
@@ -159,6 +164,14 @@ def test_whatever_has_happened_it_comes_to_what_the_spec_wants_and_rests(
         assert cluster.gone or not cluster.finalizers, "the job never goes"
         return
     calm_down(cluster)
+    if cluster.problems:
+        # A spec that was taken over while nothing ran, and never ran, is known no more when it breaks.
+        known = cluster.status.get("revision") in cluster.configs
+        runs = known and not cluster.policy.suspend and cluster.status["phase"] != "Failed"
+        assert len(cluster.live_runtimes()) == runs
+        cluster.problems = ()
+        cluster.edits()
+        calm_down(cluster)
     if ROLE_CHECK in cluster.refuses:
         if cluster.status["phase"] not in ("Suspended", "Failed"):
             [pod] = cluster.live_runtimes()
