@@ -36,7 +36,7 @@ def _go_on_checking(d: Decision, wanted: Revision) -> None:
     check = d.s.check
     assert check is not None
     pod = d.helper(ROLE_CHECK, wanted.name)
-    if check.phase == "Running" and pod is not None and pod.ended is not None:
+    if check.phase == "Running" and pod is not None and pod.ended is not None and pod.deleting_until is None:
         check = _judge(d, check, pod)
         d.s = replace(d.s, check=check)
     if check.phase == "Passed":

@@ -8,6 +8,9 @@ from streamjob_operator.model import Action, DeletePod, News, Observed, Pod
 from streamjob_operator.state import Draining, Outcome, State
 from streamjob_operator.times import to_text
 
+# A pod that is told to end gets its grace period from the kubelet; one still there so much later has a dead node.
+DELETION_SLACK_S = 5.0
+
 
 class Decision:
     """What is observed, and what is to become of it."""
@@ -71,9 +74,25 @@ class Decision:
         self.s = replace(self.s, last_failure=tree)
 
     def helper(self, role: str, revision: str | None = None) -> Pod | None:
-        """The check's or the cleanup's pod."""
-        pods = (p for p in self.o.pods if p.role == role and p.deleting_until is None)
-        return next((p for p in pods if revision in (None, p.revision)), None)
+        """The check's or the cleanup's pod. One that is on its way out keeps its name until it is gone."""
+        pod = next((p for p in self.o.pods if p.role == role and revision in (None, p.revision)), None)
+        if pod is not None:
+            self.force_out_if_lost(pod)
+        return pod
+
+    def force_out_if_lost(self, pod: Pod) -> bool:
+        """Take the pod out of the API, if its node has not answered for long enough; whether that is so."""
+        after = self.o.policy.node_loss_after
+        lost_at = min(
+            pod.node_lost_since + after if pod.node_lost_since is not None else float("inf"),
+            pod.deleting_until + DELETION_SLACK_S + after if pod.deleting_until is not None else float("inf"),
+        )
+        if self.o.now >= lost_at:
+            self.actions.append(DeletePod(pod.name, pod.uid, force=True))
+            return True
+        if lost_at != float("inf"):
+            self.wakes.append(lost_at)
+        return False
 
     def tell(self, reason: str, message: str, warning: bool = False) -> None:
         """Make it an Event."""

@@ -42,7 +42,7 @@ def _cleaned_up(d: Decision) -> bool:
             _try_later(d, failures.refused(d.o.refused[ROLE_CLEANUP], d.o.now))
         else:
             d.actions.append(CreatePod(ROLE_CLEANUP, 0, revision))
-    elif pod.ended is not None:
+    elif pod.ended is not None and pod.deleting_until is None:
         failure = failures.judge(pod, pod.ended, d.o.policy.memory_limit)
         if failure.kind is Kind.COMPLETED:
             return True

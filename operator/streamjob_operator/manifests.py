@@ -206,7 +206,8 @@ def _owner(job: Job) -> dict[str, Any]:
         "name": job.key.name,
         "uid": job.uid,
         "controller": True,
-        "blockOwnerDeletion": True,
+        # What blocks a deletion in the foreground is deleted by it: the clean-up, and the manifest that it reads, too.
+        "blockOwnerDeletion": not job.deleting,
     }
 
 

@@ -19,8 +19,6 @@ from streamjob_operator.manifests import runtime_name
 from streamjob_operator.model import AddFinalizer, CreatePod, DeleteConfig, DeletePod, Observed, Plan, Pod
 from streamjob_operator.state import State
 
-# A pod that is told to end gets its grace period from the kubelet; one still there so much later has a dead node.
-DELETION_SLACK_S = 5.0
 # A pod that has not begun to run after the first of these times is looked at for why, and again after the second.
 START_PATIENCE_S = 5.0
 WAITING_LOOK_S = 10.0
@@ -81,23 +79,14 @@ class _Planner(Decision):
             self._react_to(failure)
 
     def _end_of(self, pod: Pod | None) -> Failure | None:
-        now, after = self.o.now, self.o.policy.node_loss_after
+        now = self.o.now
         if pod is None:
             return failures.vanished(now)
         if pod.ended is not None:
             # Whoever deletes a pod makes its process end: that is no failure of the process.
             deleted = pod.deleting_until is not None
             return failures.vanished(now) if deleted else failures.judge(pod, pod.ended, self.o.policy.memory_limit)
-        lost_at = min(
-            pod.node_lost_since + after if pod.node_lost_since is not None else float("inf"),
-            pod.deleting_until + DELETION_SLACK_S + after if pod.deleting_until is not None else float("inf"),
-        )
-        if now >= lost_at:
-            self.actions.append(DeletePod(pod.name, pod.uid, force=True))
-            return failures.node_lost(pod, now)
-        if lost_at != float("inf"):
-            self.wakes.append(lost_at)
-        return None
+        return failures.node_lost(pod, now) if self.force_out_if_lost(pod) else None
 
     def _react_to(self, failure: Failure) -> None:
         kind, now, policy = failure.kind, self.o.now, self.o.policy.restart

@@ -10,6 +10,7 @@ from typing import Any
 
 from streamjob_api.names import FINALIZER, ROLE_RUNTIME
 from streamjob_operator.failures import DONE, UNAVAILABLE
+from streamjob_operator.manifests import pod_name
 from streamjob_operator.model import (
     AddFinalizer,
     CreatePod,
@@ -38,6 +39,7 @@ SPEC: dict[str, Any] = {
     "checkpoint": {"location": "s3://checkpoints/views"},
 }
 GRACE_S = 60.0
+EVICTED_AFTER_S = 300.0
 
 
 @dataclass
@@ -56,6 +58,7 @@ class ClusterModel:
     namespace_ends: bool = False
     gone: bool = False
     pods: dict[str, Pod] = field(default_factory=dict)
+    silent: dict[str, float] = field(default_factory=dict)  # uids of pods whose nodes do not answer, since when
     zombies: list[Pod] = field(default_factory=list)  # processes whose pods are out of the API, on nodes that are lost
     configs: dict[str, Revision] = field(default_factory=dict)
     refuses: set[str] = field(default_factory=set)  # roles whose pods the API server does not take just now
@@ -141,9 +144,8 @@ class ClusterModel:
 
     def _create(self, action: CreatePod) -> None:
         self.configs[action.revision.name] = action.revision
-        name = f"views-{action.role}-{action.attempt}-{action.revision.name}"
-        if name in self.pods:
-            return
+        name = pod_name(self.observe().job, action)
+        assert name not in self.pods, f"pod {name} is there, and is seen to be"
         self._made += 1
         self.pods[name] = Pod(name, f"uid-{self._made}", action.role, action.attempt, action.revision.name, self.now)
         live = [p for p in self.pods.values() if p.role == ROLE_RUNTIME and p.live]
@@ -153,7 +155,7 @@ class ClusterModel:
         pod = self.pods.get(action.name)
         if pod is None or pod.uid != action.uid:
             return
-        if action.force or not pod.live:
+        if action.force or (not pod.live and pod.uid not in self.silent):
             del self.pods[action.name]
             if pod.live:
                 self.zombies.append(pod)
@@ -182,7 +184,7 @@ class ClusterModel:
     def starts(self) -> None:
         """Every pod that waits begins to run, and is ready."""
         for pod in list(self.pods.values()):
-            if pod.live and pod.started is None and pod.deleting_until is None:
+            if pod.live and pod.started is None and pod.deleting_until is None and pod.uid not in self.silent:
                 self.change(pod, started=self.now, ready=True, ready_since=self.now, ip="10.0.0.1")
 
     def ends(self, pod: Pod, code: int, reason: str = "Error", message: str = "", why: str | None = None) -> None:
@@ -192,8 +194,19 @@ class ClusterModel:
             self.has_failed.add(pod.revision)
 
     def drains(self) -> None:
-        """Every pod that was asked to end has ended and is gone."""
-        self.pods = {name: p for name, p in self.pods.items() if p.deleting_until is None}
+        """Every pod that was asked to end has ended and is gone, where there is a kubelet to see to it."""
+        self.pods = {n: p for n, p in self.pods.items() if p.deleting_until is None or p.uid in self.silent}
+
+    def loses_node(self, pod: Pod) -> None:
+        """The pod's node does not answer any more."""
+        self.silent.setdefault(pod.uid, self.now)
+        if pod.ready:
+            self.change(pod, ready=False, node_lost_since=self.now)
+
+    def regains_node(self, pod: Pod) -> None:
+        """It answers again."""
+        self.silent.pop(pod.uid, None)
+        self.change(pod, ready=pod.started is not None, node_lost_since=None)
 
     def removed(self, pod: Pod) -> None:
         """Somebody has deleted the pod, and it is gone."""
@@ -205,5 +218,9 @@ class ClusterModel:
         self.generation += 1
 
     def waits(self, seconds: float) -> None:
-        """Time passes."""
+        """Time passes. Whatever has been on a lost node for long is evicted, which nobody there hears."""
         self.now += seconds
+        for pod in list(self.pods.values()):
+            evicted = self.silent.get(pod.uid, self.now) + EVICTED_AFTER_S
+            if pod.live and pod.deleting_until is None and self.now >= evicted:
+                self.change(pod, deleting_until=evicted + GRACE_S)

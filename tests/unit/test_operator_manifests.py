@@ -1,5 +1,6 @@
 """What the operator creates: pods that the strictest Pod Security level lets in, and that mount what the job names."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,6 +42,15 @@ def test_every_pod_is_restricted_and_holds_no_credential_of_the_cluster(role: st
     assert spec["restartPolicy"] == "Never"
     [owner] = tree["metadata"]["ownerReferences"]
     assert owner["uid"] == "uid" and owner["controller"] is True
+
+
+def test_what_is_made_for_a_job_on_its_way_out_does_not_hold_it() -> None:
+    """Else a deletion in the foreground would end the clean-up before the job's own finalizer goes."""
+    of = replace(job(), deleting=True)
+    revision = render(of.key, of.spec, None)
+    for tree in (pod(of, CreatePod("cleanup", 0, revision), IMAGES), config_map(of, revision)):
+        assert [o["blockOwnerDeletion"] for o in tree["metadata"]["ownerReferences"]] == [False]
+    assert [o["blockOwnerDeletion"] for o in made()["metadata"]["ownerReferences"]] == [True]
 
 
 def test_the_names_say_what_a_pod_is_for_and_are_never_used_again() -> None:

@@ -481,6 +481,38 @@ def test_deleting_with_the_checkpoints_removes_them_by_a_pod_and_tries_again() -
     assert cluster.gone
 
 
+@pytest.mark.parametrize("role", [ROLE_CHECK, ROLE_CLEANUP])
+def test_a_helper_that_is_on_its_way_out_is_waited_for_because_its_name_is_taken(role: str) -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True, node_loss_after=60))
+    if role == ROLE_CHECK:
+        cluster.edits(batchInterval="4s")
+    else:
+        cluster.deleting = True
+        cluster.settle()
+        cluster.drains()
+    cluster.settle()
+    first = cluster.pod_of(role)
+    cluster.change(first, deleting_until=cluster.now + 30)
+    decided = cluster.step()
+    assert decided.actions == () and decided.again_in == pytest.approx(30 + 5 + 60)
+    cluster.waits(95)
+    assert cluster.step().actions == (DeletePod(first.name, first.uid, force=True),), "its node does not answer"
+    cluster.settle()
+    assert cluster.pod_of(role).live and cluster.pod_of(role).uid != first.uid
+
+
+def test_a_helper_on_a_lost_node_is_replaced() -> None:
+    cluster = running(policy=Policy(node_loss_after=60))
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    cluster.starts()
+    first = cluster.pod_of(ROLE_CHECK)
+    cluster.loses_node(first)
+    cluster.waits(cluster.step().again_in or 0)
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CHECK).uid != first.uid
+
+
 def test_in_a_namespace_that_ends_nothing_is_cleaned_up() -> None:
     cluster = running(policy=Policy(delete_checkpoints=True))
     cluster.deleting = cluster.namespace_ends = True

@@ -26,7 +26,7 @@ EVENTS = (
     "runtime crashes",
     "runtime is wrong",
     "runtime is evicted",
-    "runtime pod is deleted",
+    "pod is deleted",
     "node is lost",
     "node returns",
     "check passes",
@@ -67,6 +67,9 @@ def happen(cluster: ClusterModel, event: str) -> None:
     happen_to_job(cluster, event)
     cluster.refuses = set(REFUSALS.get(event, cluster.refuses))
     for pod in [p for p in cluster.pods.values() if p.live]:
+        happen_to_pod(cluster, pod, event)
+        if pod.uid in cluster.silent:
+            continue
         if pod.role == ROLE_RUNTIME:
             happen_to_runtime(cluster, pod, event)
         else:
@@ -102,6 +105,16 @@ def happen_to_job(cluster: ClusterModel, event: str) -> None:
             cluster.restart_request = str(int(cluster.restart_request or 0) + 1)
 
 
+def happen_to_pod(cluster: ClusterModel, pod: Pod, event: str) -> None:
+    match event:
+        case "pod is deleted" if pod.deleting_until is None:
+            cluster.change(pod, deleting_until=cluster.now + 30)
+        case "node is lost":
+            cluster.loses_node(pod)
+        case "node returns":
+            cluster.regains_node(pod)
+
+
 def happen_to_runtime(cluster: ClusterModel, pod: Pod, event: str) -> None:
     match event:
         case "runtime crashes":
@@ -110,12 +123,6 @@ def happen_to_runtime(cluster: ClusterModel, pod: Pod, event: str) -> None:
             cluster.ends(pod, 78, "JobError", "wrong")
         case "runtime is evicted":
             cluster.ends(pod, 137, why="EvictionByEvictionAPI")
-        case "runtime pod is deleted":
-            cluster.change(pod, deleting_until=cluster.now + 30)
-        case "node is lost":
-            cluster.change(pod, ready=False, node_lost_since=cluster.now)
-        case "node returns":
-            cluster.change(pod, ready=pod.started is not None, node_lost_since=None)
 
 
 def happen_to_helper(cluster: ClusterModel, pod: Pod, event: str) -> None:
@@ -128,12 +135,15 @@ def happen_to_helper(cluster: ClusterModel, pod: Pod, event: str) -> None:
             cluster.ends(pod, 75, "Unavailable", "away")
 
 
-def calm_down(cluster: ClusterModel) -> None:
-    """From here on all goes well: pods start, checks pass, drains end, nodes answer."""
-    for _ in range(40):
+def calm_down(cluster: ClusterModel, nodes_return: bool = True) -> None:
+    """From here on all goes well: pods start, checks pass, drains end, nodes answer, or are not used any more."""
+    for _ in range(60):
         for pod in list(cluster.pods.values()):
-            if pod.node_lost_since is not None and pod.live:
-                cluster.change(pod, node_lost_since=None, ready=pod.started is not None)
+            if pod.uid in cluster.silent:
+                if not nodes_return:
+                    continue
+                cluster.regains_node(pod)
+                pod = cluster.pods[pod.name]
             if pod.role in (ROLE_CHECK, ROLE_CLEANUP) and pod.live and pod.deleting_until is None:
                 cluster.ends(pod, 0, "Done")
         cluster.drains()
@@ -141,13 +151,21 @@ def calm_down(cluster: ClusterModel) -> None:
         if cluster.gone:
             return
         decided = cluster.step()
-        cluster.waits(decided.again_in if decided.again_in is not None else 1)
+        if not decided.actions and decided.again_in is None and not cluster.silent:
+            return
+        cluster.waits(30 if decided.again_in is None else decided.again_in)
 
 
 @settings(max_examples=500, deadline=None)
-@given(beginning=st.sampled_from(BEGINNINGS), events=HISTORIES, delete=st.booleans(), keep=st.booleans())
+@given(
+    beginning=st.sampled_from(BEGINNINGS),
+    events=HISTORIES,
+    delete=st.booleans(),
+    keep=st.booleans(),
+    nodes_return=st.booleans(),
+)
 def test_whatever_has_happened_it_comes_to_what_the_spec_wants_and_rests(
-    beginning: str, events: list[tuple[str, bool]], delete: bool, keep: bool
+    beginning: str, events: list[tuple[str, bool]], delete: bool, keep: bool, nodes_return: bool
 ) -> None:
     cluster = ClusterModel(policy=Policy(delete_checkpoints=not keep))
     begin(cluster, beginning)
@@ -160,10 +178,10 @@ def test_whatever_has_happened_it_comes_to_what_the_spec_wants_and_rests(
     cluster.refuses.discard(ROLE_CLEANUP)
     if delete or cluster.deleting:
         cluster.deleting = True
-        calm_down(cluster)
+        calm_down(cluster, nodes_return)
         assert cluster.gone or not cluster.finalizers, "the job never goes"
         return
-    calm_down(cluster)
+    calm_down(cluster, nodes_return)
     if cluster.problems:
         # A spec that was taken over while nothing ran, and never ran, is known no more when it breaks.
         known = cluster.status.get("revision") in cluster.configs
@@ -171,13 +189,13 @@ def test_whatever_has_happened_it_comes_to_what_the_spec_wants_and_rests(
         assert len(cluster.live_runtimes()) == runs
         cluster.problems = ()
         cluster.edits()
-        calm_down(cluster)
+        calm_down(cluster, nodes_return)
     if ROLE_CHECK in cluster.refuses:
         if cluster.status["phase"] not in ("Suspended", "Failed"):
             [pod] = cluster.live_runtimes()
             assert pod.ready and cluster.status["phase"] == "Running", "a check that is refused has hurt the job"
         cluster.refuses = set()
-        calm_down(cluster)
+        calm_down(cluster, nodes_return)
     live = cluster.live_runtimes()
     wanted, revision = cluster.observe().wanted, cluster.status["revision"]
     assert wanted is not None
