@@ -156,7 +156,7 @@ class _Planner(Decision):
         s, job = self.s, self.o.job
         if s.outcome is None:
             return
-        asked = job.restart_request != s.restart_request
+        asked = job.restart_request not in ("", s.restart_request)
         failed = s.outcome.kind == "Failed"
         wanted = self.o.wanted.name if self.o.wanted else s.revision
         refused = s.check is not None and (s.check.revision, s.check.phase) == (wanted, "Failed")
@@ -176,9 +176,12 @@ class _Planner(Decision):
         s, asked = self.s, self.o.job.restart_request
         if asked == s.restart_request:
             return
-        self.s = replace(s, restart_request=asked, next_start=None)
+        self.s = replace(s, restart_request=asked)
+        if not asked:
+            return  # it was taken away, and may come back with any value
+        self.s = replace(self.s, next_start=None)
         # A job that is applied with the annotation in place has nothing to be restarted from.
-        if asked and s.attempt:
+        if s.attempt:
             self.drain("RestartRequested")
 
     def _start(self) -> None:

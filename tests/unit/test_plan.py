@@ -434,6 +434,23 @@ def test_the_annotation_restarts_a_running_job_once() -> None:
     assert cluster.status["restarts"] == 0
 
 
+@pytest.mark.parametrize("state", ["done", "failed", "waiting", "running"])
+def test_taking_the_annotation_away_asks_for_nothing_and_the_same_value_then_counts_again(state: str) -> None:
+    cluster = running(policy=Policy(available_now=True), restart_request="1")
+    if state != "running":
+        cluster.ends(cluster.runtime(), {"done": 0, "failed": 78, "waiting": 1}[state], "Done")
+        cluster.settle()
+    cluster.restart_request = ""
+    cluster.settle()
+    assert cluster.runtime().attempt == 1 and cluster.runtime().deleting_until is None
+    assert "restartRequest" not in cluster.status
+    cluster.restart_request = "1"
+    cluster.settle()
+    cluster.drains()
+    cluster.settle()
+    assert cluster.runtime().attempt == 2
+
+
 def test_a_job_that_is_done_is_complete_and_its_pod_stays_for_its_log() -> None:
     cluster = running(policy=Policy(available_now=True))
     cluster.ends(cluster.runtime(), 0, "Done")

@@ -15,6 +15,7 @@ REFUSALS = {
     "pods are refused": {ROLE_RUNTIME, ROLE_CHECK, ROLE_CLEANUP},
     "pods are taken": set[str](),
 }
+TIMES = {"time passes": 5, "much time passes": 700}
 EVENTS = (
     "look",
     "look",
@@ -39,9 +40,9 @@ EVENTS = (
     "suspended",
     "resumed",
     "restart asked",
+    "restart forgotten",
     *REFUSALS,
-    "time passes",
-    "much time passes",
+    *TIMES,
 )
 # What happens, and whether the operator looks before the next thing does.
 HISTORIES = st.lists(st.tuples(st.sampled_from(EVENTS), st.booleans()), max_size=40)
@@ -65,6 +66,7 @@ def begin(cluster: ClusterModel, beginning: str) -> None:
 def happen(cluster: ClusterModel, event: str) -> None:
     """One thing that can happen; nothing, where there is no pod for it."""
     happen_to_job(cluster, event)
+    cluster.waits(TIMES.get(event, 0))
     cluster.refuses = set(REFUSALS.get(event, cluster.refuses))
     for pod in [p for p in cluster.pods.values() if p.live]:
         happen_to_pod(cluster, pod, event)
@@ -86,10 +88,6 @@ def happen_to_job(cluster: ClusterModel, event: str) -> None:
             cluster.starts()
         case "drained":
             cluster.drains()
-        case "time passes":
-            cluster.waits(5)
-        case "much time passes":
-            cluster.waits(700)
         case "spec changes":
             cluster.edits(batchInterval=f"{3 + cluster.generation % 3}s")
         case "spec goes back":
@@ -103,6 +101,8 @@ def happen_to_job(cluster: ClusterModel, event: str) -> None:
             cluster.edits(suspend=event == "suspended")
         case "restart asked":
             cluster.restart_request = str(int(cluster.restart_request or 0) + 1)
+        case "restart forgotten":
+            cluster.restart_request = ""
 
 
 def happen_to_pod(cluster: ClusterModel, pod: Pod, event: str) -> None:
