@@ -7,7 +7,7 @@ from streamjob_operator import failures
 from streamjob_operator.backoff import delay_after
 from streamjob_operator.decision import Decision
 from streamjob_operator.failures import Kind
-from streamjob_operator.model import CreatePod, DeletePod, Pod, Revision
+from streamjob_operator.model import DeletePod, Pod, Revision
 from streamjob_operator.revision import changed_fields
 from streamjob_operator.state import Check
 
@@ -50,7 +50,7 @@ def _go_on_checking(d: Decision, wanted: Revision) -> None:
         elif ROLE_CHECK in d.o.refused:
             d.s = replace(d.s, check=_later(d, check, "PodRefused", f"its pod was refused: {d.o.refused[ROLE_CHECK]}"))
         else:
-            d.actions.append(CreatePod(ROLE_CHECK, 0, wanted))
+            d.create(ROLE_CHECK, wanted)
 
 
 def _judge(d: Decision, check: Check, pod: Pod) -> Check:

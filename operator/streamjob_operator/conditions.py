@@ -102,6 +102,10 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
         return Say("False", phase, _STOPPING[phase] + _cleanup_waits(o))
     if s.draining:
         return Say("False", s.draining.reason, "the job finishes its batch and takes a checkpoint, then starts again")
+    if pod is not None and pod.node_lost_since is not None:
+        return Say("False", "NodeLost", f"the node of pod {pod.name} does not answer")
+    if pod is not None and pod.node_given_up:
+        return Say("False", "NodeLost", f"pod {pod.name} is evicted: its node does not answer, or is tainted")
     if pod is None or pod.deleting_until is not None:
         if ROLE_RUNTIME in o.refused:
             return Say("False", "PodRefused", f"the pod was refused: {o.refused[ROLE_RUNTIME]}")
@@ -109,8 +113,6 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
             failure = (s.last_failure or {}).get("message", "")
             return Say("False", "BackOff", f"starts again at {to_text_ms(s.next_start)}, after: {failure}")
         return Say("False", "Starting", "the job is being started")
-    if pod.node_lost_since is not None:
-        return Say("False", "NodeLost", f"the node of pod {pod.name} does not answer")
     if pod.ready:
         return Say("True", "Running", "batches go through")
     if pod.waiting:

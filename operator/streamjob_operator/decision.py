@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from streamjob_api.names import ROLE_RUNTIME
 from streamjob_operator.failures import Failure
-from streamjob_operator.model import Action, DeletePod, News, Observed, Pod
+from streamjob_operator.model import Action, CreatePod, DeletePod, News, Observed, Pod, Revision
 from streamjob_operator.state import Draining, Outcome, State
 from streamjob_operator.times import to_text
 
@@ -73,6 +73,10 @@ class Decision:
             tree["exitCode"] = failure.exit_code
         self.s = replace(self.s, last_failure=tree)
 
+    def create(self, role: str, revision: Revision, attempt: int = 0) -> None:
+        """Make a pod that runs, checks or cleans up the revision."""
+        self.actions.append(CreatePod(role, attempt, revision, self.o.policy.node_loss_after))
+
     def helper(self, role: str, revision: str | None = None) -> Pod | None:
         """The check's or the cleanup's pod. One that is on its way out keeps its name until it is gone."""
         pod = next((p for p in self.o.pods if p.role == role and revision in (None, p.revision)), None)
@@ -83,9 +87,11 @@ class Decision:
     def force_out_if_lost(self, pod: Pod) -> bool:
         """Take the pod out of the API, if its node has not answered for long enough; whether that is so."""
         after = self.o.policy.node_loss_after
+        # Kubernetes has waited that long already before it gave up the node.
+        overdue = DELETION_SLACK_S + (0 if pod.node_given_up else after)
         lost_at = min(
             pod.node_lost_since + after if pod.node_lost_since is not None else float("inf"),
-            pod.deleting_until + DELETION_SLACK_S + after if pod.deleting_until is not None else float("inf"),
+            pod.deleting_until + overdue if pod.deleting_until is not None else float("inf"),
         )
         if self.o.now >= lost_at:
             self.actions.append(DeletePod(pod.name, pod.uid, force=True))

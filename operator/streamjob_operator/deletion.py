@@ -7,7 +7,7 @@ from streamjob_operator import failures
 from streamjob_operator.backoff import delay_after
 from streamjob_operator.decision import Decision
 from streamjob_operator.failures import Failure, Kind
-from streamjob_operator.model import CreatePod, DeletePod, RemoveFinalizer
+from streamjob_operator.model import DeletePod, RemoveFinalizer
 
 
 def delete_job(d: Decision) -> None:
@@ -41,7 +41,7 @@ def _cleaned_up(d: Decision) -> bool:
         elif ROLE_CLEANUP in d.o.refused:
             _try_later(d, failures.refused(d.o.refused[ROLE_CLEANUP], d.o.now))
         else:
-            d.actions.append(CreatePod(ROLE_CLEANUP, 0, revision))
+            d.create(ROLE_CLEANUP, revision)
     elif pod.ended is not None and pod.deleting_until is None:
         failure = failures.judge(pod, pod.ended, d.o.policy.memory_limit)
         if failure.kind is Kind.COMPLETED:

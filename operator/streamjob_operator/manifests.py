@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import yaml
@@ -85,7 +86,9 @@ def pod(job: Job, action: CreatePod, images: Images) -> dict[str, Any]:
             "ownerReferences": [_owner(job)],
         },
         "spec": {
-            **_picked(template, "nodeSelector", "tolerations", "affinity", "serviceAccountName", "priorityClassName"),
+            **_picked(template, "nodeSelector", "affinity", "serviceAccountName", "priorityClassName"),
+            # The first toleration that fits a taint is the one that counts.
+            "tolerations": [*_lost_nodes(action.node_loss_after), *(template.get("tolerations") or ())],
             **_deadline(action.role),
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": grace_seconds(spec),
@@ -188,6 +191,19 @@ def _deadline(role: str) -> dict[str, int]:
     """A runtime may run for ever; a check and a cleanup that hang are ended."""
     seconds = {names.ROLE_CHECK: _CHECK_DEADLINE_S, names.ROLE_CLEANUP: _CLEANUP_DEADLINE_S}.get(role)
     return {} if seconds is None else {"activeDeadlineSeconds": seconds}
+
+
+def _lost_nodes(after: float) -> list[dict[str, Any]]:
+    """How long the pod stays on a node that does not answer, whatever else it tolerates."""
+    return [
+        {
+            "key": f"node.kubernetes.io/{taint}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": ceil(after),
+        }
+        for taint in ("not-ready", "unreachable")
+    ]
 
 
 def _labels(job: Job) -> dict[str, str]:

@@ -50,6 +50,7 @@ class Pod:
     infrastructure: str | None = None  # why the cluster ended it (Evicted, Preempted …); None: it did not
     deleting_until: float | None = None  # it is being deleted: by when it should have ended
     node_lost_since: float | None = None  # its node does not answer
+    node_given_up: bool = False  # Kubernetes itself has evicted it, from a node that had not answered for long enough
     waiting: "Waiting | None" = None  # why its container does not run yet, where that is known
     ip: str = ""
 
@@ -145,6 +146,7 @@ class CreatePod:
     role: str
     attempt: int
     revision: Revision
+    node_loss_after: float = 60.0  # seconds, as in the policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ class _Planner(Decision):
         if FINALIZER not in self.o.job.finalizers:
             self.actions.append(AddFinalizer())
         attempt = s.attempt + 1
-        self.actions.append(CreatePod(ROLE_RUNTIME, attempt, revision))
+        self.create(ROLE_RUNTIME, revision, attempt)
         self.s = replace(
             s,
             attempt=attempt,

@@ -39,7 +39,6 @@ SPEC: dict[str, Any] = {
     "checkpoint": {"location": "s3://checkpoints/views"},
 }
 GRACE_S = 60.0
-EVICTED_AFTER_S = 300.0
 
 
 @dataclass
@@ -59,6 +58,7 @@ class ClusterModel:
     gone: bool = False
     pods: dict[str, Pod] = field(default_factory=dict)
     silent: dict[str, float] = field(default_factory=dict)  # uids of pods whose nodes do not answer, since when
+    tolerates: dict[str, float] = field(default_factory=dict)  # uid -> how long the pod stays on a lost node
     zombies: list[Pod] = field(default_factory=list)  # processes whose pods are out of the API, on nodes that are lost
     configs: dict[str, Revision] = field(default_factory=dict)
     refuses: set[str] = field(default_factory=set)  # roles whose pods the API server does not take just now
@@ -148,6 +148,7 @@ class ClusterModel:
         assert name not in self.pods, f"pod {name} is there, and is seen to be"
         self._made += 1
         self.pods[name] = Pod(name, f"uid-{self._made}", action.role, action.attempt, action.revision.name, self.now)
+        self.tolerates[self.pods[name].uid] = action.node_loss_after
         live = [p for p in self.pods.values() if p.role == ROLE_RUNTIME and p.live]
         self.most_live = max(self.most_live, len(live))
 
@@ -218,9 +219,9 @@ class ClusterModel:
         self.generation += 1
 
     def waits(self, seconds: float) -> None:
-        """Time passes. Whatever has been on a lost node for long is evicted, which nobody there hears."""
+        """Time passes. Who has been on a lost node for as long as it tolerates is evicted, which nobody there hears."""
         self.now += seconds
         for pod in list(self.pods.values()):
-            evicted = self.silent.get(pod.uid, self.now) + EVICTED_AFTER_S
-            if pod.live and pod.deleting_until is None and self.now >= evicted:
-                self.change(pod, deleting_until=evicted + GRACE_S)
+            evicted = self.silent.get(pod.uid, self.now) + self.tolerates[pod.uid]
+            if pod.uid in self.silent and pod.live and pod.deleting_until is None and self.now >= evicted:
+                self.change(pod, deleting_until=evicted + GRACE_S, node_given_up=True)

@@ -15,6 +15,8 @@ from support.cluster_model import SPEC
 IMAGES = Images("runtime:1", "IfNotPresent")
 S3 = {"endpoint": "http://minio:9000", "credentialsSecretRef": {"name": "minio"}}
 
+SPOT = {"key": "spot", "operator": "Exists", "effect": "NoSchedule"}
+
 
 def job(**spec: Any) -> Job:
     return Job(Key("shop", "views"), "uid", "1", 1, {**SPEC, **spec}, {})
@@ -109,7 +111,7 @@ def test_a_template_adds_to_the_pod_and_takes_nothing_from_it() -> None:
             "labels": {"team": "ads", names.LABEL_JOB: "another"},
             "annotations": {"a": "b"},
             "nodeSelector": {"disk": "ssd"},
-            "tolerations": [{"operator": "Exists"}],
+            "tolerations": [SPOT],
             "env": [{"name": "TZ", "value": "UTC"}],
             "volumes": [{"name": "data", "emptyDir": {}}],
             "volumeMounts": [{"name": "data", "mountPath": "/data"}],
@@ -126,10 +128,24 @@ def test_a_template_adds_to_the_pod_and_takes_nothing_from_it() -> None:
         "etl",
         "high",
     )
+    assert spec["tolerations"][-1] == SPOT
     only = container(tree)
     assert only["image"] == "mine:2" and only["resources"] == {"limits": {"memory": "4Gi"}}
     assert {"name": "TZ", "value": "UTC"} in only["env"]
     assert {"name": "data", "mountPath": "/data"} in only["volumeMounts"]
+
+
+@pytest.mark.parametrize("role", ["runtime", "check", "cleanup"])
+def test_a_pod_stays_on_a_lost_node_as_long_as_the_job_says_whatever_else_it_tolerates(role: str) -> None:
+    everything = {"operator": "Exists"}
+    of = job(podTemplate={"tolerations": [everything]})
+    tree = pod(of, CreatePod(role, 1, render(of.key, of.spec, None), node_loss_after=7.5), IMAGES)
+    *ours, theirs = tree["spec"]["tolerations"]
+    assert theirs == everything, "Kubernetes goes by the first one that fits"
+    assert [(t["key"], t["operator"], t["effect"], t["tolerationSeconds"]) for t in ours] == [
+        ("node.kubernetes.io/not-ready", "Exists", "NoExecute", 8),
+        ("node.kubernetes.io/unreachable", "Exists", "NoExecute", 8),
+    ]
 
 
 def test_a_job_that_says_nothing_of_resources_gets_sane_ones() -> None:

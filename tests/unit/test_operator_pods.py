@@ -104,6 +104,13 @@ def test_a_lost_node_makes_the_pod_unready_while_nobody_speaks_for_its_container
     assert waits.node_lost_since is None
 
 
+@pytest.mark.parametrize("reason", ["DeletionByTaintManager", "EvictionByEvictionAPI"])
+def test_a_pod_that_kubernetes_takes_from_a_lost_node_is_told_from_one_that_is_moved(reason: str) -> None:
+    going = tree(state=RUNNING, conditions={"Ready": "False", "ContainersReady": "False"})
+    going["status"]["conditions"].append({"type": "DisruptionTarget", "status": "True", "reason": reason})
+    assert read_pod(going).node_given_up is (reason == "DeletionByTaintManager")
+
+
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
 def test_an_image_that_cannot_be_pulled_is_named(reason: str) -> None:
     pod = read_pod(tree("Pending", {"waiting": {"reason": reason, "message": "no such host"}}))

@@ -272,6 +272,27 @@ def test_a_lost_node_is_given_its_time_and_then_the_pod_is_forced_out_and_replac
     assert cluster.status["lastFailure"]["reason"] == "NodeLost"
 
 
+@pytest.mark.parametrize("started", [True, False])
+def test_a_pod_that_is_not_ready_when_its_node_is_lost_is_replaced_when_kubernetes_has_evicted_it(
+    started: bool,
+) -> None:
+    cluster = ClusterModel(policy=Policy(node_loss_after=20))
+    cluster.settle()
+    pod = cluster.runtime()
+    if started:
+        cluster.change(pod, started=cluster.now)
+    cluster.loses_node(pod)
+    cluster.settle()
+    cluster.waits(20)
+    decided = cluster.step()
+    assert condition(cluster, "Ready")["reason"] == "NodeLost"
+    assert decided.actions == () and decided.again_in == pytest.approx(60 + 5), "it may yet end by itself"
+    cluster.waits(65)
+    cluster.settle()
+    assert pod.name not in cluster.pods and cluster.runtime().attempt == 2
+    assert cluster.status["lastFailure"]["reason"] == "NodeLost"
+
+
 def test_a_node_that_comes_back_in_time_keeps_its_pod() -> None:
     cluster = running()
     cluster.change(cluster.runtime(), ready=False, ready_since=None, node_lost_since=cluster.now)
