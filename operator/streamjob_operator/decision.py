@@ -1,5 +1,6 @@
 """One decision in the making: the state moves on step by step, the actions add up."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from streamjob_api.names import ROLE_RUNTIME
@@ -103,6 +104,12 @@ class Decision:
     def tell(self, reason: str, message: str, warning: bool = False) -> None:
         """Make it an Event."""
         self.news.append(News(reason, message, warning))
+
+
+def revision_of(s: State, pods: Iterable[Pod]) -> str:
+    """What runs, or ran last. Where the status does not say so yet, the newest pod does."""
+    newest = max((p for p in pods if p.role == ROLE_RUNTIME), key=lambda p: p.attempt, default=None)
+    return s.revision or (newest.revision if newest else "")
 
 
 def is_unasked(s: State) -> bool:

@@ -122,7 +122,7 @@ class Observed:
     policy: Policy
     wanted: Revision | None  # None: the spec cannot be run, `problems` say why
     problems: tuple[str, ...]
-    current: Revision | None  # what the status says is running, where it is not `wanted`; None: not known any more
+    current: Revision | None  # what runs, or ran last, where it is not `wanted`; None: not known any more
     pods: tuple[Pod, ...]
     progress: Progress | None = None
     refused: Mapping[str, str] = field(default_factory=dict)  # role -> why the API server has just refused its pod

@@ -7,6 +7,7 @@ import yaml
 
 from streamjob_api import names, resource
 from streamjob_operator.cluster import Cluster, NotFound
+from streamjob_operator.decision import revision_of
 from streamjob_operator.manifests import config_name
 from streamjob_operator.model import Job, Key, Observed, Pod, Revision, Tree
 from streamjob_operator.mounts import waiting_for
@@ -59,7 +60,7 @@ class Observer:
         job = _job(key, tree)
         read = self._interpret(job, tree)
         pods = [await self._pod(key, pod, now) for pod in self._store.pods(key)]
-        revision = State.read(job.status).revision
+        revision = revision_of(State.read(job.status), pods)
         unchanged = read.wanted is not None and read.wanted.name == revision
         current = None if unchanged or not revision else await self._revision(job, revision)
         observed = Observed(

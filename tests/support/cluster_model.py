@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streamjob_api.names import FINALIZER, ROLE_RUNTIME
+from streamjob_operator.decision import revision_of
 from streamjob_operator.failures import DONE, UNAVAILABLE
 from streamjob_operator.manifests import pod_name
 from streamjob_operator.model import (
@@ -30,6 +31,7 @@ from streamjob_operator.model import (
 from streamjob_operator.plan import plan
 from streamjob_operator.policy import Policy
 from streamjob_operator.revision import render
+from streamjob_operator.state import State
 
 KEY = Key("shop", "views")
 SPEC: dict[str, Any] = {
@@ -74,7 +76,7 @@ class ClusterModel:
     def observe(self) -> Observed:
         """As the operator would see it now."""
         wanted = None if self.problems else render(KEY, self.spec, None)
-        revision = self.status.get("revision", "")
+        revision = revision_of(State.read(self.status), self.pods.values())
         current = self.configs.get(revision) if not wanted or wanted.name != revision else None
         return Observed(
             now=self.now,

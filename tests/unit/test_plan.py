@@ -381,6 +381,15 @@ def test_a_change_is_brought_to_the_job_once_even_if_the_operator_never_comes_to
     assert cluster.runtime().deleting_until is None
 
 
+def test_a_change_that_comes_before_the_first_status_is_checked_like_any_other() -> None:
+    cluster = ClusterModel()
+    assert cluster.step().told_later
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    assert cluster.runtime().deleting_until is None and cluster.runtime().attempt == 1
+    assert cluster.pod_of(ROLE_CHECK).live
+
+
 def test_a_change_that_fails_its_check_leaves_the_job_as_it_is_even_through_a_crash() -> None:
     cluster = running()
     old = cluster.status["revision"]
