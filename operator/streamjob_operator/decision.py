@@ -29,16 +29,17 @@ class Decision:
         if draining and draining.attempt < attempt:
             draining = None  # it has ended, or the next one would not have been started
         # One that was started, and not written down: whoever started it was killed, or another operator was quicker.
-        found = attempt > self.before.attempt and is_unasked(self.before)
-        self.s = replace(self.before, attempt=attempt, draining=draining, restarts=self.before.restarts + found)
+        found = attempt > self.before.attempt
+        restarts = self.before.restarts + (found and is_unasked(self.before))
+        self.s = replace(self.before, attempt=attempt, draining=draining, restarts=restarts)
+        self.s = replace(self.s, revision=revision_of(self.before, runtimes))
         self.pod = next((p for p in runtimes if p.attempt == self.s.attempt), None)
-        if self.pod and (not self.s.revision or self._runs_wanted_already(self.pod)):
-            self.s = replace(self.s, revision=self.pod.revision)
+        if found and self.s.outcome:
+            self.start_over()  # as whoever started it had decided
 
-    def _runs_wanted_already(self, pod: Pod) -> bool:
-        """Whether the pod was started with the present spec, and the status does not say so yet."""
-        wanted = self.o.wanted
-        return pod.attempt > self.before.attempt and wanted is not None and wanted.name == pod.revision
+    def start_over(self) -> None:
+        """What has failed or is done gets another chance, with a clean slate."""
+        self.s = replace(self.s, outcome=None, application_failures=0, infrastructure_failures=0, next_start=None)
 
     def accept(self) -> None:
         """What the spec says is what runs from now on."""
@@ -107,9 +108,10 @@ class Decision:
 
 
 def revision_of(s: State, pods: Iterable[Pod]) -> str:
-    """What runs, or ran last. Where the status does not say so yet, the newest pod does."""
+    """What runs, or ran last. Where the status does not know of the newest pod yet, the pod says it."""
     newest = max((p for p in pods if p.role == ROLE_RUNTIME), key=lambda p: p.attempt, default=None)
-    return s.revision or (newest.revision if newest else "")
+    unwritten = newest is not None and (newest.attempt > s.attempt or not s.revision)
+    return newest.revision if newest and unwritten else s.revision
 
 
 def is_unasked(s: State) -> bool:

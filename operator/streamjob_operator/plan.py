@@ -162,14 +162,8 @@ class _Planner(Decision):
         refused = s.check is not None and (s.check.revision, s.check.phase) == (wanted, "Failed")
         other_spec = wanted != s.revision and not (failed and refused)
         if asked or other_spec or (failed and job.generation > s.outcome.generation):
-            self.s = replace(
-                s,
-                outcome=None,
-                application_failures=0,
-                infrastructure_failures=0,
-                next_start=None,
-                restart_request=job.restart_request,
-            )
+            self.start_over()
+            self.s = replace(self.s, restart_request=job.restart_request)
             self.accept()
 
     def _obey_restart_request(self) -> None:

@@ -215,6 +215,21 @@ def test_a_change_that_was_refused_is_not_started_because_the_old_spec_fails_for
     assert cluster.runtime().attempt == 2
 
 
+def test_what_runs_is_what_the_newest_pod_says_though_the_operator_died_before_it_wrote_that_down() -> None:
+    cluster = running()
+    cluster.ends(cluster.runtime(), 78, "JobError", "it broke")
+    cluster.settle()
+    cluster.edits(batchInterval="4s")
+    cluster.step(dies_after=1)
+    started = cluster.runtime()
+    assert started.attempt == 2 and cluster.status["phase"] == "Failed"
+    cluster.edits(batchInterval="5s")
+    cluster.starts()
+    cluster.settle()
+    assert cluster.status["revision"] == started.revision and cluster.status["phase"] == "Running"
+    assert cluster.pod_of(ROLE_CHECK).live, "the newest change is not taken for what runs"
+
+
 def test_out_of_memory_is_said_in_words() -> None:
     cluster = running(policy=Policy(memory_limit="1Gi"))
     cluster.ends(cluster.runtime(), 137, "OOMKilled")
