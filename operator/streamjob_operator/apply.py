@@ -16,7 +16,7 @@ from streamjob_operator.model import (
     RemoveFinalizer,
     Tree,
 )
-from streamjob_operator.store import Store
+from streamjob_operator.store import Store, controller_of
 
 Hook = Callable[[str], None]
 
@@ -82,7 +82,7 @@ class Applier:
 
 def _check_owner(tree: Tree, job: Job) -> None:
     """A pod that is there already is adopted only if it is this very job's."""
-    if not any(owner.get("uid") == job.uid for owner in tree["metadata"].get("ownerReferences") or ()):
+    if controller_of(tree) != job.uid:
         name = tree["metadata"]["name"]
         raise ApiError(
             409,

@@ -126,6 +126,7 @@ class Observed:
     progress: Progress | None = None
     refused: str | None = None  # why the API server has just refused to create the pod that is due
     namespace_ends: bool = False  # the namespace is being deleted: nothing can be created in it
+    taken: int = 0  # the highest attempt that a pod has, also one of a job that had this name before
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from streamjob_operator.manifests import config_name
 from streamjob_operator.model import Job, Key, Observed, Pod, Revision, Tree
 from streamjob_operator.mounts import waiting_for
 from streamjob_operator.plan import START_PATIENCE_S
-from streamjob_operator.pods import is_starting, read_pod
+from streamjob_operator.pods import attempt_of, is_starting, read_pod
 from streamjob_operator.policy import Policy
 from streamjob_operator.progress import Progresses
 from streamjob_operator.revision import NoCheckpointLocation, default_location, render
 from streamjob_operator.state import State
-from streamjob_operator.store import Store
+from streamjob_operator.store import Store, is_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Observer:
             return None
         job = _job(key, tree)
         read = self._interpret(job, tree)
-        pods = [await self._pod(key, pod, now) for pod in self._store.pods(key)]
+        pods = [await self._pod(key, pod, now) for pod in self._store.pods(key) if is_of(pod, tree)]
         revision = State.read(job.status).revision
         unchanged = read.wanted is not None and read.wanted.name == revision
         current = None if unchanged or not revision else await self._revision(job, revision)
@@ -73,6 +73,7 @@ class Observer:
             current=current,
             pods=tuple(pods),
             progress=self._progresses.of(key),
+            taken=max((attempt_of(pod) for pod in self._store.pods(key)), default=0),
         )
         return observed, tree
 

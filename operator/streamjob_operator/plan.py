@@ -300,7 +300,7 @@ class _Planner:
             return
         if FINALIZER not in self._o.job.finalizers:
             self._actions.append(AddFinalizer())
-        attempt = s.attempt + 1
+        attempt = max(s.attempt, self._o.taken) + 1
         self._actions.append(CreatePod(ROLE_RUNTIME, attempt, revision))
         self._s = replace(
             s,
