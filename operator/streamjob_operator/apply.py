@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from streamjob_api.names import FINALIZER
-from streamjob_operator.cluster import ApiError, Cluster, Conflict, NotFound
+from streamjob_operator.cluster import Cluster, Conflict, NotFound, Refused
 from streamjob_operator.manifests import Images, config_map, config_name, pod, pod_name
 from streamjob_operator.model import (
     Action,
@@ -84,7 +84,7 @@ def _check_owner(tree: Tree, job: Job) -> None:
     """A pod that is there already is adopted only if it is this very job's."""
     if controller_of(tree) != job.uid:
         name = tree["metadata"]["name"]
-        raise ApiError(
+        raise Refused(
             409,
             "NotOurs",
             f"there is a pod {name} already that does not belong to this job; remove it, or rename the job",

@@ -513,3 +513,13 @@ def test_a_pod_that_the_api_server_refuses_is_told_and_counts_as_no_attempt() ->
 
 def test_the_status_says_where_the_checkpoints_are() -> None:
     assert running().status["checkpointLocation"] == "s3://checkpoints/views"
+
+
+def test_what_is_refused_while_a_job_is_deleted_is_told() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    cluster.deleting = True
+    cluster.step()
+    cluster.drains()
+    refused = plan(replace(cluster.observe(), refused="quota exceeded"))
+    [ready] = [c for c in refused.status["conditions"] if c["type"] == "Ready"]
+    assert ready["reason"] == "Deleting" and "quota exceeded" in ready["message"]
