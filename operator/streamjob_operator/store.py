@@ -88,10 +88,10 @@ def key_of(tree: Tree) -> Key:
     return Key(tree["metadata"]["namespace"], tree["metadata"]["name"])
 
 
-def job_of(pod: Tree) -> Key | None:
-    """Which job the pod is of, by its label; None: of none."""
-    name = (pod["metadata"].get("labels") or {}).get(names.LABEL_JOB)
-    return Key(pod["metadata"]["namespace"], name) if name else None
+def job_of(tree: Tree) -> Key | None:
+    """Which job a pod or ConfigMap is of, by its label; None: of none."""
+    name = (tree["metadata"].get("labels") or {}).get(names.LABEL_JOB)
+    return Key(tree["metadata"]["namespace"], name) if name else None
 
 
 def controller_of(tree: Tree) -> str | None:
@@ -105,8 +105,9 @@ def is_of(pod: Tree, job: Tree) -> bool:
     owner = controller_of(pod)
     if owner is not None:
         return bool(owner == job["metadata"]["uid"])
-    # Deleted with --cascade=orphan, a job loses its pods before these have drained.
-    return bool(pod["metadata"]["creationTimestamp"] >= job["metadata"]["creationTimestamp"])
+    # A job that is deleted with --cascade=orphan loses its pods first, and they still have to drain.
+    since = job["metadata"]["creationTimestamp"]
+    return "deletionTimestamp" in job["metadata"] and pod["metadata"]["creationTimestamp"] >= since
 
 
 def _newer(tree: Tree, known: Tree) -> bool:

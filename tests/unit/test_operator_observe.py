@@ -165,7 +165,9 @@ def test_pods_of_a_job_that_had_the_name_before_are_not_this_ones_but_their_name
     assert decided.status["phase"] == "Starting" and decided.status["restarts"] == 0
 
 
-def test_a_jobs_own_pods_are_its_own_also_when_kubernetes_has_taken_their_owner_away() -> None:
-    since = "2026-11-21T12:00:05Z"
-    seen = observe(SPEC, pods=(pod(1, since, "u"), pod(2, since, None)))
-    assert {p.attempt for p in seen.pods} == {1, 2} and seen.taken == 2
+def test_a_job_that_is_deleted_knows_its_pods_also_when_kubernetes_has_taken_their_owner_away() -> None:
+    since = "2026-11-21T12:00:00Z"
+    pods = (pod(1, "2026-11-21T11:59:59Z", None), pod(2, since, "u"), pod(3, since, None))
+    assert {p.attempt for p in observe(SPEC, pods=pods).pods} == {2}
+    deleted = observe(SPEC, pods=pods, deletionTimestamp="2026-11-21T12:00:09Z")
+    assert {p.attempt for p in deleted.pods} == {2, 3}
