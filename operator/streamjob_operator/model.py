@@ -158,13 +158,20 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreConfig:
+    """Make the ConfigMap again that a pod waits for."""
+
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteConfig:
     """Remove the ConfigMap of a revision that nothing runs any more."""
 
     revision: str
 
 
-Action = AddFinalizer | RemoveFinalizer | CreatePod | DeletePod | DeleteConfig
+Action = AddFinalizer | RemoveFinalizer | CreatePod | DeletePod | RestoreConfig | DeleteConfig
 
 
 @dataclass(frozen=True, slots=True)

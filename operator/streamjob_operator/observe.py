@@ -59,7 +59,7 @@ class Observer:
             return None
         job = _job(key, tree)
         read = self._interpret(job, tree)
-        pods = [await self._pod(key, pod, now) for pod in self._store.pods(key) if is_of(pod, tree)]
+        pods = [await self._pod(job, pod, now) for pod in self._store.pods(key) if is_of(pod, tree)]
         revision = State.read(job.status).revision
         unchanged = read.wanted is not None and read.wanted.name == revision
         current = None if unchanged or not revision else await self._revision(job, revision)
@@ -96,10 +96,11 @@ class Observer:
         self._read[job.key] = read
         return read
 
-    async def _pod(self, key: Key, tree: Tree, now: float) -> Pod:
+    async def _pod(self, job: Job, tree: Tree, now: float) -> Pod:
         pod = read_pod(tree)
         if pod.waiting is None and is_starting(tree) and now - pod.created >= START_PATIENCE_S:
-            waiting = waiting_for(await self._cluster.events_of(key, pod.uid), key.namespace)
+            events = await self._cluster.events_of(job.key, pod.uid)
+            waiting = waiting_for(events, job.key.namespace, config_name(job, pod.revision))
             return pod.waits_for(waiting)
         return pod
 

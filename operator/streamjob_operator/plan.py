@@ -25,8 +25,10 @@ from streamjob_operator.model import (
     Plan,
     Pod,
     RemoveFinalizer,
+    RestoreConfig,
     Revision,
 )
+from streamjob_operator.mounts import MANIFEST_MISSING
 from streamjob_operator.revision import changed_fields
 from streamjob_operator.state import Check, Draining, Outcome, State
 from streamjob_operator.times import to_text
@@ -79,6 +81,7 @@ class _Planner:
         else:
             self._run_job()
         self._remember_location()
+        self._restore_configs()
         self._sweep()
         if self._s.attempt > self._before.attempt:
             pod = runtime_name(self._o.job, self._s.attempt)
@@ -367,6 +370,14 @@ class _Planner:
         return False
 
     # --- what is left over
+
+    def _restore_configs(self) -> None:
+        """A pod waits for ever for a manifest that somebody has deleted before it began to run."""
+        known = {r.name: r for r in (self._o.wanted, self._o.current) if r is not None}
+        for pod in self._o.pods:
+            missing = pod.waiting is not None and pod.waiting.reason == MANIFEST_MISSING
+            if missing and pod.deleting_until is None and pod.revision in known:
+                self._actions.append(RestoreConfig(known[pod.revision]))
 
     def _sweep(self) -> None:
         """Remove the pods and ConfigMaps that nothing needs any more. The last ended attempt stays for its logs."""

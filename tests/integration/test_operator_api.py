@@ -69,6 +69,23 @@ def test_a_job_that_is_deleted_and_applied_again_runs_again_beside_the_pod_of_th
     assert cluster.find("pod", "again-1-0", NAMESPACE), "it was not the operator's to remove"
 
 
+def test_a_config_map_that_a_deleted_job_has_left_is_waited_out_before_a_pod_is_made(cluster: Cluster) -> None:
+    apply_job(cluster, "left")
+    wait_until_running(cluster, "left")
+    name = f"left-{cluster.get('stj', 'left', NAMESPACE)['status']['revision']}"
+    # It goes with its job, but it takes its time.
+    hold = {"metadata": {"finalizers": ["test.streamjob.dev/hold"]}}
+    cluster.kubectl("patch", "configmap", name, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(hold))
+    cluster.kubectl("delete", "stj", "left", "-n", NAMESPACE)
+    apply_job(cluster, "left")
+    wait_until_refused(cluster, "left", f"ConfigMap {name}", "does not belong to this job")
+    release = {"metadata": {"finalizers": None}}
+    cluster.kubectl("patch", "configmap", name, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(release))
+    wait_until_running(cluster, "left")
+    uid = cluster.get("stj", "left", NAMESPACE)["metadata"]["uid"]
+    assert [o["uid"] for o in cluster.get("configmap", name, NAMESPACE)["metadata"]["ownerReferences"]] == [uid]
+
+
 def test_somebody_elses_pod_of_that_name_is_told_of(cluster: Cluster) -> None:
     container = {"name": "c", "image": "i"}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "taken-1-0"}, "spec": {"containers": [container]}}

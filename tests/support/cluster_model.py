@@ -23,6 +23,7 @@ from streamjob_operator.model import (
     Pod,
     Progress,
     RemoveFinalizer,
+    RestoreConfig,
     Revision,
 )
 from streamjob_operator.plan import plan
@@ -125,6 +126,8 @@ class ClusterModel:
                 self._create(action)
             case DeletePod():
                 self._delete(action)
+            case RestoreConfig():
+                self.configs[action.revision.name] = action.revision
             case DeleteConfig():
                 self.configs.pop(action.revision, None)
 
