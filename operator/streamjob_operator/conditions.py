@@ -123,6 +123,8 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
 
 
 def _cleanup_waits(o: Observed) -> str:
+    if o.refused:
+        return f"; the API server refuses the next step: {'; '.join(o.refused.values())}"
     waiting = next((p.waiting for p in o.pods if p.role == ROLE_CLEANUP and p.waiting), None)
     return f"; the pod that removes the checkpoints waits: {waiting.message}" if waiting else ""
 

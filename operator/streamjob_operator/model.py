@@ -127,6 +127,7 @@ class Observed:
     progress: Progress | None = None
     refused: Mapping[str, str] = field(default_factory=dict)  # role -> why the API server has just refused its pod
     namespace_ends: bool = False  # the namespace is being deleted: nothing can be created in it
+    taken: int = 0  # the highest attempt that a pod has, also one of a job that had this name before
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +160,20 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreConfig:
+    """Make the ConfigMap again that a pod waits for."""
+
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteConfig:
     """Remove the ConfigMap of a revision that nothing runs any more."""
 
     revision: str
 
 
-Action = AddFinalizer | RemoveFinalizer | CreatePod | DeletePod | DeleteConfig
+Action = AddFinalizer | RemoveFinalizer | CreatePod | DeletePod | RestoreConfig | DeleteConfig
 
 
 @dataclass(frozen=True, slots=True)

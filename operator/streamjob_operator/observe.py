@@ -12,12 +12,12 @@ from streamjob_operator.manifests import config_name
 from streamjob_operator.model import Job, Key, Observed, Pod, Revision, Tree
 from streamjob_operator.mounts import waiting_for
 from streamjob_operator.plan import START_PATIENCE_S
-from streamjob_operator.pods import is_starting, read_pod
+from streamjob_operator.pods import attempt_of, is_starting, read_pod
 from streamjob_operator.policy import Policy
 from streamjob_operator.progress import Progresses
 from streamjob_operator.revision import NoCheckpointLocation, default_location, render
 from streamjob_operator.state import State
-from streamjob_operator.store import Store
+from streamjob_operator.store import Store, is_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Observer:
             return None
         job = _job(key, tree)
         read = self._interpret(job, tree)
-        pods = [await self._pod(key, pod, now) for pod in self._store.pods(key)]
+        pods = [await self._pod(job, pod, now) for pod in self._store.pods(key) if is_of(pod, tree)]
         revision = revision_of(State.read(job.status), pods)
         unchanged = read.wanted is not None and read.wanted.name == revision
         current = None if unchanged or not revision else await self._revision(job, revision)
@@ -73,6 +73,7 @@ class Observer:
             current=current,
             pods=tuple(pods),
             progress=self._progresses.of(key),
+            taken=max((attempt_of(pod) for pod in self._store.pods(key)), default=0),
         )
         return observed, tree
 
@@ -96,10 +97,11 @@ class Observer:
         self._read[job.key] = read
         return read
 
-    async def _pod(self, key: Key, tree: Tree, now: float) -> Pod:
+    async def _pod(self, job: Job, tree: Tree, now: float) -> Pod:
         pod = read_pod(tree)
         if pod.waiting is None and is_starting(tree) and now - pod.created >= START_PATIENCE_S:
-            waiting = waiting_for(await self._cluster.events_of(key, pod.uid), key.namespace)
+            events = await self._cluster.events_of(job.key, pod.uid)
+            waiting = waiting_for(events, job.key.namespace, config_name(job, pod.revision))
             return pod.waits_for(waiting)
         return pod
 

@@ -16,7 +16,17 @@ from streamjob_operator.decision import Decision, is_unasked
 from streamjob_operator.deletion import delete_job
 from streamjob_operator.failures import Failure, Kind
 from streamjob_operator.manifests import runtime_name
-from streamjob_operator.model import AddFinalizer, CreatePod, DeleteConfig, DeletePod, Observed, Plan, Pod
+from streamjob_operator.model import (
+    AddFinalizer,
+    CreatePod,
+    DeleteConfig,
+    DeletePod,
+    Observed,
+    Plan,
+    Pod,
+    RestoreConfig,
+)
+from streamjob_operator.mounts import MANIFEST_MISSING
 from streamjob_operator.state import State
 
 # A pod that has not begun to run after the first of these times is looked at for why, and again after the second.
@@ -39,6 +49,7 @@ class _Planner(Decision):
         else:
             self._run_job()
         self._remember_location()
+        self._restore_configs()
         self._sweep()
         if self.s.attempt > self.before.attempt:
             pod = runtime_name(self.o.job, self.s.attempt)
@@ -190,7 +201,7 @@ class _Planner(Decision):
             return
         if FINALIZER not in self.o.job.finalizers:
             self.actions.append(AddFinalizer())
-        attempt = s.attempt + 1
+        attempt = max(s.attempt, self.o.taken) + 1
         self.create(ROLE_RUNTIME, revision, attempt)
         self.s = replace(
             s,
@@ -202,6 +213,14 @@ class _Planner(Decision):
         self.pod = None
 
     # --- what is left over
+
+    def _restore_configs(self) -> None:
+        """A pod waits for ever for a manifest that somebody has deleted before it began to run."""
+        known = {r.name: r for r in (self.o.wanted, self.o.current) if r is not None}
+        for pod in self.o.pods:
+            missing = pod.waiting is not None and pod.waiting.reason == MANIFEST_MISSING
+            if missing and pod.deleting_until is None and pod.revision in known:
+                self.actions.append(RestoreConfig(known[pod.revision]))
 
     def _sweep(self) -> None:
         """Remove the pods and ConfigMaps that nothing needs any more. The last ended attempt stays for its logs."""

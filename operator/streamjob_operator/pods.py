@@ -30,7 +30,7 @@ def read_pod(tree: Tree) -> Pod:
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         role=labels.get(names.LABEL_ROLE, ""),
-        attempt=int(labels.get(names.LABEL_ATTEMPT, 0)),
+        attempt=attempt_of(tree),
         revision=labels.get(names.LABEL_REVISION, ""),
         created=_time(metadata.get("creationTimestamp")) or 0.0,
         ready=is_ready and ended is None,
@@ -44,6 +44,11 @@ def read_pod(tree: Tree) -> Pod:
         waiting=_waiting(tree, conditions, container) if ended is None else None,
         ip=status.get("podIP", ""),
     )
+
+
+def attempt_of(tree: Tree) -> int:
+    """The number in the pod's name; 0 for the roles that have none."""
+    return int((tree["metadata"].get("labels") or {}).get(names.LABEL_ATTEMPT, 0))
 
 
 def is_starting(tree: Tree) -> bool:

@@ -26,6 +26,7 @@ from streamjob_operator.model import (
     Pod,
     Progress,
     RemoveFinalizer,
+    RestoreConfig,
     Revision,
 )
 from streamjob_operator.plan import plan
@@ -141,6 +142,8 @@ class ClusterModel:
                 self._create(action)
             case DeletePod():
                 self._delete(action)
+            case RestoreConfig():
+                self.configs[action.revision.name] = action.revision
             case DeleteConfig():
                 self.configs.pop(action.revision, None)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streamjob_api import names
-from streamjob_operator.mounts import waiting_for
+from streamjob_operator.mounts import MANIFEST_MISSING, waiting_for
 from streamjob_operator.pods import is_starting, read_pod
 
 AT = "2026-11-21T12:00:00Z"
@@ -137,19 +137,26 @@ def event(message: str, at: str = AT, kind: str = "Warning", reason: str = "Fail
 
 def test_a_missing_secret_is_named_with_the_way_out() -> None:
     text = 'MountVolume.SetUp failed for volume "secret-0" : secret "minio" not found'
-    found = waiting_for([event("Pulled", kind="Normal"), event(text)], "shop")
+    found = waiting_for([event("Pulled", kind="Normal"), event(text)], "shop", "views-abc")
     assert found is not None and found.reason == "SecretMissing"
     assert found.message.startswith('Secret "minio" is missing: create it in namespace "shop"')
 
 
 def test_missing_site_files_are_named_with_the_way_out() -> None:
-    found = waiting_for([event('MountVolume.SetUp failed for volume "hadoop" : configmap "site" not found')], "shop")
+    text = 'MountVolume.SetUp failed for volume "hadoop" : configmap "site" not found'
+    found = waiting_for([event(text)], "shop", "views-abc")
     assert found is not None and found.reason == "ConfigMapMissing"
     assert found.message.startswith('ConfigMap "site" is missing: create it in namespace "shop"')
 
 
 def test_the_newest_warning_counts_and_others_are_passed_on() -> None:
     old, new = event("old", "2026-11-21T12:00:00Z"), event("disk full", "2026-11-21T12:00:09Z", reason="FailedAttach")
-    found = waiting_for([new, old], "shop")
+    found = waiting_for([new, old], "shop", "views-abc")
     assert found is not None and (found.reason, found.message) == ("FailedAttach", "disk full")
-    assert waiting_for([event("fine", kind="Normal")], "shop") is None
+    assert waiting_for([event("fine", kind="Normal")], "shop", "views-abc") is None
+
+
+def test_a_manifest_that_was_deleted_is_not_for_the_user_to_make() -> None:
+    text = 'MountVolume.SetUp failed for volume "streamjob-job" : configmap "views-abc" not found'
+    found = waiting_for([event(text)], "shop", "views-abc")
+    assert found is not None and found.reason == MANIFEST_MISSING and "it is made again" in found.message

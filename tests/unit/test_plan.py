@@ -7,6 +7,7 @@ import pytest
 from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIME
 from streamjob_operator.backoff import RestartPolicy
 from streamjob_operator.model import CreatePod, DeletePod, Waiting
+from streamjob_operator.mounts import MANIFEST_MISSING
 from streamjob_operator.policy import Policy
 from support.cluster_model import ClusterModel
 
@@ -731,3 +732,29 @@ def test_a_refused_cleanup_is_told_and_tried_again() -> None:
 
 def test_the_status_says_where_the_checkpoints_are() -> None:
     assert running().status["checkpointLocation"] == "s3://checkpoints/views"
+
+
+def test_the_manifest_that_a_pod_waits_for_is_made_again_until_the_pod_runs() -> None:
+    cluster = ClusterModel()
+    cluster.settle()
+    [revision] = cluster.configs.values()
+    cluster.configs.clear()
+    cluster.change(cluster.runtime(), waiting=Waiting(MANIFEST_MISSING, "it is made again"))
+    cluster.step()
+    assert cluster.configs == {revision.name: revision}
+    assert condition(cluster, "Ready")["reason"] == MANIFEST_MISSING
+    cluster.change(cluster.runtime(), waiting=None)
+    cluster.starts()
+    cluster.settle()
+    assert cluster.step().actions == ()
+
+
+def test_what_is_refused_while_a_job_is_deleted_is_told() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    cluster.deleting = True
+    cluster.step()
+    cluster.drains()
+    cluster.refuses = {ROLE_CLEANUP}
+    cluster.step()
+    ready = condition(cluster, "Ready")
+    assert ready["reason"] == "Deleting" and "exceeded quota" in ready["message"]
