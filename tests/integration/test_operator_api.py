@@ -25,8 +25,9 @@ def cluster(api_server: ControlPlane) -> Iterator[Cluster]:
         yield cluster
 
 
-def apply_job(cluster: Cluster, name: str) -> None:
-    job = {"apiVersion": "streamjob.dev/v1alpha1", "kind": "StreamJob", "metadata": {"name": name}, "spec": SPEC}
+def apply_job(cluster: Cluster, name: str, **fields: Any) -> None:
+    spec = {**SPEC, **fields}
+    job = {"apiVersion": "streamjob.dev/v1alpha1", "kind": "StreamJob", "metadata": {"name": name}, "spec": spec}
     cluster.apply(json.dumps(job), NAMESPACE)
 
 
@@ -119,3 +120,19 @@ def test_a_webhook_that_does_not_answer_is_told_of(cluster: Cluster) -> None:
     finally:
         cluster.kubectl("delete", "validatingwebhookconfiguration", "policy")
     wait_until_running(cluster, "judged")
+
+
+def test_a_check_that_is_refused_takes_nothing_from_a_job_and_says_why_its_change_waits(cluster: Cluster) -> None:
+    apply_job(cluster, "good")
+    wait_until_running(cluster, "good")
+    apply_job(cluster, "good", podTemplate={"volumeMounts": [{"name": "dta", "mountPath": "/data"}]})
+
+    def told() -> bool:
+        progressing = condition(cluster, "good", "Progressing")
+        return progressing.get("reason") == "Checking" and "its pod was refused" in progressing["message"]
+
+    cluster.wait(told, what="the refusal in the condition")
+    assert "dta" in condition(cluster, "good", "Progressing")["message"]
+    assert condition(cluster, "good", "Ready")["status"] == "True"
+    cluster.kubectl("delete", "pod", "good-1-0", "-n", NAMESPACE)
+    wait_until_running(cluster, "good", attempt=2)
