@@ -1,16 +1,20 @@
 """Fixtures that any test may ask for."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import cast
 
 import pytest
+from benchmarks.scale.control_plane import ROOT, ControlPlane, missing
 from hypothesis import settings
 
 from streamjob_runtime.stores.base import Store
 from support import hdfs as hdfs_support
 from support import postgres as postgres_support
 from support import stores
+from support.control_plane import control_plane
 from support.hdfs import HdfsServer
 from support.hdfs_kerberos import KerberisedHdfs
 from support.hdfs_pair import HdfsPair
@@ -159,6 +163,18 @@ def _registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServ
         yield server
     finally:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[ControlPlane]:
+    """A Kubernetes control plane without a kubelet, for the whole session."""
+    if os.environ.get("CI"):
+        for install in (["-m", "scripts.kind", "programs"], ["scripts/tools.py", "kwok"]):
+            subprocess.run([sys.executable, *install], cwd=ROOT, check=True)
+    if missing():
+        _not_installed("The API server", "make bench-scale")
+    with control_plane() as plane:
+        yield plane
 
 
 def require_minio() -> None:
