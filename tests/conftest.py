@@ -15,6 +15,7 @@ from support import hdfs as hdfs_support
 from support import postgres as postgres_support
 from support import stores
 from support.control_plane import control_plane
+from support.distance import at_a_distance
 from support.hdfs import HdfsServer
 from support.hdfs_kerberos import KerberisedHdfs
 from support.hdfs_pair import HdfsPair
@@ -67,8 +68,15 @@ def own_postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
-    """An HDFS for the whole session; a test uses a folder of its own, and neither stops nor kills a node."""
-    yield from _hdfs(tmp_path_factory)
+    """An HDFS for the whole session; a test uses a folder of its own, and neither stops nor kills a node.
+
+    Its name node is some milliseconds away. The client asks whether a file that it closes is complete, and waits half a
+    second when the data node's report comes after the question, as it does where all is on one machine.
+    """
+    for server in _hdfs(tmp_path_factory):
+        with at_a_distance(server.port("rpc"), 0.005) as port:
+            server.reached_at = f"127.0.0.1:{port}"
+            yield server
 
 
 @pytest.fixture(scope="module")
