@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 from streamjob_api.sinks import Sink as SinkModel
 from streamjob_runtime.errors import Fenced, JobError
 from streamjob_runtime.patience import Caller, Impatient, Trouble
-from streamjob_runtime.sinks import kafka_producer
+from streamjob_runtime.sinks import kafka_marker, kafka_producer
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext
 from streamjob_runtime.sinks.kafka import KafkaSink
@@ -41,7 +41,9 @@ def made(server: KafkaServer, topic: str, caller: Caller | None = None, **config
     return KafkaSink.from_manifest(model, "words.kafka", None, context)
 
 
-def batch(batch_id: int, newest: list[int] | None = None, epoch: int = 1, rows: pa.Table | None = None) -> SinkBatch:
+def batch(
+    batch_id: int, newest: list[int] | None = None, epoch: int = 1, rows: pa.Table | None = None, again: bool = False
+) -> SinkBatch:
     """`newest`: holds the epoch of the newest process."""
 
     def check() -> None:
@@ -49,7 +51,7 @@ def batch(batch_id: int, newest: list[int] | None = None, epoch: int = 1, rows: 
             raise Fenced("another process runs the job")
 
     table = pa.Table.from_pylist(ROWS, schema=WORDS) if rows is None else rows
-    return SinkBatch(batch_id, 1_700_000_000_000, table, "append", Writer("job", epoch, check))
+    return SinkBatch(batch_id, 1_700_000_000_000, table, "append", Writer("job", epoch, check), again)
 
 
 @pytest.fixture
@@ -57,9 +59,9 @@ def open_sink(kafka: KafkaServer) -> Iterator[Open]:
     """Opens a sink as a start of the runtime does; the job's id is the topic's name, so that each test has its own."""
     opened: list[KafkaSink] = []
 
-    def open_(topic: str, epoch: int = 1, **config: Any) -> KafkaSink:
+    def open_(topic: str, epoch: int = 1, newest: list[int] | None = None, **config: Any) -> KafkaSink:
         sink = made(kafka, topic, patient(), **config)
-        sink.open(Writer(topic, epoch, lambda: None))
+        sink.open(Writer(topic, epoch, batch(0, newest, epoch).writer.check_still_writer))
         opened.append(sink)
         return sink
 
@@ -76,7 +78,7 @@ def test_each_batch_is_there_once_over_restarts_and_retries(kafka: KafkaServer, 
     first.write(batch(0))
     first.write(batch(2))
     second = open_sink(topic, epoch=2)
-    second.write(batch(2, epoch=2))
+    second.write(batch(2, epoch=2, again=True))
     second.write(batch(3, epoch=2))
     assert kafka.values(topic) == SAID * 3
 
@@ -108,17 +110,70 @@ def test_a_process_that_wakes_after_its_replacement_writes_nothing(kafka: KafkaS
 def test_a_process_that_opens_after_its_replacement_knows_it(kafka: KafkaServer, open_sink: Open) -> None:
     topic = kafka.create_topic()
     new = open_sink(topic, epoch=2)
-    with pytest.raises(Fenced, match="another process runs the job now: epoch 2, after 1"):
-        open_sink(topic, epoch=1)
+    with pytest.raises(Fenced):
+        open_sink(topic, epoch=1, newest=[2])
     new.write(batch(0, epoch=2))  # shut out by that for a moment, it comes back
     new.write(batch(1, epoch=2))
     assert kafka.values(topic) == SAID * 2
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_job_whose_log_was_put_back_is_refused(kafka: KafkaServer, open_sink: Open, again: bool) -> None:
+    topic = kafka.create_topic()
+    first = open_sink(topic)
+    for batch_id in range(3):
+        first.write(batch(batch_id))
+    second = open_sink(topic, epoch=2)
+    with pytest.raises(JobError, match=rf"{topic} has later batches than the job, .* older copy.*names batch 2, start"):
+        second.write(batch(1, epoch=2, again=again))
+    # One whose log names no start that had begun with the batch has not written it, whatever the marker says.
+    with pytest.raises(JobError, match="has later batches than the job"):
+        second.write(batch(2, epoch=2))
+    with pytest.raises(JobError, match=r"a later start .* the log knows nothing of it.*names batch 2, start 2"):
+        open_sink(topic, epoch=1)
+    assert kafka.values(topic) == SAID * 3
+    open_sink(topic, epoch=3).write(batch(3, epoch=3))
+    assert kafka.values(topic) == SAID * 4
+
+
+def test_an_offset_that_somebody_else_has_set_is_refused(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic()
+    open_sink(topic).write(batch(0))
+    group = f"streamjob-{topic}-words.kafka"
+    kafka.commit(group, topic, 7)  # as kafka-consumer-groups.sh --reset-offsets does
+    with pytest.raises(JobError, match=rf"{group} stands at offset 7 .*--delete-offsets --group {group} --topic"):
+        open_sink(topic, epoch=2)
+    kafka.forget(group)
+    open_sink(topic, epoch=3).write(batch(1, epoch=3))
+    assert kafka.values(topic) == SAID * 2
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["older", "forgotten"])
+def test_a_marker_that_changes_while_the_job_runs(kafka: KafkaServer, open_sink: Open, known: bool) -> None:
+    topic = kafka.create_topic()
+    group = f"streamjob-{topic}-words.kafka"
+    sink = open_sink(topic)
+    for batch_id in range(3):
+        sink.write(batch(batch_id))
+    if known:
+        kafka.commit(group, topic, 2, '{"epoch": 1}')  # as a cluster has it that lagged behind
+    else:
+        kafka.forget(group)  # as Kafka does after a week without a batch
+    kafka.transactional(group)  # makes the sink ask again
+    if known:
+        with pytest.raises(JobError, match=rf"has lost batches that .* to the topic {topic}.*names batch 1, start 1"):
+            sink.write(batch(3))
+        return
+    sink.write(batch(3))
+    assert kafka.values(topic) == SAID * 4
+    with pytest.raises(JobError, match="has later batches than the job"):
+        open_sink(topic, epoch=2).write(batch(2, epoch=2, again=True))
+
+
 def test_a_transaction_that_holds_the_group_is_told_of_while_it_is_waited_for(
     kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_producer, "ANSWER_S", 2.0)
+    monkeypatch.setattr(kafka_marker, "ANSWER_S", 2.0)
     topic = kafka.create_topic()
     group = f"streamjob-{topic}-words.kafka"
     # As a broker leaves it that has lost the end of the transaction.

@@ -268,6 +268,19 @@ class KafkaServer:
         finally:
             consumer.close()
 
+    def commit(self, group: str, topic: str, offset: int, metadata: str = "", partition: int = 0) -> None:
+        """Commit an offset for a group that nobody is in."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group})
+        try:
+            consumer.commit(offsets=[TopicPartition(topic, partition, offset, metadata)], asynchronous=False)
+        finally:
+            consumer.close()
+
+    def forget(self, group: str) -> None:
+        """Let Kafka forget what a group has committed that nobody is in."""
+        with _Admin(self.servers) as admin:
+            admin.all(admin.client.delete_consumer_groups([group]))
+
     # --- the process
 
     def _properties(self) -> str:

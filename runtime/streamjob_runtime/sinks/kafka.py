@@ -114,7 +114,7 @@ class KafkaSink:
 
         def attempt() -> None:
             try:
-                producer.write(batch.batch_id, self._records(batch))
+                producer.write(batch.batch_id, self._records(batch), batch.again)
             except StreamJobError:
                 # Whoever was replaced must not begin again: it would shut out its replacement, if only for a moment.
                 batch.writer.check_still_writer()
