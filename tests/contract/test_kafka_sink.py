@@ -3,12 +3,14 @@
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from conftest import require_kafka
 from streamjob_api.sinks import Sink as SinkModel
 from streamjob_runtime.errors import Fenced, JobError
 from streamjob_runtime.patience import Caller, Impatient, Trouble
@@ -256,6 +258,28 @@ def test_what_is_wrong_is_said_at_the_start(kafka: KafkaServer) -> None:
     topic = kafka.create_topic(2)
     assert made(kafka, topic).check() == f"{topic}: 2 partitions"
     assert kafka.values(topic) == []
+
+
+def test_a_topic_that_was_deleted_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_kafka()
+    # So long a topic that is not known may be a new one of which not all servers know.
+    monkeypatch.setitem(kafka_producer._TUNED, "topic.metadata.propagation.max.ms", 500)
+    server = KafkaServer(tmp_path / "kafka", creates=True)
+    server.start()
+    try:
+        for delivery in ("exactlyOnce", "atLeastOnce"):
+            topic = server.create_topic()
+            sink = made(server, topic, patient(), delivery=delivery)
+            sink.open(Writer(topic, 1, lambda: None))
+            sink.write(batch(0))
+            server.delete_topic(topic)
+            with pytest.raises(JobError, match=r"has no such topic or partition .*Create it"):
+                sink.write(batch(1))
+            sink.close()
+            with pytest.raises(JobError, match=f"there is no topic {topic} in Kafka"):
+                made(server, topic).check()
+    finally:
+        server.kill()
 
 
 def test_a_record_that_is_too_large_is_the_jobs_fault_and_leaves_nothing(kafka: KafkaServer, open_sink: Open) -> None:

@@ -32,6 +32,7 @@ _TUNED = {
     "queue.buffering.max.messages": 1_000_000,
     "queue.buffering.max.kbytes": 1 << 20,
     "message.max.bytes": 100_000_000,  # the topic decides what is too large
+    "allow.auto.create.topics": False,  # one that was deleted would come back with other settings, and the rest gone
     "delivery.report.only.error": True,
 }
 
