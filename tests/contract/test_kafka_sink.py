@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from conftest import require_kafka
 from streamjob_api.sinks import Sink as SinkModel
+from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import Fenced, JobError
 from streamjob_runtime.patience import Caller, Impatient, Trouble
 from streamjob_runtime.sinks import kafka_marker, kafka_producer
@@ -24,6 +25,7 @@ from support.sources import patient, wait_until
 
 ROWS: list[dict[str, Any]] = [{"word": "a", "n": 1}, {"word": "b", "n": 2}, {"word": None, "n": 3}]
 WORDS: pa.Schema = pa.table({"word": pa.array([], pa.string()), "n": pa.array([], pa.int64())}).schema
+SLOWLY = 10_000  # records that take some seconds, with SLOW
 SAID = [b'{"word":"a","n":1}', b'{"word":"b","n":2}', b'{"word":null,"n":3}']
 
 Open = Callable[..., KafkaSink]
@@ -343,6 +345,54 @@ def test_a_batch_that_takes_longer_than_a_transaction_may_is_the_jobs_fault(
     with pytest.raises(JobError, match=r"was not written within 1 s, after .* a smaller maxRecordsPerBatch"):
         sink.write(batch(0))
     assert kafka.values(topic) == []
+
+
+by_delivery = pytest.mark.parametrize("delivery", ["exactlyOnce", "atLeastOnce"])
+# A request a record, one after the other.
+SLOW = {"batch.num.messages": 1, "max.in.flight.requests.per.connection": 1}
+
+
+@by_delivery
+def test_a_batch_that_arrives_slowly_is_waited_for(
+    kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch, delivery: str
+) -> None:
+    monkeypatch.setattr(kafka_producer, "_TUNED", kafka_producer._TUNED | SLOW)
+    topic = kafka.create_topic()
+    sink = made(kafka, topic, delivery=delivery)
+    sink.open(Writer(topic, 1, lambda: None))
+    monkeypatch.setattr(kafka_producer, "_STALLED_S", 1.0)
+    clock = SystemClock()
+    begin = clock.monotonic()
+    sink.write(batch(0, rows=pa.table({"n": range(SLOWLY)})))
+    assert clock.monotonic() - begin > kafka_producer._STALLED_S, "too quick to prove anything: raise SLOWLY"
+    sink.close()
+    assert kafka.values(topic) == [b'{"n":%d}' % n for n in range(SLOWLY)]
+
+
+def test_a_batch_whose_end_takes_longer_than_a_transaction_may_is_the_jobs_fault(
+    kafka: KafkaServer, open_sink: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "_TUNED", kafka_producer._TUNED | SLOW)
+    monkeypatch.setattr(kafka_producer, "TRANSACTION_S", 1.0)
+    topic = kafka.create_topic()
+    with pytest.raises(JobError, match=r"was not written within 1 s, after .* a smaller maxRecordsPerBatch"):
+        open_sink(topic).write(batch(0, rows=pa.table({"n": range(SLOWLY)})))
+    assert kafka.settle(topic=topic)
+    assert kafka.values(topic) == []
+
+
+@by_delivery
+def test_a_batch_that_is_larger_than_the_queue_keeps_its_order(
+    kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch, delivery: str
+) -> None:
+    monkeypatch.setitem(kafka_producer._TUNED, "queue.buffering.max.kbytes", 256)
+    topic = kafka.create_topic()
+    sink = made(kafka, topic, delivery=delivery, format="text")
+    sink.open(Writer(topic, 1, lambda: None))
+    words = [f"{n:0500}" for n in range(5000)]
+    sink.write(batch(0, rows=pa.table({"word": words})))
+    sink.close()
+    assert kafka.values(topic) == [word.encode() for word in words]
 
 
 def test_a_broker_that_is_killed_in_the_middle_of_a_batch_has_it_once(own_kafka: KafkaServer) -> None:

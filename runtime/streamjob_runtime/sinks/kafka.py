@@ -97,12 +97,11 @@ class KafkaSink:
         self._caller.call(self._find_topic)
         if self._avro is not None:
             self._avro.open()
+        clock = SystemClock()
         if self.delivery is Delivery.EXACTLY_ONCE:
-            self._producer = TransactionalProducer(
-                self._who, self._access, self._topic, self._name, writer, SystemClock()
-            )
+            self._producer = TransactionalProducer(self._who, self._access, self._topic, self._name, writer, clock)
         else:
-            self._producer = PlainProducer(self._who, self._access, self._topic)
+            self._producer = PlainProducer(self._who, self._access, self._topic, clock)
         self._caller.call(self._producer.open)
 
     def write(self, batch: SinkBatch) -> None:

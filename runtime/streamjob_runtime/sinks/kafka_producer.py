@@ -18,9 +18,10 @@ Record = dict[str, Any]  # value and key, as `Producer.produce_batch` takes them
 
 # A transaction that is open for so long is given up by Kafka, which allows a quarter of an hour unless it is told else.
 TRANSACTION_S = 600.0
-_END_S = 60.0  # how long the end of a batch may take: well above what a server needs to come back
+_STALLED_S = 60.0  # how long no record may arrive: well above what a server needs to come back
 
 _WAITING = 200_000  # records that may be on their way
+_SLICE_S = 0.1  # of the wait for them
 
 _TUNED = {
     "enable.idempotence": True,
@@ -40,10 +41,11 @@ _TUNED = {
 class PlainProducer:
     """Without transactions: a batch that broke off is written again as a whole."""
 
-    def __init__(self, who: str, access: Access, topic: str) -> None:
+    def __init__(self, who: str, access: Access, topic: str, clock: Clock) -> None:
         self._who = who
         self._access = access
         self._topic = topic
+        self._clock = clock
         self._listener = Listener()
         self._failed: list[KafkaError] = []
         self._producer: Producer | None = None
@@ -55,19 +57,18 @@ class PlainProducer:
         """Write the batch; durable on return. `again`: see `SinkBatch`."""
         try:
             if self._producer is None:
-                self._producer = self._make({})
+                # However long a record waits: that some arrive is seen to below.
+                self._producer = self._make({"message.timeout.ms": 0})
             self._produce(self._producer, chunks)
-            left = self._producer.flush(_END_S)
-            if left:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            self._raise_failed()
+            self._await(self._producer, 0)
         except KafkaException as error:
             raise self._given_up(error) from None
         self._listener.answered()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections, and of what a batch that broke off has left."""
         if self._producer is not None:
+            self._producer.purge(blocking=False)
             self._producer.close()
             self._producer = None
 
@@ -77,18 +78,36 @@ class PlainProducer:
         return Producer(settings)
 
     def _produce(self, producer: Producer, chunks: Iterable[list[Record]]) -> None:
+        """Send the records on their way."""
         for chunk in chunks:
-            while len(producer) > _WAITING:
-                before = len(producer)
-                producer.poll(ANSWER_S)
-                self._raise_failed()
-                if len(producer) >= before:
-                    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            if producer.produce_batch(self._topic, chunk, on_delivery=self._delivered) != len(chunk):
-                # Some are queued and some are not: what order they would come in is no longer known.
-                raise KafkaException(next(record["_error"] for record in chunk if "_error" in record))
+            self._await(producer, _WAITING)
+            self._queue(producer, chunk)
             producer.poll(0)
             self._raise_failed()
+
+    def _queue(self, producer: Producer, chunk: list[Record]) -> None:
+        while (queued := producer.produce_batch(self._topic, chunk, on_delivery=self._delivered)) != len(chunk):
+            error = next(record["_error"] for record in chunk if "_error" in record)
+            if error.code() != KafkaError._QUEUE_FULL:
+                # Some are queued and some are not: what order they would come in is no longer known.
+                raise KafkaException(error)
+            # Behind the first record that has no room the library takes none: the order stays.
+            self._await(producer, len(producer) // 2)
+            chunk = chunk[queued:]
+            for record in chunk:
+                del record["_error"]
+
+    def _await(self, producer: Producer, most: int) -> None:
+        """Wait until no more than `most` records are on their way: for ever, as long as some arrive."""
+        since = self._clock.monotonic()
+        while (waiting := len(producer)) > most:
+            producer.flush(_SLICE_S)
+            self._raise_failed()
+            if len(producer) < waiting:
+                since = self._clock.monotonic()
+            elif self._clock.monotonic() - since >= _STALLED_S:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        self._raise_failed()
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:
@@ -116,9 +135,8 @@ class TransactionalProducer(PlainProducer):
     """
 
     def __init__(self, who: str, access: Access, topic: str, sink: str, writer: Writer, clock: Clock) -> None:
-        super().__init__(who, access, topic)
+        super().__init__(who, access, topic, clock)
         self._writer = writer
-        self._clock = clock
         self._id = f"streamjob-{writer.job_id}-{sink}"
         self._marker = GroupMarker(who, access, topic, self._id)
         self._found: Marker | None = None  # what the marker says
@@ -149,7 +167,8 @@ class TransactionalProducer(PlainProducer):
                 producer.begin_transaction()
                 self._produce(producer, chunks)
                 self._mark(producer, batch_id)
-                producer.commit_transaction(_END_S)
+                self._await(producer, 0)
+                producer.commit_transaction(_STALLED_S)
                 self._found = Marker(batch_id, self._writer.epoch)
         except KafkaException as error:
             raise self._broken_off(error, began) from None
@@ -186,7 +205,7 @@ class TransactionalProducer(PlainProducer):
         producer = self._producer = self._make(settings)
         try:
             self._marker.open()
-            producer.init_transactions(_END_S)
+            producer.init_transactions(_STALLED_S)
             self._listener.answered()
             self._take_over(producer)
         except StreamJobError:
@@ -208,7 +227,7 @@ class TransactionalProducer(PlainProducer):
         if found is None or found.epoch < epoch:
             producer.begin_transaction()
             self._mark(producer, found.batch_id if found else -1)
-            producer.commit_transaction(_END_S)
+            producer.commit_transaction(_STALLED_S)
 
     def _is_wanted(self, batch_id: int, again: bool) -> bool:
         """Whether the batch is to be written. Raises `JobError` if the marker does not fit to it."""
