@@ -22,6 +22,10 @@ _STALLED_S = 60.0  # how long no record may arrive: well above what a server nee
 
 _WAITING = 200_000  # records that may be on their way
 _SLICE_S = 0.1  # of the wait for them
+_SET_BYTES = 1_000_000  # of records that go to a partition at once, before they are compressed
+
+# Said of a set of records, of which the library does not know how large it may be.
+_TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 
 _TUNED = {
     "enable.idempotence": True,
@@ -48,6 +52,8 @@ class PlainProducer:
         self._clock = clock
         self._listener = Listener()
         self._failed: list[KafkaError] = []
+        self._set_bytes = _SET_BYTES  # smaller where the topic has refused a set of records
+        self._largest = 0  # bytes of the largest record in such a set
         self._producer: Producer | None = None
 
     def open(self) -> None:
@@ -73,9 +79,9 @@ class PlainProducer:
             self._producer = None
 
     def _make(self, more: dict[str, Any]) -> Producer:
-        self._failed = []
-        settings: dict[str, Any] = {**self._access.settings, **_TUNED, **more, "error_cb": self._listener.hear}
-        return Producer(settings)
+        self._failed, self._largest = [], 0
+        settings: dict[str, Any] = {**self._access.settings, **_TUNED, **more, "batch.size": self._set_bytes}
+        return Producer({**settings, "error_cb": self._listener.hear})
 
     def _produce(self, producer: Producer, chunks: Iterable[list[Record]]) -> None:
         """Send the records on their way."""
@@ -109,9 +115,11 @@ class PlainProducer:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         self._raise_failed()
 
-    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+    def _delivered(self, error: KafkaError | None, record: Message) -> None:
         if error is not None:
             self._failed.append(error)
+            if error.code() in _TOO_LARGE:
+                self._largest = max(self._largest, 1 + len(record.value() or b"") + len(record.key() or b""))
 
     def _raise_failed(self) -> None:
         if self._failed:
@@ -119,11 +127,21 @@ class PlainProducer:
 
     def _given_up(self, exception: KafkaException) -> StreamJobError:
         """The error in our words; the producer and all that it holds are gone, and the next call makes another."""
+        if self._producer is not None:
+            with suppress(KafkaException):  # the same, where it is fatal
+                self._producer.poll(0)  # what has become of the records meanwhile says more
         error = self._failed[0] if self._failed else self._listener.worst(kafka_error(exception))
         if self._producer is not None:
             with suppress(KafkaException):
                 self._producer.purge(blocking=False)
             self._producer = None
+        # A record that is larger than a set may be is one by itself, and to blame.
+        if error.code() in _TOO_LARGE and 0 < self._largest < self._set_bytes:
+            refused, self._set_bytes = self._set_bytes, max(1, self._set_bytes // 4)
+            return Unavailable(
+                f"{self._who}: Kafka at {self._access.servers} does not take {refused:,} bytes of records at once "
+                f"({error.str()}). They are sent again, by {self._set_bytes:,}"
+            )
         return translated(error, self._who, self._access.servers)
 
 
