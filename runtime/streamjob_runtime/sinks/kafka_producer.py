@@ -1,7 +1,8 @@
 """Producers of Kafka that bring a batch to a topic as a whole, or say why not and begin anew."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -42,14 +43,26 @@ _TUNED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where records go, and what goes with them."""
+
+    who: str  # the sink, for messages
+    access: Access
+    topic: str
+    clock: Clock
+    moves: Callable[[], None]  # see `SinkContext`
+
+
 class PlainProducer:
     """Without transactions: a batch that broke off is written again as a whole."""
 
-    def __init__(self, who: str, access: Access, topic: str, clock: Clock) -> None:
-        self._who = who
-        self._access = access
-        self._topic = topic
-        self._clock = clock
+    def __init__(self, way: Way) -> None:
+        self._who = way.who
+        self._access = way.access
+        self._topic = way.topic
+        self._clock = way.clock
+        self._moves = way.moves
         self._listener = Listener()
         self._failed: list[KafkaError] = []
         self._set_bytes = _SET_BYTES  # smaller where the topic has refused a set of records
@@ -111,6 +124,7 @@ class PlainProducer:
             self._raise_failed()
             if len(producer) < waiting:
                 since = self._clock.monotonic()
+                self._moves()
             elif self._clock.monotonic() - since >= _STALLED_S:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         self._raise_failed()
@@ -152,11 +166,11 @@ class TransactionalProducer(PlainProducer):
     the one that was replaced, whichever of them Kafka has shut out last.
     """
 
-    def __init__(self, who: str, access: Access, topic: str, sink: str, writer: Writer, clock: Clock) -> None:
-        super().__init__(who, access, topic, clock)
+    def __init__(self, way: Way, sink: str, writer: Writer) -> None:
+        super().__init__(way)
         self._writer = writer
         self._id = f"streamjob-{writer.job_id}-{sink}"
-        self._marker = GroupMarker(who, access, topic, self._id)
+        self._marker = GroupMarker(way.who, way.access, way.topic, self._id)
         self._found: Marker | None = None  # what the marker says
         self._inherited: int | None = None  # the newest batch that an earlier start has written
         self._tried: int | None = None  # the newest batch that this process has tried to write
