@@ -46,12 +46,13 @@ class KafkaServer:
 
     It may be stopped or killed and started again, on the same ports with the same data. `secure`: it also listens on
     `secure_servers`, for who comes by TLS with the user name and the password of `user` and `password`; the
-    certificate that tells the server is the PEM file `ca`.
+    certificate that tells the server is the PEM file `ca`. `creates`: it makes a topic that a producer asks for.
     """
 
-    def __init__(self, folder: Path, secure: bool = False) -> None:
+    def __init__(self, folder: Path, secure: bool = False, creates: bool = False) -> None:
         self._folder = folder
         self._secure = secure
+        self._creates = creates
         self._process: subprocess.Popen[bytes] | None = None
         self._topics = 0
         self._port, self._controller_port, self._secure_port = free_port(), free_port(), free_port()
@@ -305,6 +306,19 @@ class KafkaServer:
         finally:
             consumer.close()
 
+    def commit(self, group: str, topic: str, offset: int, metadata: str = "", partition: int = 0) -> None:
+        """Commit an offset for a group that nobody is in."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group})
+        try:
+            consumer.commit(offsets=[TopicPartition(topic, partition, offset, metadata)], asynchronous=False)
+        finally:
+            consumer.close()
+
+    def forget(self, group: str) -> None:
+        """Let Kafka forget what a group has committed that nobody is in."""
+        with _Admin(self.servers) as admin:
+            admin.all(admin.client.delete_consumer_groups([group]))
+
     # --- the process
 
     def _properties(self) -> str:
@@ -335,7 +349,7 @@ class KafkaServer:
             "inter.broker.listener.name": "PLAINTEXT",
             "listener.security.protocol.map": ",".join(f"{name}:{value}" for name, value in protocols.items()),
             "log.dirs": str(self._folder / "data"),
-            "auto.create.topics.enable": "false",
+            "auto.create.topics.enable": str(self._creates).lower(),
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "2",
             "transaction.state.log.replication.factor": "1",
