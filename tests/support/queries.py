@@ -76,8 +76,9 @@ class Runner:
         sinks: Sequence[tuple[str, str]],
         delay_ms: int = 10_000,
         tables: Sequence[Mapping[str, Any]] = TABLES,
+        sources: Sequence[Mapping[str, Any]] = SOURCES,
     ) -> None:
-        self._spec = spec(steps, sinks, tables=tables)
+        self._spec = spec(steps, sinks, sources, tables)
         self._delay_ms = delay_ms
         self.query = open_query(self._spec, threads=1)
         self.tables: dict[str, pa.Table] = {}
