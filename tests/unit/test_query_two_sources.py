@@ -56,8 +56,9 @@ def test_every_row_counts_in_its_own_batch_and_in_no_other(
     ones: list[Row] = []
     others: list[Row] = []
     for left, right in script:
-        given_rows = {name: rows for name, rows in (("web", left), ("shop", right)) if rows}
-        got = dict(zip([name for name, _ in SINKS], run.batch(**given_rows), strict=True))
+        filled: dict[str, Any] = {name: rows for name, rows in (("web", left), ("shop", right)) if rows}
+        batch = run.batch(**filled)
+        got = dict(zip([name for name, _ in SINKS], batch, strict=True))
         moved = [{**r, "n": r["n"] + 100} for r in right]
         tenfold = [{**r, "n": r["n"] * 10} for r in left + moved]
         expected = {"web": left, "shop": right, "a": left, "b": moved, "united": left + moved, "tenfold": tenfold}
