@@ -42,6 +42,16 @@ CASES = [
         "Cast them: x::VARCHAR.",
     ),
     (
+        "SELECT max(union_value(a := n)) FROM events",
+        "The step v keeps in max() values of type UNION, which no checkpoint can hold",
+        "Cast them: x::VARCHAR.",
+    ),
+    (
+        "SELECT n::BIGNUM AS b, count(*) FROM events GROUP BY b",
+        "The step v groups by values of type BIGNUM, which no checkpoint can hold",
+        "Cast them: x::VARCHAR.",
+    ),
+    (
         "SELECT max(n, 3) FROM events",
         "The step v uses max(), whose state cannot be kept between batches",
         "Keep the values themselves with list(), or use another aggregate.",

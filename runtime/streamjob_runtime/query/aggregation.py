@@ -18,6 +18,7 @@ from streamjob_runtime.query.tree import (
     STATE,
     Node,
     aliased,
+    arguments,
     base_table,
     call,
     column,
@@ -42,7 +43,8 @@ _UNCAST = {
     "TIMESTAMP WITH TIME ZONE",
     "BLOB",
 }
-_BIT = re.compile(r"\bBIT(?=[\[\],)]|$)")  # as a type, in a list or a struct, and not a field's name
+# As a type, in a list or a struct too, and not a field's name.
+_NOT_IN_PARQUET = re.compile(r"\b(BIT|BIGNUM|UNION)(?=[\[\],()]|$)")
 _FORMAT = 1  # of the state's columns; a state of another format is not taken up
 
 
@@ -248,7 +250,7 @@ def plan_aggregation(
             having=None if having is None else catalog.render_expression(having),
             event_window=split.window.event if split.window else None,
             rolling=rolling,
-            fingerprint=_fingerprint(catalog, split, delta, rolling),
+            fingerprint=_fingerprint(catalog, split, node, delta, rolling),
         ),
         one_by_one,
     )
@@ -312,15 +314,15 @@ def _bind(catalog: Catalog, query: Node, at: Node) -> None:
 
 
 def _refuse_unstorable(catalog: Catalog, source: Node, does: str, at: Node, kept: Node) -> None:
-    """Parquet, in which snapshots are, has no INTERVAL; a BIT comes back as other bits.
+    """Parquet, in which snapshots are, has no INTERVAL, BIGNUM and UNION; a BIT comes back as other bits.
 
     `at`: what the user has written; `kept`: what the state holds of it.
     """
+    if found := _NOT_IN_PARQUET.search(catalog.columns(catalog.render(select([at], source)))[0].type):
+        raise Refusal(f"{does} values of type {found[1]}, which no checkpoint can hold", "Cast them: x::VARCHAR.", at)
     if _has_interval(catalog.arrow(catalog.render(select([kept], source))).field(0).type):
         remedy = "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x)."
         raise Refusal(f"{does} values of type INTERVAL, which no checkpoint can hold", remedy, at)
-    if _BIT.search(catalog.columns(catalog.render(select([at], source)))[0].type):
-        raise Refusal(f"{does} values of type BIT, which no checkpoint can hold", "Cast them: x::VARCHAR.", at)
 
 
 def _has_interval(kind: pa.DataType) -> bool:
@@ -336,13 +338,24 @@ def _instead(name: str) -> str:
     return "Keep the values themselves with list(), or use another aggregate."
 
 
-def _fingerprint(catalog: Catalog, split: Splitter, delta: str, rolling: RollingWindow | None) -> str:
+def _fingerprint(catalog: Catalog, split: Splitter, node: Node, delta: str, rolling: RollingWindow | None) -> str:
     what = {
         "format": _FORMAT,
         "keys": [catalog.render_expression(k) for k in split.keys],
         "aggregates": [catalog.render_expression(a) for a in split.aggregates],
-        "types": [c.type for c in catalog.columns(delta)],
+        # DuckDB calls every aggregate's state alike, whatever it is the state of; and a state may hold a number
+        # without its scale, and then looks alike in Arrow too.
+        "types": [_types(catalog, node, a) for a in split.aggregates],
+        "columns": [c.type for c in catalog.columns(delta)],
+        "layout": [str(f.type) for f in catalog.arrow(delta)],
         "event_window": repr(split.window.event) if split.window else None,
         "rolling": repr(rolling) if rolling else None,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _types(catalog: Catalog, node: Node, aggregate: Node) -> list[str]:
+    """The types of an aggregate's arguments and of its result."""
+    given = [aliased(a, "") for a in arguments(aggregate)]
+    queries = [select([e], node["from_table"]) for e in [*given, aggregate]]
+    return [c.type for query in queries for c in catalog.columns(catalog.render(query))]
