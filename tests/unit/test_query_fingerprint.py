@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from streamjob_runtime.query.open import open_query
+from streamjob_runtime.query.plan import Aggregation
+from streamjob_runtime.query.planner import plan
 from support.queries import spec
 
 NUMBERS = ["SMALLINT", "INTEGER", "BIGINT", "UBIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL(10, 2)", "DECIMAL(12, 2)"]
@@ -23,11 +24,9 @@ GROUPS = {
 
 def fingerprint(kind: str, sql: str) -> str:
     source = {"name": "events", "queue": {}, "schema": {"k": "VARCHAR", "v": kind, "t": "TIMESTAMP"}}
-    query = open_query(spec({"q": sql}, [("q", "update")], [source], []), threads=1)
-    try:
-        return query.fingerprints["q"]
-    finally:
-        query.close()
+    (step,) = plan(spec({"q": sql}, [("q", "update")], [source], [])).steps
+    assert isinstance(step, Aggregation)
+    return step.fingerprint
 
 
 @pytest.mark.parametrize("groups", GROUPS.values(), ids=GROUPS.keys())

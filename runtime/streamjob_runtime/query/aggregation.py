@@ -11,6 +11,7 @@ import pyarrow as pa
 from streamjob_runtime.query.binding import explain
 from streamjob_runtime.query.catalog import Catalog
 from streamjob_runtime.query.event_time import KeyWindow, find_window, pane_start
+from streamjob_runtime.query.order import refuse_order, refuse_shown_order, settled
 from streamjob_runtime.query.plan import Aggregation, RollingWindow
 from streamjob_runtime.query.problems import Refusal
 from streamjob_runtime.query.scope import Scope
@@ -36,6 +37,7 @@ from streamjob_runtime.query.tree import (
 _UNCAST = {
     "DATE",
     "TIME",
+    "TIME_NS",
     "TIMESTAMP",
     "TIMESTAMP_S",
     "TIMESTAMP_MS",
@@ -75,7 +77,8 @@ class Splitter:
     items: list[Node]
     keys: list[Node] = field(default_factory=list)
     window: KeyWindow | None = None
-    aggregates: list[Node] = field(default_factory=list)
+    aggregates: list[Node] = field(default_factory=list)  # as the state holds them
+    written: list[Node] = field(default_factory=list)  # the same as they are written
 
     def __post_init__(self) -> None:
         self._aliases: dict[str, Node] = {}
@@ -152,12 +155,14 @@ class Splitter:
             if of_window is not None:
                 return aliased(of_window, alias)
             if is_aggregate(self.catalog, node):
-                return aliased(call("finalize", column(STATE, self._aggregate(node))), alias)
+                return aliased(self._aggregate(node), alias)
             if node["type"] == "COLUMN_REF":
                 raise self._not_grouped(node)
             return None
 
-        changed: Node = rewrite(self._without_aliases(tree), change)
+        tree = self._without_aliases(tree)
+        refuse_shown_order(tree)
+        changed: Node = rewrite(tree, change)
         return changed
 
     def _whole(self, node: Node) -> Node:
@@ -177,14 +182,17 @@ class Splitter:
                 return call("+", column(STATE, "w"), call("to_microseconds", integer(self.window.event.size_us)))
         return None
 
-    def _aggregate(self, node: Node) -> str:
+    def _aggregate(self, node: Node) -> Node:
+        """The result of an aggregate, read from the state."""
         refuse_aggregate(node)
-        wanted = self._canonical(node)
-        for i, known in enumerate(self.aggregates):
-            if self._canonical(known) == wanted:
-                return f"a{i}"
-        self.aggregates.append({**node, "alias": ""})
-        return f"a{len(self.aggregates) - 1}"
+        aggregate, read = settled({**node, "alias": ""})
+        wanted = self._canonical(aggregate)
+        position = next((i for i, a in enumerate(self.aggregates) if self._canonical(a) == wanted), None)
+        if position is None:
+            position = len(self.aggregates)
+            self.aggregates.append(aggregate)
+            self.written.append(node)
+        return read(call("finalize", column(STATE, f"a{position}")))
 
     def _not_grouped(self, node: Node) -> Refusal:
         name = ".".join(names(node))
@@ -286,9 +294,10 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
     for key in split.keys:
         _bind(catalog, select([key], node["from_table"], where), key)
         _refuse_unstorable(catalog, node["from_table"], "groups by", key, key)
-    for aggregate, state in zip(split.aggregates, states, strict=True):
-        _bind(catalog, select([state], node["from_table"], where), state)
-        _refuse_unstorable(catalog, node["from_table"], f"keeps in {function_name(aggregate)}()", aggregate, state)
+    for written, aggregate, state in zip(split.written, split.aggregates, states, strict=True):
+        _bind(catalog, select([aliased({**written, "export_state": True}, "")], node["from_table"], where), written)
+        refuse_order(aggregate)
+        _refuse_unstorable(catalog, node["from_table"], f"keeps in {function_name(written)}()", aggregate, state)
     rows = [aliased(call("count_star"), "n")] if split.window is not None else []
     return catalog.render(select([*keys, *states, *rows], node["from_table"], where, len(keys)))
 
@@ -335,7 +344,7 @@ def _instead(name: str) -> str:
         return "Count each value in a step of its own (GROUP BY value), and take this from that step's table."
     if name == "reservoir_quantile":
         return "Use approx_quantile."
-    return "Keep the values themselves with list(), or use another aggregate."
+    return "Keep the values themselves, list_sort(list(x)), or use another aggregate."
 
 
 def _fingerprint(catalog: Catalog, split: Splitter, node: Node, delta: str, rolling: RollingWindow | None) -> str:
