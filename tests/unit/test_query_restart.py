@@ -1,6 +1,6 @@
 """What a state was before a restart it is after it, whatever types its values have."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -54,6 +54,24 @@ def test_the_least_and_the_greatest_value_of_each_type(groups: str) -> None:
     assert (now[1], now[2], now[3]) == (was[1], was[1] | {"n": 2}, was[3])
     assert set(now[3].values()) == {3, None} and all(now[1][f"c{i}_0"] < now[1][f"c{i}_1"] for i in range(len(VALUES)))
     run.close()
+
+
+def test_windows_that_were_final_are_not_written_again_when_the_sink_of_all_of_them_goes() -> None:
+    sql = "SELECT window_start AS w, count(*) AS c FROM events GROUP BY tumble(t, INTERVAL '10 seconds')"
+    run = Runner({"v": sql}, [("v", "append"), ("v", "complete")])
+    written = []
+    for second in (1, 25, 45):
+        written += run.batch(events=[at(second)])[0]
+    run.restart([("v", "append")])
+    for second in (65, 85):
+        written += run.batch(events=[at(second)])[0]
+    assert [row["w"].second for row in written] == [0, 20, 40]
+    assert run.last is not None and run.last.operators[0].rows_total == 2  # and the old ones have left
+    run.close()
+
+
+def at(second: int) -> Row:
+    return {"n": 1, "t": datetime(2026, 1, 1) + timedelta(seconds=second)}
 
 
 def event(n: int, k: str | None) -> Row:
