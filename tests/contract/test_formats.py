@@ -339,7 +339,7 @@ def test_json_shows_every_type_as_readers_expect_it() -> None:
 def test_a_time_that_no_text_can_be_made_of_is_the_jobs_fault(format_: str, kind: pa.DataType) -> None:
     farthest: Any = pa.array([2**31 - 1], pa.int32()) if pa.types.is_date(kind) else pa.array([2**63 - 1], pa.int64())
     nested = pa.StructArray.from_arrays([farthest.cast(kind)], ["at"])
-    with pytest.raises(JobError, match="holds a time outside the years 1 to 9999.*Cast it to VARCHAR"):
+    with pytest.raises(JobError, match=r"holds a time outside the years 1 to 9999.*Cast it to VARCHAR"):
         make_encoder(format_).encode(pa.table({"nested": nested}))
 
 
