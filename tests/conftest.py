@@ -1,16 +1,21 @@
 """Fixtures that any test may ask for."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import cast
 
 import pytest
+from benchmarks.scale.control_plane import ROOT, ControlPlane, missing
 from hypothesis import settings
 
 from streamjob_runtime.stores.base import Store
 from support import hdfs as hdfs_support
 from support import postgres as postgres_support
 from support import stores
+from support.control_plane import control_plane
+from support.distance import at_a_distance
 from support.hdfs import HdfsServer
 from support.hdfs_kerberos import KerberisedHdfs
 from support.hdfs_pair import HdfsPair
@@ -63,8 +68,15 @@ def own_postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
-    """An HDFS for the whole session; a test uses a folder of its own, and neither stops nor kills a node."""
-    yield from _hdfs(tmp_path_factory)
+    """An HDFS for the whole session; a test uses a folder of its own, and neither stops nor kills a node.
+
+    Its name node is some milliseconds away. The client asks whether a file that it closes is complete, and waits half a
+    second when the data node's report comes after the question, as it does where all is on one machine.
+    """
+    for server in _hdfs(tmp_path_factory):
+        with at_a_distance(server.port("rpc"), 0.005) as port:
+            server.reached_at = f"127.0.0.1:{port}"
+            yield server
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +171,18 @@ def _registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServ
         yield server
     finally:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[ControlPlane]:
+    """A Kubernetes control plane without a kubelet, for the whole session."""
+    if os.environ.get("CI"):
+        for install in (["-m", "scripts.kind", "programs"], ["scripts/tools.py", "kwok"]):
+            subprocess.run([sys.executable, *install], cwd=ROOT, check=True)
+    if missing():
+        _not_installed("The API server", "make bench-scale")
+    with control_plane() as plane:
+        yield plane
 
 
 def require_minio() -> None:

@@ -11,12 +11,15 @@ from streamjob_api.texts import KINDS
 from streamjob_api.trees import Broken
 from streamjob_api.words import Path, kind_of, shown, suggest
 
+_HIDDEN = "…"  # what stands where a Secret's name belongs may be the secret itself
 _KEY = "[key]"  # what pydantic puts at the end of the path when an object's key is wrong
 
 
 def explain(error: ErrorDetails) -> Broken:
     """The error as a user should see it."""
     path, value = error["loc"], error["input"]
+    if isinstance(value, str) and any(str(part).endswith("Ref") for part in path):
+        value = _HIDDEN
     if path and path[-1] == _KEY and error["type"] != "extra_forbidden":
         path = path[:-1]
     if error["type"] not in ("missing", "extra_forbidden") and value is None:

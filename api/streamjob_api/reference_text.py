@@ -1,10 +1,11 @@
 """What the reference says besides its tables."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from streamjob_api.names import ConditionType, Phase
 from streamjob_api.texts import KINDS
+from streamjob_api.trees import SINK_KINDS, SOURCE_KINDS, TABLE_KINDS
 
 EXAMPLE = """\
 apiVersion: streamjob.dev/v1alpha1
@@ -59,6 +60,11 @@ CONDITIONS = {
     ConditionType.COMPLETE: "the job is done: all that was there for `availableNow` is written",
 }
 
+
+def _names(kinds: Iterable[str]) -> str:
+    return ", ".join(f"`{kind}`" for kind in kinds)
+
+
 _TEXTS = "".join(f"- **{name}**: {meaning}\n" for name, meaning in KINDS.values())
 
 HEAD = f"""\
@@ -83,8 +89,9 @@ have no effect. The types are:
 ## Rules between fields
 
 - Sources, tables and steps share one set of names. A sink's `from` names a step or a source.
-- A source is exactly one of `tcp`, `files`, `rate`, `queue`; a static table exactly one of `files`, `delta`; a sink
-  exactly one of `postgres`, `delta`, `console`, `files`, `queue`.
+- A source is exactly one of {_names(SOURCE_KINDS)};
+  a static table exactly one of {_names(TABLE_KINDS)};
+  a sink exactly one of {_names(SINK_KINDS)}.
 - `tcp` reads `text`, `json`, `csv` (without a header line) or `raw`; `files` reads these and `parquet`; `rate` and
   `queue` have no `format`.
 - `json`, `csv`, `parquet` and `queue` need a `schema`; `text`, `raw` and `rate` have one of their own. The names of

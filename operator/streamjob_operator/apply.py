@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-from streamjob_api.names import FINALIZER
-from streamjob_operator.cluster import ApiError, Cluster, Conflict, NotFound
+from streamjob_api.names import FINALIZER, ROLE_RUNTIME
+from streamjob_operator.cluster import Cluster, Conflict, NotFound, Refused
 from streamjob_operator.manifests import Images, config_map, config_name, pod, pod_name
 from streamjob_operator.model import (
     Action,
@@ -14,9 +14,11 @@ from streamjob_operator.model import (
     DeletePod,
     Job,
     RemoveFinalizer,
+    RestoreConfig,
+    Revision,
     Tree,
 )
-from streamjob_operator.store import Store
+from streamjob_operator.store import Store, controller_of, job_of
 
 Hook = Callable[[str], None]
 
@@ -33,12 +35,24 @@ class Applier:
         self._images = images
         self._hook = hook
 
-    async def apply(self, job: Job, tree: Tree, actions: tuple[Action, ...]) -> Tree:
-        """Carry the actions out in order; the job as it is then. Raises `ApiError` at the first that fails."""
+    async def apply(self, job: Job, tree: Tree, actions: tuple[Action, ...]) -> tuple[Tree, dict[str, Refused]]:
+        """Carry the actions out in order; the job as it is then, and by role the pods that were refused.
+
+        One pod that is refused keeps no other from being made. Raises `ApiError` at the first other thing that fails.
+        """
+        refused: dict[str, Refused] = {}
         for action in actions:
-            tree = await self._one(job, tree, action)
-            self._hook(type(action).__name__)
-        return tree
+            try:
+                tree = await self._one(job, tree, action)
+            except Refused as refusal:
+                if not isinstance(action, CreatePod):
+                    # What comes before a pod was refused, and the pod with it.
+                    refused[ROLE_RUNTIME] = refusal
+                    break
+                refused[action.role] = refusal
+            else:
+                self._hook(type(action).__name__)
+        return tree, refused
 
     async def _one(self, job: Job, tree: Tree, action: Action) -> Tree:
         match action:
@@ -52,6 +66,8 @@ class Applier:
                 # Gone already, or another one has its name now.
                 with suppress(NotFound, Conflict):
                     await self._cluster.delete_pod(job.key, action.name, action.uid, action.force)
+            case RestoreConfig():
+                await self._create_config(job, action.revision)
             case DeleteConfig():
                 with suppress(NotFound):
                     await self._cluster.delete_config_map(job.key, config_name(job, action.revision))
@@ -63,12 +79,20 @@ class Applier:
         self._store.put_job(changed)
         return changed
 
-    async def _create_pod(self, job: Job, action: CreatePod) -> None:
+    async def _create_config(self, job: Job, revision: Revision) -> None:
         try:
-            await self._cluster.create_config_map(job.key, config_map(job, action.revision))
+            await self._cluster.create_config_map(job.key, config_map(job, revision))
             self._hook("CreateConfig")
-        except Conflict:
-            pass  # its name is a hash of what is in it
+        except Conflict as conflict:
+            # It is there already, or the server was too busy with a quota to make it.
+            try:
+                there = await self._cluster.read_config_map(job.key, config_name(job, revision.name))
+            except NotFound:
+                raise conflict from None
+            _check_stays(there, job)
+
+    async def _create_pod(self, job: Job, action: CreatePod) -> None:
+        await self._create_config(job, action.revision)
         try:
             made = await self._cluster.create_pod(job.key, pod(job, action, self._images))
         except Conflict as conflict:
@@ -80,12 +104,25 @@ class Applier:
         self._store.put_pod(made)
 
 
-def _check_owner(tree: Tree, job: Job) -> None:
+def _check_owner(pod: Tree, job: Job) -> None:
     """A pod that is there already is adopted only if it is this very job's."""
-    if not any(owner.get("uid") == job.uid for owner in tree["metadata"].get("ownerReferences") or ()):
-        name = tree["metadata"]["name"]
-        raise ApiError(
-            409,
-            "NotOurs",
-            f"there is a pod {name} already that does not belong to this job; remove it, or rename the job",
-        )
+    if controller_of(pod) != job.uid:
+        raise _not_ours("pod", pod)
+
+
+def _check_stays(config: Tree, job: Job) -> None:
+    """A ConfigMap that is there already serves only if it is about to stay; what is in it, its name says."""
+    metadata = config["metadata"]
+    # What a job that was deleted with --cascade=orphan has left, nobody takes away.
+    left = controller_of(config) is None and job_of(config) == job.key
+    if not (left or controller_of(config) == job.uid) or "deletionTimestamp" in metadata:
+        raise _not_ours("ConfigMap", config)
+
+
+def _not_ours(kind: str, tree: Tree) -> Refused:
+    return Refused(
+        409,
+        "NotOurs",
+        f"there is a {kind} {tree['metadata']['name']} already that does not belong to this job. If a deleted job of "
+        "this name has left it, it is about to go; if not, remove it, or rename the job",
+    )

@@ -37,7 +37,7 @@ class Conflict(ApiError):
 
 
 class Refused(ApiError):
-    """What was to be created is not allowed: by a quota, a policy or a rule of its kind."""
+    """What was to be made or changed is not allowed, or nobody can say: by a quota, a policy, a rule, a webhook."""
 
 
 class NamespaceEnds(ApiError):
@@ -131,7 +131,7 @@ class Cluster:
         except (TimeoutError, aiohttp.ClientError, OSError, client.ApiException) as error:
             raise ApiError(0, "Unreachable", f"{method} {path}: {type(error).__name__}: {error}") from error
         if answer.status >= 300:
-            raise _error(answer.status, data, f"{method} {path.partition('?')[0]}")
+            raise _error(answer.status, data, method, path.partition("?")[0])
         return bytes(data)
 
 
@@ -146,16 +146,22 @@ def _jobs(key: Key) -> str:
     return f"/apis/{names.API_VERSION}/namespaces/{key.namespace}/{names.PLURAL}"
 
 
-def _error(status: int, data: bytes, what: str) -> ApiError:
+# 500 is what becomes of a webhook that fails or does not answer.
+_REFUSALS = frozenset({400, 403, 422, 500})
+
+
+def _error(status: int, data: bytes, method: str, path: str) -> ApiError:
     try:
         said = json.loads(data)
     except ValueError:
         said = {}
-    reason, message = said.get("reason", ""), f"{what}: {said.get('message') or data[:200]!r}"
+    reason, message = said.get("reason", ""), f"{method} {path}: {said.get('message') or data[:200]!r}"
     causes = {c.get("reason") for c in (said.get("details") or {}).get("causes") or ()}
     if "NamespaceTerminating" in causes:
         return NamespaceEnds(status, reason, message)
-    kind = {400: Refused, 403: Refused, 404: NotFound, 409: Conflict, 422: Refused}.get(status, ApiError)
+    if method in ("POST", "PATCH") and status in _REFUSALS:
+        return Refused(status, reason, message)
+    kind = {404: NotFound, 409: Conflict}.get(status, ApiError)
     return kind(status, reason, message)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamjob_api.names import ROLE_CLEANUP, ConditionType, Phase
+from streamjob_api.names import ROLE_CLEANUP, ROLE_RUNTIME, ConditionType, Phase
 from streamjob_operator.model import Observed, Pod, Tree
 from streamjob_operator.state import State
 from streamjob_operator.times import to_text, to_text_ms
@@ -102,15 +102,17 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
         return Say("False", phase, _STOPPING[phase] + _cleanup_waits(o))
     if s.draining:
         return Say("False", s.draining.reason, "the job finishes its batch and takes a checkpoint, then starts again")
-    if o.refused:
-        return Say("False", "PodRefused", f"the pod was refused: {o.refused}")
+    if pod is not None and pod.node_lost_since is not None:
+        return Say("False", "NodeLost", f"the node of pod {pod.name} does not answer")
+    if pod is not None and pod.node_given_up:
+        return Say("False", "NodeLost", f"pod {pod.name} is evicted: its node does not answer, or is tainted")
     if pod is None or pod.deleting_until is not None:
+        if ROLE_RUNTIME in o.refused:
+            return Say("False", "PodRefused", f"the pod was refused: {o.refused[ROLE_RUNTIME]}")
         if not s.alive and s.next_start is not None:
             failure = (s.last_failure or {}).get("message", "")
             return Say("False", "BackOff", f"starts again at {to_text_ms(s.next_start)}, after: {failure}")
         return Say("False", "Starting", "the job is being started")
-    if pod.node_lost_since is not None:
-        return Say("False", "NodeLost", f"the node of pod {pod.name} does not answer")
     if pod.ready:
         return Say("True", "Running", "batches go through")
     if pod.waiting:
@@ -121,6 +123,8 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
 
 
 def _cleanup_waits(o: Observed) -> str:
+    if o.refused:
+        return f"; the API server refuses the next step: {'; '.join(o.refused.values())}"
     waiting = next((p.waiting for p in o.pods if p.role == ROLE_CLEANUP and p.waiting), None)
     return f"; the pod that removes the checkpoints waits: {waiting.message}" if waiting else ""
 

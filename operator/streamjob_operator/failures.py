@@ -65,6 +65,11 @@ def node_lost(pod: Pod, now: float) -> Failure:
     return Failure(Kind.INFRASTRUCTURE, "NodeLost", None, f"the node of pod {pod.name} does not answer", now)
 
 
+def refused(why: str, now: float) -> Failure:
+    """The end of a pod that the API server did not take."""
+    return Failure(Kind.INFRASTRUCTURE, "PodRefused", None, f"its pod was refused: {why}", now)
+
+
 def _by_code(code: int) -> str:
     if code > 128:
         return f"the process was killed by signal {code - 128}, and left no message"

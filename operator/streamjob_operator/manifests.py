@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import yaml
@@ -85,7 +86,9 @@ def pod(job: Job, action: CreatePod, images: Images) -> dict[str, Any]:
             "ownerReferences": [_owner(job)],
         },
         "spec": {
-            **_picked(template, "nodeSelector", "tolerations", "affinity", "serviceAccountName", "priorityClassName"),
+            **_picked(template, "nodeSelector", "affinity", "serviceAccountName", "priorityClassName"),
+            # The first toleration that fits a taint is the one that counts.
+            "tolerations": [*_lost_nodes(action.node_loss_after), *(template.get("tolerations") or ())],
             **_deadline(action.role),
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": grace_seconds(spec),
@@ -190,6 +193,19 @@ def _deadline(role: str) -> dict[str, int]:
     return {} if seconds is None else {"activeDeadlineSeconds": seconds}
 
 
+def _lost_nodes(after: float) -> list[dict[str, Any]]:
+    """How long the pod stays on a node that does not answer, whatever else it tolerates."""
+    return [
+        {
+            "key": f"node.kubernetes.io/{taint}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": ceil(after),
+        }
+        for taint in ("not-ready", "unreachable")
+    ]
+
+
 def _labels(job: Job) -> dict[str, str]:
     return {
         names.LABEL_NAME: names.RUNTIME_NAME,
@@ -206,7 +222,8 @@ def _owner(job: Job) -> dict[str, Any]:
         "name": job.key.name,
         "uid": job.uid,
         "controller": True,
-        "blockOwnerDeletion": True,
+        # What blocks a deletion in the foreground is deleted by it: the clean-up, and the manifest that it reads, too.
+        "blockOwnerDeletion": not job.deleting,
     }
 
 

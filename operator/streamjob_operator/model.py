@@ -50,6 +50,7 @@ class Pod:
     infrastructure: str | None = None  # why the cluster ended it (Evicted, Preempted …); None: it did not
     deleting_until: float | None = None  # it is being deleted: by when it should have ended
     node_lost_since: float | None = None  # its node does not answer
+    node_given_up: bool = False  # Kubernetes itself has evicted it, from a node that had not answered for long enough
     waiting: "Waiting | None" = None  # why its container does not run yet, where that is known
     ip: str = ""
 
@@ -121,11 +122,12 @@ class Observed:
     policy: Policy
     wanted: Revision | None  # None: the spec cannot be run, `problems` say why
     problems: tuple[str, ...]
-    current: Revision | None  # what the status says is running, where it is not `wanted`; None: not known any more
+    current: Revision | None  # what runs, or ran last, where it is not `wanted`; None: not known any more
     pods: tuple[Pod, ...]
     progress: Progress | None = None
-    refused: str | None = None  # why the API server has just refused to create the pod that is due
+    refused: Mapping[str, str] = field(default_factory=dict)  # role -> why the API server has just refused its pod
     namespace_ends: bool = False  # the namespace is being deleted: nothing can be created in it
+    taken: int = 0  # the highest attempt that a pod has, also one of a job that had this name before
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class CreatePod:
     role: str
     attempt: int
     revision: Revision
+    node_loss_after: float = 60.0  # seconds, as in the policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +160,20 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreConfig:
+    """Make the ConfigMap again that a pod waits for."""
+
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteConfig:
     """Remove the ConfigMap of a revision that nothing runs any more."""
 
     revision: str
 
 
-Action = AddFinalizer | RemoveFinalizer | CreatePod | DeletePod | DeleteConfig
+Action = AddFinalizer | RemoveFinalizer | CreatePod | DeletePod | RestoreConfig | DeleteConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import yaml
 
 from streamjob_api import names, resource
-from streamjob_api.models import StreamJob
 from streamjob_operator.cluster import Cluster, NotFound
+from streamjob_operator.decision import revision_of
 from streamjob_operator.manifests import config_name
 from streamjob_operator.model import Job, Key, Observed, Pod, Revision, Tree
 from streamjob_operator.mounts import waiting_for
 from streamjob_operator.plan import START_PATIENCE_S
-from streamjob_operator.pods import is_starting, read_pod
+from streamjob_operator.pods import attempt_of, is_starting, read_pod
 from streamjob_operator.policy import Policy
 from streamjob_operator.progress import Progresses
 from streamjob_operator.revision import NoCheckpointLocation, default_location, render
 from streamjob_operator.state import State
-from streamjob_operator.store import Store
+from streamjob_operator.store import Store, is_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Observer:
             return None
         job = _job(key, tree)
         read = self._interpret(job, tree)
-        pods = [await self._pod(key, pod, now) for pod in self._store.pods(key)]
-        revision = State.read(job.status).revision
+        pods = [await self._pod(job, pod, now) for pod in self._store.pods(key) if is_of(pod, tree)]
+        revision = revision_of(State.read(job.status), pods)
         unchanged = read.wanted is not None and read.wanted.name == revision
         current = None if unchanged or not revision else await self._revision(job, revision)
         observed = Observed(
@@ -73,6 +73,7 @@ class Observer:
             current=current,
             pods=tuple(pods),
             progress=self._progresses.of(key),
+            taken=max((attempt_of(pod) for pod in self._store.pods(key)), default=0),
         )
         return observed, tree
 
@@ -91,14 +92,16 @@ class Observer:
                 wanted = render(job.key, spec, location or default_location(job.key, self._default_location))
             except NoCheckpointLocation as error:
                 problems = (str(error),)
-        read = _Read(job.uid, job.generation, _policy(checked), wanted, problems)
+        policy = Policy.of(checked.spec) if checked else Policy.of_broken(job.spec)
+        read = _Read(job.uid, job.generation, policy, wanted, problems)
         self._read[job.key] = read
         return read
 
-    async def _pod(self, key: Key, tree: Tree, now: float) -> Pod:
+    async def _pod(self, job: Job, tree: Tree, now: float) -> Pod:
         pod = read_pod(tree)
         if pod.waiting is None and is_starting(tree) and now - pod.created >= START_PATIENCE_S:
-            waiting = waiting_for(await self._cluster.events_of(key, pod.uid), key.namespace)
+            events = await self._cluster.events_of(job.key, pod.uid)
+            waiting = waiting_for(events, job.key.namespace, config_name(job, pod.revision))
             return pod.waits_for(waiting)
         return pod
 
@@ -114,10 +117,6 @@ class Observer:
         revision = Revision(name, yaml.safe_load(config["data"][names.JOB_FILE]))
         self._revisions[job.key] = revision
         return revision
-
-
-def _policy(job: StreamJob | None) -> Policy:
-    return Policy.of(job.spec) if job else Policy()
 
 
 def _job(key: Key, tree: Tree) -> Job:

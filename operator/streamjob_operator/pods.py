@@ -30,7 +30,7 @@ def read_pod(tree: Tree) -> Pod:
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         role=labels.get(names.LABEL_ROLE, ""),
-        attempt=int(labels.get(names.LABEL_ATTEMPT, 0)),
+        attempt=attempt_of(tree),
         revision=labels.get(names.LABEL_REVISION, ""),
         created=_time(metadata.get("creationTimestamp")) or 0.0,
         ready=is_ready and ended is None,
@@ -40,9 +40,15 @@ def read_pod(tree: Tree) -> Pod:
         infrastructure=_infrastructure(status, conditions) if ended else None,
         deleting_until=_time(metadata.get("deletionTimestamp")),
         node_lost_since=_node_lost(conditions, running),
+        node_given_up=_is_disrupted(conditions, "DeletionByTaintManager"),
         waiting=_waiting(tree, conditions, container) if ended is None else None,
         ip=status.get("podIP", ""),
     )
+
+
+def attempt_of(tree: Tree) -> int:
+    """The number in the pod's name; 0 for the roles that have none."""
+    return int((tree["metadata"].get("labels") or {}).get(names.LABEL_ATTEMPT, 0))
 
 
 def is_starting(tree: Tree) -> bool:
@@ -90,19 +96,24 @@ def _runtime_said(text: str) -> tuple[str, str] | None:
 
 def _infrastructure(status: Tree, conditions: Mapping[str, Tree]) -> str | None:
     """Why the cluster ended the pod, if it did: evicted, preempted, its node shut down."""
-    disrupted = conditions.get("DisruptionTarget", {})
-    if disrupted.get("status") == "True":
-        return str(disrupted.get("reason") or "Disrupted")
+    if _is_disrupted(conditions):
+        return str(conditions["DisruptionTarget"].get("reason") or "Disrupted")
     reason = status.get("reason")
     # The one reason that a pod's own spec gives.
     return str(reason) if reason and reason != "DeadlineExceeded" else None
+
+
+def _is_disrupted(conditions: Mapping[str, Tree], reason: str | None = None) -> bool:
+    disrupted = conditions.get("DisruptionTarget", {})
+    return disrupted.get("status") == "True" and reason in (None, disrupted.get("reason"))
 
 
 def _node_lost(conditions: Mapping[str, Tree], running: Any) -> float | None:
     """Since when the pod's node has not answered.
 
     The node controller then makes the pod unready by itself, and nobody is there to say the same of its containers.
-    This needs no right to read nodes.
+    This needs no right to read nodes. Of a pod that was not ready just then it says nothing: that one is evicted, as
+    its tolerations say.
     """
     ready, containers = conditions.get("Ready", {}), conditions.get("ContainersReady", {})
     if running and ready.get("status") == "False" and containers.get("status") == "True":

@@ -92,10 +92,21 @@ class Progresses:
     async def _fetch(self, url: str) -> Progress | None:
         try:
             async with self._http.get(url, timeout=_TIMEOUT) as answer:
-                return read_progress(json.loads(await answer.content.read(_MOST_BYTES)))
+                return read_progress(json.loads(await _whole(answer.content)))
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError, KeyError, TypeError):
             # A runtime that starts, ends or is out of reach; its pod's conditions tell which.
             return None
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """All of it, in however many pieces it comes. Raises ValueError when it is more than any runtime says."""
+    pieces, size = [], 0
+    async for piece in content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES} bytes")
+    return b"".join(pieces)
 
 
 def pause(runtimes: int, unanswered: int, jitter: float, begins: bool = False) -> float:

@@ -4,8 +4,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
+from streamjob_api.names import ROLE_RUNTIME
 from streamjob_operator.apply import Applier, Hook
-from streamjob_operator.cluster import ApiError, Cluster, NamespaceEnds, NotFound, Refused
+from streamjob_operator.cluster import ApiError, Cluster, NamespaceEnds, NotFound
 from streamjob_operator.events import event
 from streamjob_operator.metrics import Metrics
 from streamjob_operator.model import CreatePod, Job, Key, News, Observed, Plan, RemoveFinalizer, Tree
@@ -59,11 +60,6 @@ class Reconciler:
             # The job itself, or its namespace; the watch is about to say so, or has missed it.
             self._store.drop_job(tree)
             return None
-        except Refused as refusal:
-            # Too small a quota, too strict a policy: the user must hear of it, and the next try may go through.
-            told = replace(plan(replace(observed, refused=str(refusal))), actions=(), news=())
-            await self._carry_out(told, observed, tree)
-            raise
         except NamespaceEnds:
             # Nothing can be made here any more; what is left to do is to let go.
             again = plan(replace(observed, namespace_ends=True))
@@ -72,7 +68,10 @@ class Reconciler:
 
     async def _carry_out(self, decided: Plan, observed: Observed, tree: Tree) -> float | None:
         job = observed.job
-        tree = await self._applier.apply(job, tree, decided.actions)
+        tree, refused = await self._applier.apply(job, tree, decided.actions)
+        if refused:
+            # Too small a quota, too strict a policy: the user must hear of it. Otherwise it is the same plan again.
+            decided = plan(replace(observed, refused={role: str(refusal) for role, refusal in refused.items()}))
         if decided.told_later:
             # When many jobs are applied at once, all their pods come before what there is to say of them.
             return 0.0
@@ -84,6 +83,8 @@ class Reconciler:
         self._count(job.status, decided.status)
         for news in decided.news:
             await self._tell(job, news)
+        if ROLE_RUNTIME in refused:
+            raise refused[ROLE_RUNTIME]  # the next try may go through; the tries of helpers are the plan's own
         # Nobody tells of a pod that was just made: the store has it from its maker.
         made = any(isinstance(action, CreatePod) for action in decided.actions)
         return 0.0 if made else decided.again_in

@@ -75,7 +75,7 @@ class Store:
         return self._jobs.get(key)
 
     def pods(self, key: Key) -> tuple[Tree, ...]:
-        """The job's pods, as last seen."""
+        """The pods of the job, and of those that had its name before, as last seen: `is_of` tells them apart."""
         return tuple(self._pods.get(key, {}).values())
 
     def jobs(self) -> Iterator[tuple[Key, Tree]]:
@@ -88,10 +88,26 @@ def key_of(tree: Tree) -> Key:
     return Key(tree["metadata"]["namespace"], tree["metadata"]["name"])
 
 
-def job_of(pod: Tree) -> Key | None:
-    """Which job the pod is of; None: of none."""
-    name = (pod["metadata"].get("labels") or {}).get(names.LABEL_JOB)
-    return Key(pod["metadata"]["namespace"], name) if name else None
+def job_of(tree: Tree) -> Key | None:
+    """Which job a pod or ConfigMap is of, by its label; None: of none."""
+    name = (tree["metadata"].get("labels") or {}).get(names.LABEL_JOB)
+    return Key(tree["metadata"]["namespace"], name) if name else None
+
+
+def controller_of(tree: Tree) -> str | None:
+    """The uid of the object that a pod or ConfigMap belongs to; None: to none."""
+    owners = tree["metadata"].get("ownerReferences") or ()
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+
+
+def is_of(pod: Tree, job: Tree) -> bool:
+    """Whether a pod that has the job's name as its label is this very job's, and not one's that had the name before."""
+    owner = controller_of(pod)
+    if owner is not None:
+        return bool(owner == job["metadata"]["uid"])
+    # A job that is deleted with --cascade=orphan loses its pods first, and they still have to drain.
+    since = job["metadata"]["creationTimestamp"]
+    return "deletionTimestamp" in job["metadata"] and pod["metadata"]["creationTimestamp"] >= since
 
 
 def _newer(tree: Tree, known: Tree) -> bool:

@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import resource
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -493,6 +495,72 @@ def test_what_delta_cannot_hold_is_refused_beforehand(
         local.sink(**options).check()
 
 
+PARTING = {name: values for name, (_, values) in EVERYTHING.items() if name not in ("f8", "s")}
+PARTING |= {
+    "f8": [0.1, -1.5],
+    "s": ["a/b=c %41 ünï\n\0", " "],
+    "cents": [Decimal("-1.05"), Decimal("0.05")],
+}
+NO_PARTING = ("dec", "cents", "bytes", "ints", "fixed", "deep", "object", "map")
+
+
+@pytest.mark.parametrize("name", PARTING)
+def test_values_that_part_a_table_come_back_as_they_were_or_their_type_is_refused(
+    local: DeltaFolder, name: str
+) -> None:
+    kind = EVERYTHING[name][0] if name in EVERYTHING else pa.decimal128(9, 2)
+    schema = schema_of(k=kind, n=pa.int64())
+    rows = [(value, n) for n, value in enumerate([*PARTING[name], None])]
+    if name in NO_PARTING:
+        with pytest.raises(
+            JobError, match=r'the column "[kK]" is .*: (take columns with single values|cast it to VARCHAR)'
+        ):
+            local.sink("append", schema=schema, partition_by=("K",)).check()
+        return
+    sink = local.opened("update", schema=schema, key=("k",), partition_by=("K",))
+    for batch_id in range(2):
+        sink.write(batch(batch_id, rows, "update", schema=schema))
+    assert sorted(local.rows(), key=lambda row: row[1]) == rows
+
+
+def test_a_table_that_is_parted_by_what_does_not_come_back_is_refused(local: DeltaFolder) -> None:
+    schema = schema_of(word=pa.string(), n=pa.decimal128(21, 2))
+    DeltaTable.create(local.place.url, schema, partition_by=["n"])
+    with pytest.raises(JobError, match=r'"n" is of type decimal\(21,2\).*: cast it to VARCHAR .*write to another path'):
+        local.sink(schema=schema).check()
+    without = schema_of(word=pa.string())
+    local.opened(schema=without).write(batch(0, [("a",)], schema=without))
+    assert local.rows() == [("a", None)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("text", ["", "__HIVE_DEFAULT_PARTITION__"])
+@pytest.mark.parametrize("kind", [pa.string(), pa.dictionary(pa.uint8(), pa.string())], ids=["text", "enum"])
+def test_a_text_that_would_be_null_as_a_partition_is_refused(
+    local: DeltaFolder, mode: str, text: str, kind: pa.DataType
+) -> None:
+    schema = schema_of(word=kind, n=pa.int64())
+    local.opened(schema=WORDS, partition_by=("word",))
+    sink = local.opened(mode, epoch=2, schema=schema)  # partitionBy is left out, and the table parted all the same
+    with pytest.raises(
+        JobError, match=rf'"views.delta": the column "word" is \'{text}\' in 1 row.*taken for NULL.*nullif'
+    ):
+        sink.write(batch(0, [("a", 1), (text, 2)], mode, epoch=2, schema=schema))
+    assert local.rows() == []
+    sink.write(batch(0, [("a", 1), (None, 2)], mode, epoch=2, schema=schema))
+    assert len(local.rows()) == 2
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), min_size=1, max_size=5))
+def test_any_text_parts_a_table(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    with delta_folder(str(tmp_path_factory.mktemp("delta") / "table"), NOWHERE) as there:
+        sink = there.opened("update", partition_by=("word",))
+        for batch_id in range(2):
+            sink.write(batch(batch_id, [(text, batch_id) for text in texts], "update"))
+        assert there.rows() == sorted(((text, 1) for text in set(texts)), key=repr)
+
+
 def test_other_partitions_are_refused(local: DeltaFolder) -> None:
     local.opened(partition_by=("word",))
     with pytest.raises(JobError, match="it is partitioned by word, and partitionBy says n: leave partitionBy out"):
@@ -592,6 +660,22 @@ def test_a_store_that_is_away_is_waited_for(own_minio: MinioServer) -> None:
         own_minio.start()
         sink.write(batch(1, ROWS))
         assert len(there.rows()) == 4
+
+
+def test_a_disk_that_takes_no_more_is_waited_for(local: DeltaFolder) -> None:
+    sink = local.opened()
+    many = [("word", n) for n in range(1000)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)  # no file may be longer: what a test can have of a full disk
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(Unavailable, match=r"cannot be reached now .*os error 27"):
+            sink.write(batch(0, many))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    sink.write(batch(0, many))
+    assert len(local.rows()) == len(many)
 
 
 def test_what_the_environment_says_of_renames_does_not_count(

@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats import json_values, lines
 from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.compression import decompress
@@ -197,8 +198,10 @@ values = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(
 records = st.dictionaries(st.sampled_from([*JSON.names, "other"]), values | st.lists(values, max_size=2), max_size=4)
 
 
-@given(st.lists(records, max_size=6))
-def test_the_quick_and_the_exact_way_of_json_agree(objects: list[dict[str, Any]]) -> None:
+@given(st.lists(records | values, max_size=6))
+@example([None])
+@example([None, {"int": 1}])
+def test_the_quick_and_the_exact_way_of_json_agree(objects: list[Any]) -> None:
     data = "".join(json.dumps(o) + "\n" for o in objects).encode()
 
     def decode(way: Any) -> Any:
@@ -329,6 +332,15 @@ def test_json_shows_every_type_as_readers_expect_it() -> None:
         b'{"time":"1970-01-01T00:00:01.500000","zoned":"1970-01-01T00:00:01.500000Z","day":"1970-01-02","price":1.10,'
         b'"nan":null,"text":"\\"\\\\\\n","nested":{"a":[1,null],"p":2.50},"map":{"k":1},"no_entry":{}}\n'
     )
+
+
+@pytest.mark.parametrize("format_", ["json", "csv"])
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.date32()], ids=str)
+def test_a_time_that_no_text_can_be_made_of_is_the_jobs_fault(format_: str, kind: pa.DataType) -> None:
+    farthest: Any = pa.array([2**31 - 1], pa.int32()) if pa.types.is_date(kind) else pa.array([2**63 - 1], pa.int64())
+    nested = pa.StructArray.from_arrays([farthest.cast(kind)], ["at"])
+    with pytest.raises(JobError, match=r"holds a time outside the years 1 to 9999.*Cast it to VARCHAR"):
+        make_encoder(format_).encode(pa.table({"nested": nested}))
 
 
 def zstd(data: bytes) -> bytes:

@@ -3,16 +3,19 @@
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from conftest import require_kafka
 from streamjob_api.sinks import Sink as SinkModel
+from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import Fenced, JobError
 from streamjob_runtime.patience import Caller, Impatient, Trouble
-from streamjob_runtime.sinks import kafka_producer
+from streamjob_runtime.sinks import kafka_marker, kafka_producer
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext
 from streamjob_runtime.sinks.kafka import KafkaSink
@@ -22,13 +25,17 @@ from support.sources import patient, wait_until
 
 ROWS: list[dict[str, Any]] = [{"word": "a", "n": 1}, {"word": "b", "n": 2}, {"word": None, "n": 3}]
 WORDS: pa.Schema = pa.table({"word": pa.array([], pa.string()), "n": pa.array([], pa.int64())}).schema
+SLOWLY = 10_000  # records that take some seconds, with SLOW
 SAID = [b'{"word":"a","n":1}', b'{"word":"b","n":2}', b'{"word":null,"n":3}']
 
 Open = Callable[..., KafkaSink]
 
+by_delivery = pytest.mark.parametrize("delivery", ["exactlyOnce", "atLeastOnce"])
+
 
 def made(server: KafkaServer, topic: str, caller: Caller | None = None, **config: Any) -> KafkaSink:
     format_ = config.pop("format", "json")
+    moves = config.pop("moves", lambda: None)
     kafka = {"bootstrapServers": server.servers, "topic": topic, **config}
     model = SinkModel.model_validate({"from": "words", "kafka": kafka, "format": format_})
     context: Any = SinkContext(
@@ -37,11 +44,14 @@ def made(server: KafkaServer, topic: str, caller: Caller | None = None, **config
         None,  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
         patience=lambda what: caller or Impatient(),
+        moves=moves,
     )
     return KafkaSink.from_manifest(model, "words.kafka", None, context)
 
 
-def batch(batch_id: int, newest: list[int] | None = None, epoch: int = 1, rows: pa.Table | None = None) -> SinkBatch:
+def batch(
+    batch_id: int, newest: list[int] | None = None, epoch: int = 1, rows: pa.Table | None = None, again: bool = False
+) -> SinkBatch:
     """`newest`: holds the epoch of the newest process."""
 
     def check() -> None:
@@ -49,7 +59,7 @@ def batch(batch_id: int, newest: list[int] | None = None, epoch: int = 1, rows: 
             raise Fenced("another process runs the job")
 
     table = pa.Table.from_pylist(ROWS, schema=WORDS) if rows is None else rows
-    return SinkBatch(batch_id, 1_700_000_000_000, table, "append", Writer("job", epoch, check))
+    return SinkBatch(batch_id, 1_700_000_000_000, table, "append", Writer("job", epoch, check), again)
 
 
 @pytest.fixture
@@ -57,9 +67,9 @@ def open_sink(kafka: KafkaServer) -> Iterator[Open]:
     """Opens a sink as a start of the runtime does; the job's id is the topic's name, so that each test has its own."""
     opened: list[KafkaSink] = []
 
-    def open_(topic: str, epoch: int = 1, **config: Any) -> KafkaSink:
+    def open_(topic: str, epoch: int = 1, newest: list[int] | None = None, **config: Any) -> KafkaSink:
         sink = made(kafka, topic, patient(), **config)
-        sink.open(Writer(topic, epoch, lambda: None))
+        sink.open(Writer(topic, epoch, batch(0, newest, epoch).writer.check_still_writer))
         opened.append(sink)
         return sink
 
@@ -76,7 +86,7 @@ def test_each_batch_is_there_once_over_restarts_and_retries(kafka: KafkaServer, 
     first.write(batch(0))
     first.write(batch(2))
     second = open_sink(topic, epoch=2)
-    second.write(batch(2, epoch=2))
+    second.write(batch(2, epoch=2, again=True))
     second.write(batch(3, epoch=2))
     assert kafka.values(topic) == SAID * 3
 
@@ -108,17 +118,70 @@ def test_a_process_that_wakes_after_its_replacement_writes_nothing(kafka: KafkaS
 def test_a_process_that_opens_after_its_replacement_knows_it(kafka: KafkaServer, open_sink: Open) -> None:
     topic = kafka.create_topic()
     new = open_sink(topic, epoch=2)
-    with pytest.raises(Fenced, match="another process runs the job now: epoch 2, after 1"):
-        open_sink(topic, epoch=1)
+    with pytest.raises(Fenced):
+        open_sink(topic, epoch=1, newest=[2])
     new.write(batch(0, epoch=2))  # shut out by that for a moment, it comes back
     new.write(batch(1, epoch=2))
     assert kafka.values(topic) == SAID * 2
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_job_whose_log_was_put_back_is_refused(kafka: KafkaServer, open_sink: Open, again: bool) -> None:
+    topic = kafka.create_topic()
+    first = open_sink(topic)
+    for batch_id in range(3):
+        first.write(batch(batch_id))
+    second = open_sink(topic, epoch=2)
+    with pytest.raises(JobError, match=rf"{topic} has later batches than the job, .* older copy.*names batch 2, start"):
+        second.write(batch(1, epoch=2, again=again))
+    # One whose log names no start that had begun with the batch has not written it, whatever the marker says.
+    with pytest.raises(JobError, match="has later batches than the job"):
+        second.write(batch(2, epoch=2))
+    with pytest.raises(JobError, match=r"a later start .* the log knows nothing of it.*names batch 2, start 2"):
+        open_sink(topic, epoch=1)
+    assert kafka.values(topic) == SAID * 3
+    open_sink(topic, epoch=3).write(batch(3, epoch=3))
+    assert kafka.values(topic) == SAID * 4
+
+
+def test_an_offset_that_somebody_else_has_set_is_refused(kafka: KafkaServer, open_sink: Open) -> None:
+    topic = kafka.create_topic()
+    open_sink(topic).write(batch(0))
+    group = f"streamjob-{topic}-words.kafka"
+    kafka.commit(group, topic, 7)  # as kafka-consumer-groups.sh --reset-offsets does
+    with pytest.raises(JobError, match=rf"{group} stands at offset 7 .*--delete-offsets --group {group} --topic"):
+        open_sink(topic, epoch=2)
+    kafka.forget(group)
+    open_sink(topic, epoch=3).write(batch(1, epoch=3))
+    assert kafka.values(topic) == SAID * 2
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["older", "forgotten"])
+def test_a_marker_that_changes_while_the_job_runs(kafka: KafkaServer, open_sink: Open, known: bool) -> None:
+    topic = kafka.create_topic()
+    group = f"streamjob-{topic}-words.kafka"
+    sink = open_sink(topic)
+    for batch_id in range(3):
+        sink.write(batch(batch_id))
+    if known:
+        kafka.commit(group, topic, 2, '{"epoch": 1}')  # as a cluster has it that lagged behind
+    else:
+        kafka.forget(group)  # as Kafka does after a week without a batch
+    kafka.transactional(group)  # makes the sink ask again
+    if known:
+        with pytest.raises(JobError, match=rf"has lost batches that .* to the topic {topic}.*names batch 1, start 1"):
+            sink.write(batch(3))
+        return
+    sink.write(batch(3))
+    assert kafka.values(topic) == SAID * 4
+    with pytest.raises(JobError, match="has later batches than the job"):
+        open_sink(topic, epoch=2).write(batch(2, epoch=2, again=True))
+
+
 def test_a_transaction_that_holds_the_group_is_told_of_while_it_is_waited_for(
     kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_producer, "ANSWER_S", 2.0)
+    monkeypatch.setattr(kafka_marker, "ANSWER_S", 2.0)
     topic = kafka.create_topic()
     group = f"streamjob-{topic}-words.kafka"
     # As a broker leaves it that has lost the end of the transaction.
@@ -203,9 +266,32 @@ def test_what_is_wrong_is_said_at_the_start(kafka: KafkaServer) -> None:
     assert kafka.values(topic) == []
 
 
+def test_a_topic_that_was_deleted_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_kafka()
+    # So long a topic that is not known may be a new one of which not all servers know.
+    monkeypatch.setitem(kafka_producer._TUNED, "topic.metadata.propagation.max.ms", 500)
+    monkeypatch.setattr(kafka_marker, "ANSWER_S", 2.0)  # so long the group's server looks for it
+    server = KafkaServer(tmp_path / "kafka", creates=True)
+    server.start()
+    try:
+        for delivery in ("exactlyOnce", "atLeastOnce"):
+            topic = server.create_topic()
+            sink = made(server, topic, patient(), delivery=delivery)
+            sink.open(Writer(topic, 1, lambda: None))
+            sink.write(batch(0))
+            server.delete_topic(topic)
+            with pytest.raises(JobError, match=r"has no such topic or partition .*Create it"):
+                sink.write(batch(1))
+            sink.close()
+            with pytest.raises(JobError, match=f"there is no topic {topic} in Kafka"):
+                made(server, topic).check()
+    finally:
+        server.kill()
+
+
 def test_a_record_that_is_too_large_is_the_jobs_fault_and_leaves_nothing(kafka: KafkaServer, open_sink: Open) -> None:
     topic = kafka.create_topic(max_message_bytes="10000")
-    large = pa.table({"word": [secrets.token_hex(20_000)]})
+    large = pa.table({"word": ["small", secrets.token_hex(20_000), "small"]})
     with pytest.raises(JobError, match=r"takes no record as large.*Raise the topic's max\.message\.bytes"):
         open_sink(topic).write(batch(0, rows=large))
     assert kafka.values(topic) == []
@@ -213,7 +299,21 @@ def test_a_record_that_is_too_large_is_the_jobs_fault_and_leaves_nothing(kafka: 
     assert kafka.values(topic) == [b"behind"]  # no transaction is open that readers would have to wait for
 
 
-@pytest.mark.parametrize("delivery", ["exactlyOnce", "atLeastOnce"])
+@by_delivery
+def test_records_that_are_small_are_not_too_large_together(kafka: KafkaServer, open_sink: Open, delivery: str) -> None:
+    topic = kafka.create_topic(max_message_bytes="10000")
+    sink = open_sink(topic, delivery=delivery, format="text")
+    words = [secrets.token_hex(100) for _ in range(2000)]
+    sink.write(batch(0, rows=pa.table({"word": words})))
+    assert set(kafka.values(topic)) == {word.encode() for word in words}
+    sink.write(batch(1, rows=pa.table({"word": words})))
+    seen = kafka.values(topic)
+    assert seen[-len(words) :] == [word.encode() for word in words]
+    if delivery == "exactlyOnce":
+        assert len(seen) == 2 * len(words)
+
+
+@by_delivery
 def test_a_compacted_topic_wants_keys(kafka: KafkaServer, open_sink: Open, delivery: str) -> None:
     topic = kafka.create_topic(cleanup_policy="compact")
     with pytest.raises(JobError, match=r"does not take a record of the batch.*If the topic is compacted.*set key"):
@@ -264,6 +364,53 @@ def test_a_batch_that_takes_longer_than_a_transaction_may_is_the_jobs_fault(
     with pytest.raises(JobError, match=r"was not written within 1 s, after .* a smaller maxRecordsPerBatch"):
         sink.write(batch(0))
     assert kafka.values(topic) == []
+
+
+# A request a record, one after the other.
+SLOW = {"batch.num.messages": 1, "max.in.flight.requests.per.connection": 1}
+
+
+@by_delivery
+def test_a_batch_that_arrives_slowly_is_waited_for(
+    kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch, delivery: str
+) -> None:
+    monkeypatch.setattr(kafka_producer, "_TUNED", kafka_producer._TUNED | SLOW)
+    topic = kafka.create_topic()
+    clock, moved = SystemClock(), list[float]()
+    sink = made(kafka, topic, delivery=delivery, moves=lambda: moved.append(clock.monotonic()))
+    sink.open(Writer(topic, 1, lambda: None))
+    monkeypatch.setattr(kafka_producer, "_STALLED_S", 1.0)
+    sink.write(batch(0, rows=pa.table({"n": range(SLOWLY)})))
+    # Or it is too quick to prove anything: raise SLOWLY.
+    assert moved[-1] - moved[0] > kafka_producer._STALLED_S
+    sink.close()
+    assert kafka.values(topic) == [b'{"n":%d}' % n for n in range(SLOWLY)]
+
+
+def test_a_batch_whose_end_takes_longer_than_a_transaction_may_is_the_jobs_fault(
+    kafka: KafkaServer, open_sink: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "_TUNED", kafka_producer._TUNED | SLOW)
+    monkeypatch.setattr(kafka_producer, "TRANSACTION_S", 1.0)
+    topic = kafka.create_topic()
+    with pytest.raises(JobError, match=r"was not written within 1 s, after .* a smaller maxRecordsPerBatch"):
+        open_sink(topic).write(batch(0, rows=pa.table({"n": range(SLOWLY)})))
+    assert kafka.settle(topic=topic)
+    assert kafka.values(topic) == []
+
+
+@by_delivery
+def test_a_batch_that_is_larger_than_the_queue_keeps_its_order(
+    kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch, delivery: str
+) -> None:
+    monkeypatch.setitem(kafka_producer._TUNED, "queue.buffering.max.kbytes", 256)
+    topic = kafka.create_topic()
+    sink = made(kafka, topic, delivery=delivery, format="text")
+    sink.open(Writer(topic, 1, lambda: None))
+    words = [f"{n:0500}" for n in range(5000)]
+    sink.write(batch(0, rows=pa.table({"word": words})))
+    sink.close()
+    assert kafka.values(topic) == [word.encode() for word in words]
 
 
 def test_a_broker_that_is_killed_in_the_middle_of_a_batch_has_it_once(own_kafka: KafkaServer) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import JobError, Unavailable
+from streamjob_runtime.kafka.cluster import Cluster
 from streamjob_runtime.sources.base import OffsetRange, Source
 from streamjob_runtime.sources.kafka import GONE_LOOKS, LOOK_MS, MOST, KafkaSource
 from streamjob_runtime.sources.kafka_topics import Topics
@@ -252,6 +253,72 @@ def test_a_topic_that_is_not_seen_for_a_moment_is_not_read_again(
     assert lax.bench.said == []
 
 
+def test_the_first_look_of_a_job_need_not_see_what_its_start_has_seen(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest = make(startFrom="latest")
+    whole = make(latest.bench.topic)
+    kafka.produce(latest.bench.topic, [b"a"])
+    for job in (latest, whole):
+        hide(job, monkeypatch, 2)
+    assert latest.batch() == [] and not latest.source.status().connected
+    whole.source.limit_to_available()
+    assert whole.all() == ["a"] and whole.source.exhausted
+    for _ in range(2):
+        assert latest.batch() == []
+    kafka.produce(latest.bench.topic, [b"b"])
+    assert latest.batch() == ["b"]
+
+
+@pytest.mark.parametrize("start", ["earliest", "latest"])
+def test_a_partition_whose_leader_is_not_known_yet_is_not_taken_for_a_new_one(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    topic = kafka.create_topic(2)
+    job = make(topic, startFrom=start)
+    for partition in (0, 1):
+        kafka.produce(topic, [b"a"], partition)
+    asked, hidden = Cluster._offsets, {f"{topic}/1"}
+
+    def offsets(cluster: Cluster, *question: Any) -> dict[str, int]:
+        return {p: offset for p, offset in asked(cluster, *question).items() if p not in hidden}
+
+    monkeypatch.setattr(Cluster, "_offsets", offsets)
+    assert job.batch() == [] and f"{topic}/1" in job.source.status().message
+    hidden.clear()
+    assert job.all() == (["a", "a"] if start == "earliest" else [])
+    for partition in (0, 1):
+        kafka.produce(topic, [b"b"], partition)
+    assert job.all() == ["b", "b"]
+
+
+def test_an_end_that_is_too_early_for_a_moment_is_not_believed(
+    kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = make()
+    lax = make(strict.bench.topic, onDataLoss="skip")
+    kafka.produce(strict.bench.topic, [b"a", b"b", b"c"])
+    asked = Cluster._offsets
+
+    def offsets(cluster: Cluster, wanted: Any, committed: bool = False) -> dict[str, int]:
+        return {p: min(offset, 1) for p, offset in asked(cluster, wanted, committed).items()}
+
+    for job in (strict, lax):
+        assert job.all() == ["a", "b", "c"]
+        with monkeypatch.context() as patch:
+            patch.setattr(Cluster, "_offsets", offsets)
+            assert job.batch() == []
+    kafka.produce(strict.bench.topic, [b"d"])
+    for job in (strict, lax):
+        assert job.all() == ["d"]
+    assert lax.bench.said == []
+    monkeypatch.setattr(Cluster, "_offsets", offsets)
+    monkeypatch.setattr("streamjob_runtime.sources.kafka.SURE_S", 0.0)
+    with pytest.raises(JobError, match="it ends at 1, before the offset 4"):
+        strict.batch()
+    assert lax.batch() == [] and len(lax.bench.said) == 1
+
+
 def test_a_run_to_the_end_waits_for_a_topic_that_is_not_seen(
     kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,6 +478,15 @@ def test_what_stands_around_a_value_are_columns(kafka: KafkaServer, make: Make) 
     assert make(topic, metadata=["_raw_key"]).rows().column("_raw_key").to_pylist()[0] == b"\xff"
 
 
+def test_a_header_whose_name_is_no_text_is_named_by_its_offset(kafka: KafkaServer, make: Make) -> None:
+    topic = kafka.create_topic()
+    kafka.produce(topic, [b"a"])
+    kafka.produce_with_header(topic, b"caf\xe9")
+    assert make(topic).all() == ["a", ""]
+    with pytest.raises(JobError, match=r"offset 1 .*the name of a header is not UTF-8.*Leave _headers out of metadata"):
+        make(topic, metadata=["_headers"]).all()
+
+
 def test_a_bad_record_is_named_by_its_offset(kafka: KafkaServer, make: Make) -> None:
     job = make()
     kafka.produce(job.bench.topic, [b"good", b"\xff\xfe"])
@@ -537,6 +613,13 @@ def test_passwords_and_certificates(tmp_path: Path) -> None:
             bench.secrets = secrets
             return bench.make(1)
 
+        def without_its_group() -> Job:
+            server.deny_group(topic)
+            sasl = {"authSecretRef": {"name": "right"}, "saslMechanism": "PLAIN"}
+            bench = KafkaBench(server, topic, bootstrapServers=server.secure_servers, tls=ca, **sasl)
+            bench.secrets = secrets
+            return Job(bench)
+
         ca = {"certificatesSecretRef": {"name": "ca"}}
         assert job("right", ca).check() == f"{topic}: 1 partition, 1 offset"
         with pytest.raises(JobError, match=r'Source "k": Kafka at .* refuses the user name or the password') as wrong:
@@ -548,5 +631,18 @@ def test_passwords_and_certificates(tmp_path: Path) -> None:
             job("right", ca, "SCRAM-SHA-256").check()
         with pytest.raises(JobError, match="There is no Secret 'none'"):
             job("none", ca)
+        lonely = without_its_group()
+        assert lonely.batch() == ["a"]
+
+        def has_heard() -> bool:
+
+            lonely.source.acknowledge(OffsetRange.from_json(lonely.log[-1]))
+            server.produce(topic, [b"b"])
+            assert lonely.batch() == ["b"]  # with which the answer comes
+            return bool(lonely.bench.said)
+
+        wait_until(has_heard)
+        assert "the job itself goes on" in lonely.bench.said[0] and "authorization" in lonely.bench.said[0].lower()
+        lonely.source.close()
     finally:
         server.stop()

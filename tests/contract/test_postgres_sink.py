@@ -345,11 +345,17 @@ EVERYTHING: dict[str, tuple[pa.DataType, list[Any]]] = {
 }
 
 
-def test_every_type_comes_back_as_it_was(db: Database) -> None:
+# What a server, a database or a user may be set to, by which PostgreSQL reads texts.
+SETTINGS = "IntervalStyle=sql_standard array_nulls=off DateStyle=SQL,DMY TimeZone=Asia/Kolkata bytea_output=escape"
+AS_SET = ("", *(f"%20-c{setting.replace('=', '%3D')}" for setting in SETTINGS.split()))
+
+
+@pytest.mark.parametrize("settings", AS_SET)
+def test_every_type_comes_back_as_it_was_whatever_the_server_is_set_to(db: Database, settings: str) -> None:
     schema = schema_of(**{name: kind for name, (kind, _) in EVERYTHING.items()})
     values = {name: [*values, None] for name, (_, values) in EVERYTHING.items()}
     rows = pa.table({name: pa.array(values[name], kind) for name, (kind, _) in EVERYTHING.items()}, schema=schema)
-    sink = db.opened(schema=schema)
+    sink = db.opened(schema=schema, dsn=db.dsn + settings)
     sink.write(SinkBatch(0, 0, rows, "append", WRITER))
     assert sink.check().endswith("fits")
     found = db.rows("SELECT * FROM words")
@@ -358,19 +364,21 @@ def test_every_type_comes_back_as_it_was(db: Database) -> None:
         assert [row[i] for row in found] == wanted, name
 
 
-def test_intervals_and_infinite_times_come_back(db: Database) -> None:
+@pytest.mark.parametrize("settings", AS_SET)
+def test_intervals_and_infinite_times_come_back(db: Database, settings: str) -> None:
     schema = schema_of(i=pa.month_day_nano_interval(), ts=pa.timestamp("us"), day=pa.date32())
     rows = pa.table(
         [
-            pa.array([(14, 3, 1_500_000_000), (-1, 0, -1000), None], schema.field(0).type),
-            pa.array([2**63 - 1, -(2**63) + 1, None], pa.int64()).cast(pa.timestamp("us")),
-            pa.array([2**31 - 1, -(2**31) + 1, None], pa.int32()).cast(pa.date32()),
+            pa.array([(14, 3, 1_500_000_000), (-1, 2, 3000), (-1, 0, -1000), None], schema.field(0).type),
+            pa.array([2**63 - 1, 0, -(2**63) + 1, None], pa.int64()).cast(pa.timestamp("us")),
+            pa.array([2**31 - 1, 0, -(2**31) + 1, None], pa.int32()).cast(pa.date32()),
         ],
         schema=schema,
     )
-    db.opened(schema=schema).write(SinkBatch(0, 0, rows, "append", WRITER))
+    db.opened(schema=schema, dsn=db.dsn + settings).write(SinkBatch(0, 0, rows, "append", WRITER))
     assert db.rows("SELECT i::text, ts::text, day::text FROM words") == [
         ("1 year 2 mons 3 days 00:00:01.5", "infinity", "infinity"),
+        ("-1 mons +2 days 00:00:00.000003", "1970-01-01 00:00:00", "1970-01-01"),
         ("-1 mons -00:00:00.000001", "-infinity", "-infinity"),
         (None, None, None),
     ]
@@ -397,6 +405,52 @@ def test_a_text_of_json_and_of_other_kinds_that_have_a_text(db: Database) -> Non
     assert db.rows("SELECT j::text, u::text, m::text, d, l::text FROM words") == [(*row[:4], "[1,2]")]
     with pytest.raises(JobError, match=r"invalid input syntax for type json.*: mend the data, or cast it"):
         sink.write(batch(1, [("{", *row[1:])], schema=schema))
+
+
+NAN, INF = float("nan"), float("inf")
+_POINT = pa.struct([("x", pa.float64()), ("n", pa.int64())])
+CHANGED: dict[str, tuple[str, pa.DataType, Any, str]] = {
+    "blanks": ("varchar(3)", pa.string(), "abc  ", r"character varying\(3\), .* cut the blanks.*rtrim"),
+    "blanks in an array": ("varchar(3)[]", pa.list_(pa.string()), ["a", None, "abc "], "cut the blanks"),
+    "blanks of a domain": ("tag", pa.string(), "abc ", r"is of type tag, .* cut the blanks"),
+    "blanks of an enum": ("varchar(3)", pa.dictionary(pa.int8(), pa.string()), "éüx ", "cut the blanks"),
+    "struct": ("jsonb", _POINT, {"x": NAN, "n": 1}, "NaN or infinity.*JSON does not know.*isfinite"),
+    "list of lists": ("json", pa.list_(pa.list_(pa.float32())), [[1.0], [-INF]], "NaN or infinity"),
+    "list as JSON": ("jsonb", pa.list_(pa.float64()), [INF], "NaN or infinity"),
+    "fixed list": ("jsonb", pa.list_(pa.float64(), 2), [0.0, INF], "NaN or infinity"),
+    "map": ("jsonb", pa.map_(pa.string(), pa.float64()), [("k", NAN)], "NaN or infinity"),
+    "deep": ("jsonb", pa.struct([("a", pa.list_(_POINT))]), {"a": [None, {"x": INF, "n": 1}]}, "NaN or infinity"),
+}
+
+
+@pytest.mark.parametrize("mode", ["append", "update"])
+@pytest.mark.parametrize(("column", "kind", "value", "message"), CHANGED.values(), ids=CHANGED.keys())
+def test_a_value_that_postgresql_would_change_is_refused(
+    db: Database, mode: str, column: str, kind: pa.DataType, value: Any, message: str
+) -> None:
+    db.do(f"CREATE DOMAIN tag AS varchar(3); CREATE TABLE words (word bigint UNIQUE, v {column})")
+    schema = schema_of(word=pa.int64(), v=kind)
+    sink = db.opened(mode, schema=schema)
+    with pytest.raises(JobError, match=message):
+        sink.write(batch(0, [(1, None), (2, value)], mode, schema=schema))
+    assert db.rows("SELECT * FROM words") == []
+
+
+KEPT: dict[str, tuple[str, pa.DataType, Any]] = {
+    "blanks that fit": ("varchar(3)", pa.string(), "é  "),
+    "blanks without end": ("varchar", pa.string(), "abc   "),
+    "short": ("varchar(3)[]", pa.list_(pa.string()), ["a", None, "abc"]),
+    "finite": ("jsonb", _POINT, {"x": 0.5, "n": 1}),
+    "array": ("float8[]", pa.list_(pa.float64()), [INF, -INF]),
+}
+
+
+@pytest.mark.parametrize(("column", "kind", "value"), KEPT.values(), ids=KEPT.keys())
+def test_a_value_that_stays_is_taken(db: Database, column: str, kind: pa.DataType, value: Any) -> None:
+    db.do(f"CREATE TABLE words (v {column})")
+    schema = schema_of(v=kind)
+    db.opened(schema=schema).write(batch(0, [(value,), (None,)], schema=schema))
+    assert db.rows("SELECT v FROM words") == [(value,), (None,)]
 
 
 MISFITS = {
@@ -442,6 +496,66 @@ def test_a_table_that_is_not_there_is_refused_or_made(db: Database) -> None:
     with pytest.raises(JobError, match=r"words at .* cannot be written: it is a view: name a table"):
         db.do("CREATE VIEW words AS SELECT 'a' AS word, 1::bigint AS n")
         db.sink().check()
+
+
+_MARKERS = "streamjob_markers (job_id text, sink text, batch_id bigint, epoch bigint)"
+_PARTED = (
+    "CREATE TABLE words (word text, n bigint) PARTITION BY RANGE (n); CREATE TABLE first PARTITION OF words DEFAULT"
+)
+FLEETING = {
+    "unlogged": (
+        "CREATE UNLOGGED TABLE words (word text, n bigint)",
+        "words is UNLOGGED.*: ALTER TABLE words SET LOGGED",
+    ),
+    "partition": (
+        _PARTED + "; CREATE UNLOGGED TABLE part PARTITION OF words FOR VALUES FROM (0) TO (9)",
+        "part is UNLOGGED.*: ALTER TABLE part SET LOGGED",
+    ),
+    "partition of a partition": (
+        _PARTED + "; CREATE TABLE sub PARTITION OF words FOR VALUES FROM (0) TO (9) PARTITION BY LIST (word)"
+        "; CREATE UNLOGGED TABLE deep PARTITION OF sub DEFAULT",
+        "deep is UNLOGGED.*: ALTER TABLE deep SET LOGGED",
+    ),
+    "foreign partition": (
+        _PARTED + "; CREATE FOREIGN DATA WRAPPER none; CREATE SERVER far FOREIGN DATA WRAPPER none"
+        "; CREATE FOREIGN TABLE part PARTITION OF words FOR VALUES FROM (0) TO (9) SERVER far",
+        "part is a foreign table.*: detach it",
+    ),
+    "markers": (
+        f"CREATE TABLE words (word text, n bigint); CREATE UNLOGGED TABLE {_MARKERS}",
+        "streamjob_markers is UNLOGGED.*: ALTER TABLE streamjob_markers SET LOGGED",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statements", "message"), FLEETING.values(), ids=FLEETING.keys())
+def test_a_table_that_a_crash_empties_is_refused_beforehand(db: Database, statements: str, message: str) -> None:
+    db.do(statements)
+    with pytest.raises(JobError, match=f"the table words at .* cannot be written: {message}"):
+        db.sink(create=False).check()
+
+
+def test_partitions_that_last_are_taken(db: Database) -> None:
+    db.do(_PARTED)
+    db.opened(create=False).write(batch(0, ROWS))
+    assert db.rows() == ROWS
+
+
+def test_what_a_crash_has_emptied_is_said(own_postgres: PostgresServer) -> None:
+    db = Database(own_postgres)
+    try:
+        sink = db.opened()
+        sink.write(batch(0, ROWS))
+        db.do("ALTER TABLE words SET UNLOGGED")
+        own_postgres.kill()
+        own_postgres.start()
+        assert db.rows() == []
+        with pytest.raises(Unavailable):
+            sink.write(batch(1, ROWS))
+        with pytest.raises(JobError, match="words is UNLOGGED"):
+            sink.write(batch(1, ROWS))
+    finally:
+        db.close()
 
 
 INDEXES = {

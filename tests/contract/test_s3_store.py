@@ -136,6 +136,21 @@ def test_a_server_that_does_not_answer_is_unavailable(through: S3Store, between:
     assert through.read("a") == b"x"
 
 
+def test_an_object_may_take_longer_than_any_timeout_as_long_as_it_moves(
+    minio: MinioServer, direct: S3Store, between: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamjob_runtime.stores.s3._CONNECT_S", 0.5)  # the client's timeout for sending, too
+    large = random.Random(1).randbytes(16 << 20)
+    store = S3Store(direct.url, replace(minio.access, endpoint=between.url))
+    between.bytes_per_s = 14e6
+    store.create("new connection", large)
+    assert direct.read("new connection") == large
+    old = direct.replace("used connection", b"old", None)
+    version = store.replace("used connection", large, old)
+    assert direct.stat("used connection").version == version
+    store.close()
+
+
 def test_nobody_listens_there() -> None:
     store = S3Store("s3://bucket", S3Access(f"http://127.0.0.1:{free_port()}", None, "key", "secret"))
     with pytest.raises(Unavailable, match="refused"):

@@ -16,7 +16,7 @@ import pytest
 
 from streamjob_runtime.engine.steps import Step
 from support.command import STREAMJOB, streamjob
-from support.runtime import Runtime, wait_for
+from support.runtime import Runtime
 
 MANIFEST = """
 apiVersion: streamjob.dev/v1alpha1
@@ -177,23 +177,6 @@ def test_delete_refuses_another_jobs_log(job: Path) -> None:
     assert "belongs to the job 'job', and this is 'other'" in deleted.stderr
     assert json.loads((job / "end").read_text())["reason"] == "JobError"
     assert objects(job) == before
-
-
-def test_delete_ends_a_job_that_runs(job: Path) -> None:
-    with sender() as port:
-        text = (job / "job.yaml").read_text()
-        (job / "job.yaml").write_text(re.sub(r"port: \d+", f"port: {port}", text))
-        newest = newest_record(job)
-        runtime = Runtime(job / "job.yaml", {})
-        try:
-            wait_for(lambda: newest_record(job) > newest + 20)
-            deleted = streamjob("checkpoints", "delete", "job.yaml", "--yes", cwd=job)
-            assert deleted.returncode == 0, deleted.stderr
-            assert runtime.wait() == 75, runtime.err
-        finally:
-            runtime.end()
-    assert json.loads(runtime.termination.read_text())["reason"] == "Fenced"
-    assert not [f for f in objects(job) if f.startswith("log/")]
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n", True), ("y", False)])

@@ -1,7 +1,10 @@
 """The operator asks a runtime for its progress: a real one-page server in the runtime's place."""
 
 import asyncio
+import json
 import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,22 +23,34 @@ SOON_S = 0.9 * PERIOD_S
 """Less than until the next question that comes by itself."""
 
 
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def asking(folder: Path, answer: Answer) -> AsyncIterator[tuple[Progresses, asyncio.Queue[Key]]]:
+    """What asks a runtime that answers so, and the queue of jobs with news."""
+    app = web.Application()
+    app.add_routes([web.get("/progress", answer)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, str(folder / "socket")).start()
+    news: asyncio.Queue[Key] = asyncio.Queue()
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(folder / "socket"))) as http:
+        progresses = Progresses(http, news.put_nowait, random.Random(1))
+        yield progresses, news
+        await progresses.close()
+    await runner.cleanup()
+
+
 def test_a_pod_that_has_become_ready_is_asked_at_once_whether_it_still_waits(tmp_path: Path) -> None:
     status = Status("Running", "id", "views", 1, NOW_MS, interval_ms=2000, trouble=TROUBLE)
 
-    async def progress(_: web.Request) -> web.Response:
+    async def progress(_: web.Request) -> web.StreamResponse:
         return web.json_response(progress_json(status, [], NOW_MS))
 
     async def story() -> None:
         nonlocal status
-        app = web.Application()
-        app.add_routes([web.get("/progress", progress)])
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.UnixSite(runner, str(tmp_path / "socket")).start()
-        news: asyncio.Queue[Key] = asyncio.Queue()
-        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(tmp_path / "socket"))) as http:
-            progresses = Progresses(http, news.put_nowait, random.Random(1))
+        async with asking(tmp_path, progress) as (progresses, news):
             progresses.follow(KEY, POD)
             assert await asyncio.wait_for(news.get(), SOON_S) == KEY
             before = progresses.of(KEY)
@@ -47,7 +62,52 @@ def test_a_pod_that_has_become_ready_is_asked_at_once_whether_it_still_waits(tmp
             await asyncio.wait_for(news.get(), SOON_S)
             after = progresses.of(KEY)
             assert after is not None and after.trouble is None
-            await progresses.close()
-        await runner.cleanup()
+
+    asyncio.run(story())
+
+
+def test_an_answer_that_comes_in_pieces_as_between_two_nodes_is_read_to_its_end(tmp_path: Path) -> None:
+    body = json.dumps(progress_json(Status("Running", "id", "views", 1, NOW_MS, interval_ms=2000), [], NOW_MS)).encode()
+
+    async def progress(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = len(body)
+        await response.prepare(request)
+        for piece in (body[:100], body[100:]):
+            await response.write(piece)
+            for _ in range(100):  # rounds of the loop that the one who asks lives in too
+                await asyncio.sleep(0)
+        return response
+
+    async def story() -> None:
+        async with asking(tmp_path, progress) as (progresses, news):
+            progresses.follow(KEY, POD)
+            assert await asyncio.wait_for(news.get(), SOON_S) == KEY
+            assert progresses.of(KEY) is not None
+
+    asyncio.run(story())
+
+
+def test_an_answer_without_an_end_is_given_up_and_nothing_is_learned_from_it(tmp_path: Path) -> None:
+    sent, given_up = 0, asyncio.Event()
+
+    async def progress(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b" " * 100_000)
+                sent += 100_000
+        except ConnectionError:
+            given_up.set()
+        return response
+
+    async def story() -> None:
+        async with asking(tmp_path, progress) as (progresses, news):
+            progresses.follow(KEY, POD)
+            await asyncio.wait_for(given_up.wait(), SOON_S)
+            assert sent < 10_000_000, "it was read until the request's time was over"
+            assert news.empty() and progresses.of(KEY) is None
 
     asyncio.run(story())

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streamjob_api.names import FINALIZER, ROLE_RUNTIME
+from streamjob_operator.decision import revision_of
+from streamjob_operator.failures import DONE, UNAVAILABLE
+from streamjob_operator.manifests import pod_name
 from streamjob_operator.model import (
     AddFinalizer,
     CreatePod,
@@ -23,11 +26,13 @@ from streamjob_operator.model import (
     Pod,
     Progress,
     RemoveFinalizer,
+    RestoreConfig,
     Revision,
 )
 from streamjob_operator.plan import plan
 from streamjob_operator.policy import Policy
 from streamjob_operator.revision import render
+from streamjob_operator.state import State
 
 KEY = Key("shop", "views")
 SPEC: dict[str, Any] = {
@@ -55,11 +60,15 @@ class ClusterModel:
     namespace_ends: bool = False
     gone: bool = False
     pods: dict[str, Pod] = field(default_factory=dict)
+    silent: dict[str, float] = field(default_factory=dict)  # uids of pods whose nodes do not answer, since when
+    tolerates: dict[str, float] = field(default_factory=dict)  # uid -> how long the pod stays on a lost node
     zombies: list[Pod] = field(default_factory=list)  # processes whose pods are out of the API, on nodes that are lost
     configs: dict[str, Revision] = field(default_factory=dict)
+    refuses: set[str] = field(default_factory=set)  # roles whose pods the API server does not take just now
     progress: Progress | None = None
     news: list[News] = field(default_factory=list)
     most_live: int = 0
+    has_failed: set[str] = field(default_factory=set)  # revisions that a runtime has failed with, by its own fault
     rng: random.Random = field(default_factory=lambda: random.Random(7))
     _made: int = 0
 
@@ -68,7 +77,7 @@ class ClusterModel:
     def observe(self) -> Observed:
         """As the operator would see it now."""
         wanted = None if self.problems else render(KEY, self.spec, None)
-        revision = self.status.get("revision", "")
+        revision = revision_of(State.read(self.status), self.pods.values())
         current = self.configs.get(revision) if not wanted or wanted.name != revision else None
         return Observed(
             now=self.now,
@@ -95,13 +104,21 @@ class ClusterModel:
 
     def step(self, dies_after: int | None = None) -> Plan:
         """One look of the operator, which is killed after so many actions (None: not at all)."""
-        decided = plan(self.observe())
+        observed = self.observe()
+        decided = plan(observed)
+        refused: dict[str, str] = {}
         for count, action in enumerate(decided.actions):
             if dies_after is not None and count >= dies_after:
                 return decided
-            self._act(action)
-        if dies_after is None and not self.gone and not decided.told_later:
-            self.status = decided.status
+            if isinstance(action, CreatePod) and action.role in self.refuses:
+                self.configs[action.revision.name] = action.revision
+                refused[action.role] = "exceeded quota"
+            else:
+                self._act(action)
+        if refused:
+            decided = plan(replace(observed, refused=refused))
+        if dies_after is None and not decided.told_later:
+            self.status = self.status if self.gone else decided.status
             self.news += decided.news
         return decided
 
@@ -125,16 +142,18 @@ class ClusterModel:
                 self._create(action)
             case DeletePod():
                 self._delete(action)
+            case RestoreConfig():
+                self.configs[action.revision.name] = action.revision
             case DeleteConfig():
                 self.configs.pop(action.revision, None)
 
     def _create(self, action: CreatePod) -> None:
         self.configs[action.revision.name] = action.revision
-        name = f"views-{action.role}-{action.attempt}-{action.revision.name}"
-        if name in self.pods:
-            return
+        name = pod_name(self.observe().job, action)
+        assert name not in self.pods, f"pod {name} is there, and is seen to be"
         self._made += 1
         self.pods[name] = Pod(name, f"uid-{self._made}", action.role, action.attempt, action.revision.name, self.now)
+        self.tolerates[self.pods[name].uid] = action.node_loss_after
         live = [p for p in self.pods.values() if p.role == ROLE_RUNTIME and p.live]
         self.most_live = max(self.most_live, len(live))
 
@@ -142,7 +161,7 @@ class ClusterModel:
         pod = self.pods.get(action.name)
         if pod is None or pod.uid != action.uid:
             return
-        if action.force or not pod.live:
+        if action.force or (not pod.live and pod.uid not in self.silent):
             del self.pods[action.name]
             if pod.live:
                 self.zombies.append(pod)
@@ -171,16 +190,29 @@ class ClusterModel:
     def starts(self) -> None:
         """Every pod that waits begins to run, and is ready."""
         for pod in list(self.pods.values()):
-            if pod.live and pod.started is None and pod.deleting_until is None:
+            if pod.live and pod.started is None and pod.deleting_until is None and pod.uid not in self.silent:
                 self.change(pod, started=self.now, ready=True, ready_since=self.now, ip="10.0.0.1")
 
     def ends(self, pod: Pod, code: int, reason: str = "Error", message: str = "", why: str | None = None) -> None:
         """The pod's process ends; `why`: the cluster made it."""
         self.change(pod, ended=End(code, reason, message, self.now), ready=False, infrastructure=why)
+        if pod.role == ROLE_RUNTIME and not why and code not in (DONE, UNAVAILABLE):
+            self.has_failed.add(pod.revision)
 
     def drains(self) -> None:
-        """Every pod that was asked to end has ended and is gone."""
-        self.pods = {name: p for name, p in self.pods.items() if p.deleting_until is None}
+        """Every pod that was asked to end has ended and is gone, where there is a kubelet to see to it."""
+        self.pods = {n: p for n, p in self.pods.items() if p.deleting_until is None or p.uid in self.silent}
+
+    def loses_node(self, pod: Pod) -> None:
+        """The pod's node does not answer any more."""
+        self.silent.setdefault(pod.uid, self.now)
+        if pod.ready:
+            self.change(pod, ready=False, node_lost_since=self.now)
+
+    def regains_node(self, pod: Pod) -> None:
+        """It answers again."""
+        self.silent.pop(pod.uid, None)
+        self.change(pod, ready=pod.started is not None, node_lost_since=None)
 
     def removed(self, pod: Pod) -> None:
         """Somebody has deleted the pod, and it is gone."""
@@ -192,5 +224,9 @@ class ClusterModel:
         self.generation += 1
 
     def waits(self, seconds: float) -> None:
-        """Time passes."""
+        """Time passes. Who has been on a lost node for as long as it tolerates is evicted, which nobody there hears."""
         self.now += seconds
+        for pod in list(self.pods.values()):
+            evicted = self.silent.get(pod.uid, self.now) + self.tolerates[pod.uid]
+            if pod.uid in self.silent and pod.live and pod.deleting_until is None and self.now >= evicted:
+                self.change(pod, deleting_until=evicted + GRACE_S, node_given_up=True)

@@ -63,6 +63,7 @@ class HdfsServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.reached_at: str | None = None  # clients' address of the name node, where it is not its own
         self.conf = folder / "conf"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._roots = 0
@@ -71,7 +72,7 @@ class HdfsServer:
     @property
     def url(self) -> str:
         """The root of the file system."""
-        return f"hdfs://{self.at('rpc')}"
+        return f"hdfs://{self.reached_at or self.at('rpc')}"
 
     def create_root(self) -> str:
         """The URL of a folder that nobody else uses; it is not there yet."""
@@ -127,7 +128,11 @@ class HdfsServer:
 
     def at(self, port: str) -> str:
         """The address of one of its ports."""
-        return f"127.0.0.1:{self._ports[port]}"
+        return f"127.0.0.1:{self.port(port)}"
+
+    def port(self, name: str) -> int:
+        """One of its ports."""
+        return self._ports[name]
 
     def settings(self) -> dict[str, Settings]:
         """What stands in the site files, by their names."""

@@ -1,6 +1,7 @@
 """A Kafka server of the test's own: one process that is broker and controller (KRaft)."""
 
 import base64
+import ctypes
 import os
 import secrets
 import shutil
@@ -13,13 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import confluent_kafka
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     ConfigResource,
     NewPartitions,
     NewTopic,
     OffsetSpec,
+    ResourcePatternType,
     ResourceType,
 )
 
@@ -40,12 +46,13 @@ class KafkaServer:
 
     It may be stopped or killed and started again, on the same ports with the same data. `secure`: it also listens on
     `secure_servers`, for who comes by TLS with the user name and the password of `user` and `password`; the
-    certificate that tells the server is the PEM file `ca`.
+    certificate that tells the server is the PEM file `ca`. `creates`: it makes a topic that a producer asks for.
     """
 
-    def __init__(self, folder: Path, secure: bool = False) -> None:
+    def __init__(self, folder: Path, secure: bool = False, creates: bool = False) -> None:
         self._folder = folder
         self._secure = secure
+        self._creates = creates
         self._process: subprocess.Popen[bytes] | None = None
         self._topics = 0
         self._port, self._controller_port, self._secure_port = free_port(), free_port(), free_port()
@@ -187,6 +194,20 @@ class KafkaServer:
         with _Admin(self.servers) as admin:
             admin.all(admin.client.delete_records([TopicPartition(topic, partition, before)]))
 
+    def deny_group(self, group: str) -> None:
+        """Take the consumer group from `user`, who has every other right."""
+        rule = AclBinding(
+            ResourceType.GROUP,
+            group,
+            ResourcePatternType.LITERAL,
+            f"User:{self.user}",
+            "*",
+            AclOperation.ALL,
+            AclPermissionType.DENY,
+        )
+        with _Admin(self.servers) as admin:
+            admin.all(admin.client.create_acls([rule]))
+
     # --- records
 
     def produce(self, topic: str, records: Iterable[bytes | Record | None], partition: int = 0, **extra: Any) -> None:
@@ -256,6 +277,23 @@ class KafkaServer:
             consumer.close()
         return sorted(found, key=lambda m: (_not_none(m.partition()), _not_none(m.offset())))
 
+    def produce_with_header(self, topic: str, name: bytes) -> None:
+        """Append an empty record with a header of that name, which need not be UTF-8: by the library below Python's."""
+        folder = Path(confluent_kafka.__file__).parent.with_name("confluent_kafka.libs")
+        library = ctypes.CDLL(str(next(folder.glob("librdkafka-*"))))
+        for call in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_headers_new"):
+            getattr(library, call).restype = ctypes.c_void_p
+        conf, said = ctypes.c_void_p(library.rd_kafka_conf_new()), ctypes.create_string_buffer(512)
+        library.rd_kafka_conf_set(conf, b"bootstrap.servers", self.servers.encode(), said, 512)
+        client = ctypes.c_void_p(library.rd_kafka_new(0, conf, said, 512))
+        headers = ctypes.c_void_p(library.rd_kafka_headers_new(ctypes.c_size_t(1)))
+        library.rd_kafka_header_add(headers, name, ctypes.c_ssize_t(len(name)), b"v", ctypes.c_ssize_t(1))
+        # Pairs of a field's number in rdkafka.h and its value: topic, value, headers; 0 ends them.
+        value = (4, ctypes.c_char_p(b""), ctypes.c_size_t(0))
+        library.rd_kafka_producev(client, 1, ctypes.c_char_p(topic.encode()), *value, 10, headers, 0)
+        assert library.rd_kafka_flush(client, _CALL_S * 1000) == 0
+        library.rd_kafka_destroy(client)
+
     def values(self, topic: str) -> list[bytes | None]:
         """The values of `read`."""
         return [message.value() for message in self.read(topic)]
@@ -267,6 +305,19 @@ class KafkaServer:
             return int(consumer.committed([TopicPartition(topic, partition)], timeout=_CALL_S)[0].offset)
         finally:
             consumer.close()
+
+    def commit(self, group: str, topic: str, offset: int, metadata: str = "", partition: int = 0) -> None:
+        """Commit an offset for a group that nobody is in."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group})
+        try:
+            consumer.commit(offsets=[TopicPartition(topic, partition, offset, metadata)], asynchronous=False)
+        finally:
+            consumer.close()
+
+    def forget(self, group: str) -> None:
+        """Let Kafka forget what a group has committed that nobody is in."""
+        with _Admin(self.servers) as admin:
+            admin.all(admin.client.delete_consumer_groups([group]))
 
     # --- the process
 
@@ -283,6 +334,9 @@ class KafkaServer:
                 "ssl.keystore.type": "PKCS12",
                 "ssl.keystore.location": str(self._folder / "keys.p12"),
                 "ssl.keystore.password": self.password,
+                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "super.users": "User:ANONYMOUS",
+                "allow.everyone.if.no.acl.found": "true",
             }
         addresses = {name: f"{name}://127.0.0.1:{port}" for name, port in listeners.items()}
         settings = {
@@ -295,7 +349,7 @@ class KafkaServer:
             "inter.broker.listener.name": "PLAINTEXT",
             "listener.security.protocol.map": ",".join(f"{name}:{value}" for name, value in protocols.items()),
             "log.dirs": str(self._folder / "data"),
-            "auto.create.topics.enable": "false",
+            "auto.create.topics.enable": str(self._creates).lower(),
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "2",
             "transaction.state.log.replication.factor": "1",
@@ -311,6 +365,8 @@ class KafkaServer:
             "log.cleaner.backoff.ms": "200",
             "log.cleaner.dedupe.buffer.size": "4194304",
             "log.retention.check.interval.ms": "500",
+            # But only what a test deletes or a topic says: records with times of long ago stay.
+            "log.retention.ms": "-1",
             # So are transactions that take too long.
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
             "num.network.threads": "2",

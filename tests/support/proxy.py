@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _UPSTREAM_S = 20
+_PIECE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Proxy:
     gate: Callable[[str, str], None] = lambda method, path: None  # hears of a request, and may keep it waiting
     url: str = ""
     hang_s: float = _UPSTREAM_S  # how long a hanging request hangs at most
+    bytes_per_s: float | None = None  # at most so fast it takes what is sent; None: as fast as it can
     closing: threading.Event = field(default_factory=threading.Event)
 
     def next_fault(self, method: str) -> Lost | None:
@@ -74,7 +76,11 @@ class _Handler(BaseHTTPRequestHandler):
     proxy: Proxy
 
     def _handle(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        size = int(self.headers.get("Content-Length") or 0)
+        body = self._body(size)
+        if len(body) < size:  # the client gave up
+            self.close_connection = True
+            return
         self.proxy.gate(self.command, self.path)
         fault = self.proxy.next_fault(self.command)
         if fault is None:
@@ -91,6 +97,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(fault.status, {"Content-Type": fault.content_type}, fault.body)
 
     do_GET = do_PUT = do_HEAD = do_DELETE = _handle  # noqa: N815 - the names that the base class asks for
+
+    def _body(self, size: int) -> bytes:
+        rate = self.proxy.bytes_per_s
+        if rate is None:
+            return self.rfile.read(size)
+        # Or the kernel takes it all at once.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * _PIECE)
+        pieces: list[bytes] = []
+        while (left := size - sum(map(len, pieces))) and (piece := self.rfile.read(min(left, _PIECE))):
+            pieces.append(piece)
+            self.proxy.closing.wait(len(piece) / rate)
+        return b"".join(pieces)
 
     def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         upstream = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=_UPSTREAM_S)

@@ -1,5 +1,6 @@
 """Pipelines and their batches, for tests of the planner and of the query engine."""
 
+import functools
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -78,7 +79,8 @@ class Runner:
         tables: Sequence[Mapping[str, Any]] = TABLES,
         sources: Sequence[Mapping[str, Any]] = SOURCES,
     ) -> None:
-        self._spec = spec(steps, sinks, sources, tables)
+        self._job = functools.partial(spec, steps, sources=sources, tables=tables)
+        self._spec = self._job(sinks)
         self._delay_ms = delay_ms
         self.query = open_query(self._spec, threads=1)
         self.tables: dict[str, pa.Table] = {}
@@ -105,8 +107,10 @@ class Runner:
         self.last = out
         return [sink.to_pylist() for sink in out.sinks]
 
-    def restart(self) -> None:
-        """Go on in a new query from a snapshot."""
+    def restart(self, sinks: Sequence[tuple[str, str]] | None = None) -> None:
+        """Go on in a new query from a snapshot; with other sinks, if they are given."""
+        if sinks is not None:
+            self._spec = self._job(sinks)
         state = {name: _stored(table) for name, table in self.query.snapshot().items()}
         self.query.close()
         self.query = open_query(self._spec, threads=1)

@@ -343,7 +343,14 @@ def test_no_mistake_hides_another() -> None:
 
 
 def test_a_secret_is_not_repeated() -> None:
-    for path in ("spec.s3.endpoint", "spec.checkpoint.location", f"{SOURCE_1}.tcp.host"):
+    places = (
+        "spec.s3.endpoint",
+        "spec.checkpoint.location",
+        f"{SOURCE_1}.tcp.host",
+        "spec.s3.credentialsSecretRef",
+        "spec.s3.credentialsSecretRef.name",
+    )
+    for path in places:
         tree = deepcopy(GOOD)
         put(tree, path, "hdfs://me:pa55@minio/x")
         assert told(tree)

@@ -20,6 +20,7 @@ REMEDY = "Perhaps this port wants TLS (tls) or a password (authSecretRef), or do
     ("code", "words"),
     [
         (KafkaError.INVALID_RECORD, "set key"),
+        (KafkaError.RECORD_LIST_TOO_LARGE, "Raise the topic's segment.bytes"),
         (KafkaError.POLICY_VIOLATION, "has a policy against this (Broker: Policy violation)"),
         (KafkaError.INVALID_TIMESTAMP, "Correct this machine's clock"),
         (KafkaError.UNSUPPORTED_VERSION, "is too old for this"),

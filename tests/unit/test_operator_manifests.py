@@ -1,5 +1,6 @@
 """What the operator creates: pods that the strictest Pod Security level lets in, and that mount what the job names."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from support.cluster_model import SPEC
 
 IMAGES = Images("runtime:1", "IfNotPresent")
 S3 = {"endpoint": "http://minio:9000", "credentialsSecretRef": {"name": "minio"}}
+
+SPOT = {"key": "spot", "operator": "Exists", "effect": "NoSchedule"}
 
 
 def job(**spec: Any) -> Job:
@@ -41,6 +44,15 @@ def test_every_pod_is_restricted_and_holds_no_credential_of_the_cluster(role: st
     assert spec["restartPolicy"] == "Never"
     [owner] = tree["metadata"]["ownerReferences"]
     assert owner["uid"] == "uid" and owner["controller"] is True
+
+
+def test_what_is_made_for_a_job_on_its_way_out_does_not_hold_it() -> None:
+    """Else a deletion in the foreground would end the clean-up before the job's own finalizer goes."""
+    of = replace(job(), deleting=True)
+    revision = render(of.key, of.spec, None)
+    for tree in (pod(of, CreatePod("cleanup", 0, revision), IMAGES), config_map(of, revision)):
+        assert [o["blockOwnerDeletion"] for o in tree["metadata"]["ownerReferences"]] == [False]
+    assert [o["blockOwnerDeletion"] for o in made()["metadata"]["ownerReferences"]] == [True]
 
 
 def test_the_names_say_what_a_pod_is_for_and_are_never_used_again() -> None:
@@ -99,7 +111,7 @@ def test_a_template_adds_to_the_pod_and_takes_nothing_from_it() -> None:
             "labels": {"team": "ads", names.LABEL_JOB: "another"},
             "annotations": {"a": "b"},
             "nodeSelector": {"disk": "ssd"},
-            "tolerations": [{"operator": "Exists"}],
+            "tolerations": [SPOT],
             "env": [{"name": "TZ", "value": "UTC"}],
             "volumes": [{"name": "data", "emptyDir": {}}],
             "volumeMounts": [{"name": "data", "mountPath": "/data"}],
@@ -116,10 +128,24 @@ def test_a_template_adds_to_the_pod_and_takes_nothing_from_it() -> None:
         "etl",
         "high",
     )
+    assert spec["tolerations"][-1] == SPOT
     only = container(tree)
     assert only["image"] == "mine:2" and only["resources"] == {"limits": {"memory": "4Gi"}}
     assert {"name": "TZ", "value": "UTC"} in only["env"]
     assert {"name": "data", "mountPath": "/data"} in only["volumeMounts"]
+
+
+@pytest.mark.parametrize("role", ["runtime", "check", "cleanup"])
+def test_a_pod_stays_on_a_lost_node_as_long_as_the_job_says_whatever_else_it_tolerates(role: str) -> None:
+    everything = {"operator": "Exists"}
+    of = job(podTemplate={"tolerations": [everything]})
+    tree = pod(of, CreatePod(role, 1, render(of.key, of.spec, None), node_loss_after=7.5), IMAGES)
+    *ours, theirs = tree["spec"]["tolerations"]
+    assert theirs == everything, "Kubernetes goes by the first one that fits"
+    assert [(t["key"], t["operator"], t["effect"], t["tolerationSeconds"]) for t in ours] == [
+        ("node.kubernetes.io/not-ready", "Exists", "NoExecute", 8),
+        ("node.kubernetes.io/unreachable", "Exists", "NoExecute", 8),
+    ]
 
 
 def test_a_job_that_says_nothing_of_resources_gets_sane_ones() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streamjob_api import names
-from streamjob_operator.mounts import waiting_for
+from streamjob_operator.mounts import MANIFEST_MISSING, waiting_for
 from streamjob_operator.pods import is_starting, read_pod
 
 AT = "2026-11-21T12:00:00Z"
@@ -104,6 +104,13 @@ def test_a_lost_node_makes_the_pod_unready_while_nobody_speaks_for_its_container
     assert waits.node_lost_since is None
 
 
+@pytest.mark.parametrize("reason", ["DeletionByTaintManager", "EvictionByEvictionAPI"])
+def test_a_pod_that_kubernetes_takes_from_a_lost_node_is_told_from_one_that_is_moved(reason: str) -> None:
+    going = tree(state=RUNNING, conditions={"Ready": "False", "ContainersReady": "False"})
+    going["status"]["conditions"].append({"type": "DisruptionTarget", "status": "True", "reason": reason})
+    assert read_pod(going).node_given_up is (reason == "DeletionByTaintManager")
+
+
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
 def test_an_image_that_cannot_be_pulled_is_named(reason: str) -> None:
     pod = read_pod(tree("Pending", {"waiting": {"reason": reason, "message": "no such host"}}))
@@ -130,19 +137,26 @@ def event(message: str, at: str = AT, kind: str = "Warning", reason: str = "Fail
 
 def test_a_missing_secret_is_named_with_the_way_out() -> None:
     text = 'MountVolume.SetUp failed for volume "secret-0" : secret "minio" not found'
-    found = waiting_for([event("Pulled", kind="Normal"), event(text)], "shop")
+    found = waiting_for([event("Pulled", kind="Normal"), event(text)], "shop", "views-abc")
     assert found is not None and found.reason == "SecretMissing"
     assert found.message.startswith('Secret "minio" is missing: create it in namespace "shop"')
 
 
 def test_missing_site_files_are_named_with_the_way_out() -> None:
-    found = waiting_for([event('MountVolume.SetUp failed for volume "hadoop" : configmap "site" not found')], "shop")
+    text = 'MountVolume.SetUp failed for volume "hadoop" : configmap "site" not found'
+    found = waiting_for([event(text)], "shop", "views-abc")
     assert found is not None and found.reason == "ConfigMapMissing"
     assert found.message.startswith('ConfigMap "site" is missing: create it in namespace "shop"')
 
 
 def test_the_newest_warning_counts_and_others_are_passed_on() -> None:
     old, new = event("old", "2026-11-21T12:00:00Z"), event("disk full", "2026-11-21T12:00:09Z", reason="FailedAttach")
-    found = waiting_for([new, old], "shop")
+    found = waiting_for([new, old], "shop", "views-abc")
     assert found is not None and (found.reason, found.message) == ("FailedAttach", "disk full")
-    assert waiting_for([event("fine", kind="Normal")], "shop") is None
+    assert waiting_for([event("fine", kind="Normal")], "shop", "views-abc") is None
+
+
+def test_a_manifest_that_was_deleted_is_not_for_the_user_to_make() -> None:
+    text = 'MountVolume.SetUp failed for volume "streamjob-job" : configmap "views-abc" not found'
+    found = waiting_for([event(text)], "shop", "views-abc")
+    assert found is not None and found.reason == MANIFEST_MISSING and "it is made again" in found.message

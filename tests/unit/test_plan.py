@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP
+from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIME
 from streamjob_operator.backoff import RestartPolicy
 from streamjob_operator.model import CreatePod, DeletePod, Waiting
-from streamjob_operator.plan import plan
+from streamjob_operator.mounts import MANIFEST_MISSING
 from streamjob_operator.policy import Policy
 from support.cluster_model import ClusterModel
 
@@ -183,6 +183,54 @@ def test_a_failed_job_starts_again_by_a_new_spec_or_the_annotation(way_out: str)
     assert not [p for p in cluster.pods.values() if p.role == ROLE_CHECK], "there is nothing running to protect"
 
 
+@pytest.mark.parametrize("code", [1, 78], ids=["once too often", "for good"])
+def test_a_fix_counts_though_the_old_attempt_fails_while_the_fix_is_being_checked(code: int) -> None:
+    cluster = running(policy=Policy(restart=RestartPolicy(max_failures=0)))
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CHECK).live
+    cluster.ends(cluster.runtime(), code, "JobError", "it broke")
+    cluster.settle()
+    cluster.starts()
+    cluster.settle()
+    assert "it broke" in next(n.message for n in cluster.news if n.warning)
+    wanted = cluster.observe().wanted
+    assert wanted is not None and cluster.runtime().revision == wanted.name
+    assert cluster.status["phase"] == "Running" and cluster.status["failures"]["application"] == 0
+    cluster.drains()
+    assert not [p for p in cluster.pods.values() if p.role == ROLE_CHECK], "there is nothing left to protect"
+
+
+def test_a_change_that_was_refused_is_not_started_because_the_old_spec_fails_for_good() -> None:
+    cluster = running()
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    cluster.ends(cluster.pod_of(ROLE_CHECK), 78, "JobError", "the state does not fit")
+    cluster.settle()
+    cluster.ends(cluster.runtime(), 78, "JobError", "it broke")
+    cluster.settle()
+    assert cluster.status["phase"] == "Failed" and cluster.runtime().attempt == 1
+    assert "it broke" in condition(cluster, "Failed")["message"]
+    cluster.edits(batchInterval="5s")
+    cluster.settle()
+    assert cluster.runtime().attempt == 2
+
+
+def test_what_runs_is_what_the_newest_pod_says_though_the_operator_died_before_it_wrote_that_down() -> None:
+    cluster = running()
+    cluster.ends(cluster.runtime(), 78, "JobError", "it broke")
+    cluster.settle()
+    cluster.edits(batchInterval="4s")
+    cluster.step(dies_after=1)
+    started = cluster.runtime()
+    assert started.attempt == 2 and cluster.status["phase"] == "Failed"
+    cluster.edits(batchInterval="5s")
+    cluster.starts()
+    cluster.settle()
+    assert cluster.status["revision"] == started.revision and cluster.status["phase"] == "Running"
+    assert cluster.pod_of(ROLE_CHECK).live, "the newest change is not taken for what runs"
+
+
 def test_out_of_memory_is_said_in_words() -> None:
     cluster = running(policy=Policy(memory_limit="1Gi"))
     cluster.ends(cluster.runtime(), 137, "OOMKilled")
@@ -237,6 +285,27 @@ def test_a_lost_node_is_given_its_time_and_then_the_pod_is_forced_out_and_replac
     decided = cluster.step()
     assert decided.actions[:1] == (DeletePod(pod.name, pod.uid, force=True),)
     assert cluster.runtime().attempt == 2
+    assert cluster.status["lastFailure"]["reason"] == "NodeLost"
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_pod_that_is_not_ready_when_its_node_is_lost_is_replaced_when_kubernetes_has_evicted_it(
+    started: bool,
+) -> None:
+    cluster = ClusterModel(policy=Policy(node_loss_after=20))
+    cluster.settle()
+    pod = cluster.runtime()
+    if started:
+        cluster.change(pod, started=cluster.now)
+    cluster.loses_node(pod)
+    cluster.settle()
+    cluster.waits(20)
+    decided = cluster.step()
+    assert condition(cluster, "Ready")["reason"] == "NodeLost"
+    assert decided.actions == () and decided.again_in == pytest.approx(60 + 5), "it may yet end by itself"
+    cluster.waits(65)
+    cluster.settle()
+    assert pod.name not in cluster.pods and cluster.runtime().attempt == 2
     assert cluster.status["lastFailure"]["reason"] == "NodeLost"
 
 
@@ -328,6 +397,15 @@ def test_a_change_is_brought_to_the_job_once_even_if_the_operator_never_comes_to
     assert cluster.runtime().deleting_until is None
 
 
+def test_a_change_that_comes_before_the_first_status_is_checked_like_any_other() -> None:
+    cluster = ClusterModel()
+    assert cluster.step().told_later
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    assert cluster.runtime().deleting_until is None and cluster.runtime().attempt == 1
+    assert cluster.pod_of(ROLE_CHECK).live
+
+
 def test_a_change_that_fails_its_check_leaves_the_job_as_it_is_even_through_a_crash() -> None:
     cluster = running()
     old = cluster.status["revision"]
@@ -402,6 +480,23 @@ def test_the_annotation_restarts_a_running_job_once() -> None:
     assert cluster.status["restarts"] == 0
 
 
+@pytest.mark.parametrize("state", ["done", "failed", "waiting", "running"])
+def test_taking_the_annotation_away_asks_for_nothing_and_the_same_value_then_counts_again(state: str) -> None:
+    cluster = running(policy=Policy(available_now=True), restart_request="1")
+    if state != "running":
+        cluster.ends(cluster.runtime(), {"done": 0, "failed": 78, "waiting": 1}[state], "Done")
+        cluster.settle()
+    cluster.restart_request = ""
+    cluster.settle()
+    assert cluster.runtime().attempt == 1 and cluster.runtime().deleting_until is None
+    assert "restartRequest" not in cluster.status
+    cluster.restart_request = "1"
+    cluster.settle()
+    cluster.drains()
+    cluster.settle()
+    assert cluster.runtime().attempt == 2
+
+
 def test_a_job_that_is_done_is_complete_and_its_pod_stays_for_its_log() -> None:
     cluster = running(policy=Policy(available_now=True))
     cluster.ends(cluster.runtime(), 0, "Done")
@@ -449,6 +544,38 @@ def test_deleting_with_the_checkpoints_removes_them_by_a_pod_and_tries_again() -
     assert cluster.gone
 
 
+@pytest.mark.parametrize("role", [ROLE_CHECK, ROLE_CLEANUP])
+def test_a_helper_that_is_on_its_way_out_is_waited_for_because_its_name_is_taken(role: str) -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True, node_loss_after=60))
+    if role == ROLE_CHECK:
+        cluster.edits(batchInterval="4s")
+    else:
+        cluster.deleting = True
+        cluster.settle()
+        cluster.drains()
+    cluster.settle()
+    first = cluster.pod_of(role)
+    cluster.change(first, deleting_until=cluster.now + 30)
+    decided = cluster.step()
+    assert decided.actions == () and decided.again_in == pytest.approx(30 + 5 + 60)
+    cluster.waits(95)
+    assert cluster.step().actions == (DeletePod(first.name, first.uid, force=True),), "its node does not answer"
+    cluster.settle()
+    assert cluster.pod_of(role).live and cluster.pod_of(role).uid != first.uid
+
+
+def test_a_helper_on_a_lost_node_is_replaced() -> None:
+    cluster = running(policy=Policy(node_loss_after=60))
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    cluster.starts()
+    first = cluster.pod_of(ROLE_CHECK)
+    cluster.loses_node(first)
+    cluster.waits(cluster.step().again_in or 0)
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CHECK).uid != first.uid
+
+
 def test_in_a_namespace_that_ends_nothing_is_cleaned_up() -> None:
     cluster = running(policy=Policy(delete_checkpoints=True))
     cluster.deleting = cluster.namespace_ends = True
@@ -493,6 +620,29 @@ def test_a_spec_that_becomes_unreadable_leaves_the_job_running() -> None:
     assert condition(cluster, "Progressing")["reason"] == "ChangeRefused"
 
 
+def test_a_suspended_job_whose_spec_becomes_unreadable_stays_suspended() -> None:
+    cluster = running(policy=Policy(suspend=True))
+    cluster.problems = ("spec.sources: is wrong",)
+    cluster.edits(batchInterval="9s")
+    cluster.settle()
+    assert not cluster.pods and cluster.status["phase"] == "Suspended"
+    assert condition(cluster, "Progressing")["reason"] == "ChangeRefused"
+
+
+def test_the_checkpoints_go_though_the_spec_cannot_be_read_any_more() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    ran = cluster.status["revision"]
+    cluster.problems, cluster.deleting = ("spec.sources: is wrong",), True
+    cluster.settle()
+    cluster.drains()
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CLEANUP).revision == ran
+    cluster.removed(cluster.pod_of(ROLE_CLEANUP))
+    cluster.configs.clear()
+    cluster.settle()
+    assert cluster.gone and reasons(cluster)[-1] == "CheckpointsKept", "nobody knows any more where they are"
+
+
 def test_a_pod_that_does_not_begin_is_looked_at_again_though_nothing_happens() -> None:
     cluster = ClusterModel()
     assert cluster.step() and cluster.step().again_in == pytest.approx(5)
@@ -503,13 +653,108 @@ def test_a_pod_that_does_not_begin_is_looked_at_again_though_nothing_happens() -
 
 
 def test_a_pod_that_the_api_server_refuses_is_told_and_counts_as_no_attempt() -> None:
-    cluster = ClusterModel()
-    refused = replace(cluster.observe(), refused='pods "views-1-0" is forbidden: exceeded quota')
-    decided = plan(refused)
-    assert decided.actions == () and decided.status["attempt"] == 0
-    [ready] = [c for c in decided.status["conditions"] if c["type"] == "Ready"]
+    cluster = ClusterModel(refuses={ROLE_RUNTIME})
+    decided = cluster.step()
+    assert not cluster.pods and cluster.status["attempt"] == 0 and not decided.told_later
+    ready = condition(cluster, "Ready")
     assert ready["reason"] == "PodRefused" and "exceeded quota" in ready["message"]
+    cluster.refuses.clear()
+    cluster.settle()
+    assert cluster.runtime().attempt == 1
+
+
+def test_the_end_before_a_refused_start_is_told_once() -> None:
+    cluster = running()
+    cluster.refuses = {ROLE_RUNTIME}
+    cluster.ends(cluster.runtime(), 75, "Unavailable", "the store is away")
+    cluster.step()
+    cluster.step()
+    assert reasons(cluster).count("Unavailable") == 1
+
+
+def test_a_refused_check_takes_nothing_from_a_good_job_and_says_why_the_change_waits() -> None:
+    cluster = running()
+    old = cluster.status["revision"]
+    cluster.edits(batchInterval="4s")
+    cluster.refuses = {ROLE_CHECK}
+    decided = cluster.step()
+    assert condition(cluster, "Ready")["status"] == "True"
+    progressing = condition(cluster, "Progressing")
+    assert (progressing["status"], progressing["reason"]) == ("True", "Checking")
+    assert "its pod was refused: exceeded quota" in progressing["message"]
+    assert decided.again_in is not None and 0.75 <= decided.again_in <= 1, "it is tried again, with growing waits"
+    cluster.waits(decided.again_in)
+    again = cluster.step().again_in
+    assert again is not None and 1.5 <= again <= 2
+    cluster.ends(cluster.runtime(), 137, why="EvictionByEvictionAPI")
+    cluster.waits(again)
+    cluster.step()
+    assert cluster.runtime().attempt == 2 and cluster.runtime().revision == old
+    cluster.starts()
+    cluster.refuses.clear()
+    cluster.waits(60)
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CHECK).live
+
+
+def test_a_refused_start_does_not_keep_the_change_that_would_help_from_being_checked() -> None:
+    cluster = running()
+    cluster.refuses = {ROLE_RUNTIME}
+    cluster.ends(cluster.runtime(), 137, why="EvictionByEvictionAPI")
+    cluster.step()
+    cluster.edits(image="runtime:2")
+    cluster.step()
+    assert condition(cluster, "Ready")["reason"] == "PodRefused"
+    assert cluster.pod_of(ROLE_CHECK).live
+
+
+def test_what_keeps_a_job_running_is_made_before_what_only_looks_at_a_change() -> None:
+    cluster = running()
+    cluster.edits(batchInterval="4s")
+    cluster.ends(cluster.runtime(), 137, why="EvictionByEvictionAPI")
+    made = [a.role for a in cluster.step().actions if isinstance(a, CreatePod)]
+    assert made == [ROLE_RUNTIME, ROLE_CHECK]
+
+
+def test_a_refused_cleanup_is_told_and_tried_again() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    cluster.deleting, cluster.refuses = True, {ROLE_CLEANUP}
+    cluster.settle()
+    cluster.drains()
+    decided = cluster.step()
+    assert cluster.news[-1].reason == "CleanupFailed" and "its pod was refused" in cluster.news[-1].message
+    assert not cluster.gone and decided.again_in
+    cluster.refuses.clear()
+    cluster.waits(decided.again_in)
+    cluster.settle()
+    assert cluster.pod_of(ROLE_CLEANUP).live
 
 
 def test_the_status_says_where_the_checkpoints_are() -> None:
     assert running().status["checkpointLocation"] == "s3://checkpoints/views"
+
+
+def test_the_manifest_that_a_pod_waits_for_is_made_again_until_the_pod_runs() -> None:
+    cluster = ClusterModel()
+    cluster.settle()
+    [revision] = cluster.configs.values()
+    cluster.configs.clear()
+    cluster.change(cluster.runtime(), waiting=Waiting(MANIFEST_MISSING, "it is made again"))
+    cluster.step()
+    assert cluster.configs == {revision.name: revision}
+    assert condition(cluster, "Ready")["reason"] == MANIFEST_MISSING
+    cluster.change(cluster.runtime(), waiting=None)
+    cluster.starts()
+    cluster.settle()
+    assert cluster.step().actions == ()
+
+
+def test_what_is_refused_while_a_job_is_deleted_is_told() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    cluster.deleting = True
+    cluster.step()
+    cluster.drains()
+    cluster.refuses = {ROLE_CLEANUP}
+    cluster.step()
+    ready = condition(cluster, "Ready")
+    assert ready["reason"] == "Deleting" and "exceeded quota" in ready["message"]

@@ -66,6 +66,13 @@ def test_a_wrong_type_of_a_column_is_a_problem_of_its_field() -> None:
     assert [(p.path, p.message, p.remedy) for p in found] == [
         ("spec.sources[0].schema.k", "VARCAHR is not a SQL type", "Did you mean VARCHAR?")
     ]
+    for kind in ("MAP(VARCHAR, BIGINT)", "JSON", "STRUCT(a JSON)[]"):
+        json = {"name": "events", "tcp": {"host": "h", "port": 1}, "format": "json", "schema": {"k": kind}}
+        found = problems({"v": "SELECT k FROM events"}, sources=[json], tables=[])
+        assert [(p.path, p.message) for p in found] == [
+            ("spec.sources[0].schema.k", f"{kind} is no type that a field of JSON is read in")
+        ]
+        assert "Declare it VARCHAR" in found[0].remedy and "k->>'key'" in found[0].remedy
     found = problems(
         {"v": "SELECT t FROM events"},
         sources=[{**source, "schema": {"t": "TIMESTAMP_S"}, "watermark": {"column": "t", "delay": "1s"}}],

@@ -40,14 +40,24 @@ CASES = [
         "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x).",
     ),
     (
-        "SELECT list({'a': n::BIT}) FROM events",
+        "SELECT list_sort(list({'a': n::BIT})) FROM events",
         "The step v keeps in list() values of type BIT, which no checkpoint can hold",
+        "Cast them: x::VARCHAR.",
+    ),
+    (
+        "SELECT max(union_value(a := n)) FROM events",
+        "The step v keeps in max() values of type UNION, which no checkpoint can hold",
+        "Cast them: x::VARCHAR.",
+    ),
+    (
+        "SELECT n::BIGNUM AS b, count(*) FROM events GROUP BY b",
+        "The step v groups by values of type BIGNUM, which no checkpoint can hold",
         "Cast them: x::VARCHAR.",
     ),
     (
         "SELECT max(n, 3) FROM events",
         "The step v uses max(), whose state cannot be kept between batches",
-        "Keep the values themselves with list(), or use another aggregate.",
+        "Keep the values themselves, list_sort(list(x)), or use another aggregate.",
     ),
     (
         STAR + "events JOIN other USING (k)",

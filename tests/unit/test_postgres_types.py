@@ -28,6 +28,9 @@ HELD: list[tuple[str, pa.DataType]] = [
     ("time without time zone", pa.time64("us")),
     ("text", pa.dictionary(pa.int8(), pa.string())),
     ("text", pa.null()),
+    ("interval", pa.month_day_nano_interval()),
+    ("interval(6)", pa.month_day_nano_interval()),
+    ("interval[]", pa.list_(pa.month_day_nano_interval())),
 ]
 NOT_HELD: list[tuple[str, pa.DataType]] = [
     ("integer", pa.int64()),
@@ -54,6 +57,10 @@ NOT_HELD: list[tuple[str, pa.DataType]] = [
     ("timestamp with time zone", US),
     ("date", US),
     ("interval", pa.int64()),
+    ("interval(0)", pa.month_day_nano_interval()),
+    ("interval(5)[]", pa.list_(pa.month_day_nano_interval())),
+    ("interval hour", pa.month_day_nano_interval()),
+    ("interval second(3)", pa.month_day_nano_interval()),
     ("mood", pa.string()),
 ]
 

@@ -64,12 +64,12 @@ TABLES = [
     "SELECT k, localtime, count(*) AS c FROM ev JOIN dim USING (k) GROUP BY k, localtime",
     "SELECT i, (SELECT max(dim.localtime) FROM dim) AS y FROM ev GROUP BY i ORDER BY i",
     # A lambda's parameters are its own, and what else it names is not.
-    "SELECT max(v) AS x, list_sort(list_transform(list(v), lambda x: x + 1)) AS y FROM ev GROUP BY k ORDER BY 1",
-    "SELECT i + 1 AS x, list_sort(list_transform(list(v), lambda i: i + 1)) AS y FROM ev GROUP BY ALL ORDER BY 1",
-    "SELECT i AS g, list_sort(list_transform(list(v), lambda v: v + ev.i)) AS y FROM ev GROUP BY ev.i ORDER BY 1",
-    "SELECT k || '!' AS k, list_sort(list_transform(list(i), lambda x: x || k)) AS y FROM ev GROUP BY ev.k ORDER BY 1",
-    "SELECT k, list_sort(list_transform(list(v), lambda x: x + max(i))) AS y FROM ev GROUP BY k ORDER BY 1",
-    "SELECT k, list_sort(list_transform(list(v), lambda localtime: localtime + 1)) AS y FROM ev GROUP BY k ORDER BY 1",
+    "SELECT max(v) AS x, list_transform(list_sort(list(v)), lambda x: x + 1) AS y FROM ev GROUP BY k ORDER BY 1",
+    "SELECT i + 1 AS x, list_transform(list_sort(list(v)), lambda i: i + 1) AS y FROM ev GROUP BY ALL ORDER BY 1",
+    "SELECT i AS g, list_transform(list_sort(list(v)), lambda v: v + ev.i) AS y FROM ev GROUP BY ev.i ORDER BY 1",
+    "SELECT k || '!' AS k, list_transform(list_sort(list(i)), lambda x: x || k) AS y FROM ev GROUP BY ev.k ORDER BY 1",
+    "SELECT k, list_transform(list_sort(list(v)), lambda x: x + max(i)) AS y FROM ev GROUP BY k ORDER BY 1",
+    "SELECT k, list_transform(list_sort(list(v)), lambda localtime: localtime + 1) AS y FROM ev GROUP BY k ORDER BY 1",
     # An arrow takes apart JSON.
     "SELECT j->'n' AS u, count(*) AS c FROM ev GROUP BY u ORDER BY u",
     "SELECT j->'n'->>'z' AS u, count(*) AS c FROM ev GROUP BY ALL ORDER BY u",

@@ -1,15 +1,18 @@
 """Static tables: which version a batch joins with, and that a replay joins with the same."""
 
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamjob_runtime.checkpoint.cleanup import table_key
 from streamjob_runtime.engine.table_files import FileContents
 from streamjob_runtime.engine.tables import StaticTable, StaticTables
 from streamjob_runtime.errors import Damaged, JobError
-from streamjob_runtime.formats.open import make_decoder
+from streamjob_runtime.formats.open import make_decoder, make_encoder
 from support.memory import MemoryStore
 
 COLUMNS: dict[str, pa.DataType] = {"id": pa.int64(), "name": pa.string()}
@@ -105,6 +108,28 @@ def test_a_file_that_cannot_be_decoded_is_named_with_its_record() -> None:
     world.put("a.csv", "1,one\nx,two")
     with pytest.raises(JobError, match=r"record 1 of the file a.csv at memory cannot be decoded"):
         world.tables.refresh(0)
+
+
+@pytest.mark.parametrize("content", [b"", b"id,name\n1,one\n", b"PAR1"], ids=["empty", "csv", "cut"])
+def test_columns_of_a_file_that_is_no_parquet_are_refused_by_its_name(content: bytes) -> None:
+    files = MemoryStore()
+    files.create("a.parquet", content)
+    with pytest.raises(JobError, match=r"table 'names': .* the file a.parquet at memory .*not a whole Parquet file"):
+        FileContents("names", files, None).schema()
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**4), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4))
+def test_any_damage_to_a_parquet_file_is_said_or_does_no_harm(damage: list[tuple[int, bytes]]) -> None:
+    content = bytearray(make_encoder("parquet").encode(pa.table({"id": [1, 2], "näme": ["one", "two"]})))
+    for place, there in damage:
+        place %= len(content)
+        content[place : place + len(there)] = there
+    files = MemoryStore()
+    files.create("a.parquet", bytes(content))
+    contents = FileContents("names", files, None, make_decoder("parquet", pa.schema({"id": pa.int64()})))
+    for look in (contents.schema, contents.check):
+        with suppress(JobError):
+            look()
 
 
 def test_a_table_that_cannot_be_read_again_stays_as_it_is_with_a_warning() -> None:

@@ -1,5 +1,6 @@
 """What the client library for Delta says went wrong, in the runtime's own errors."""
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +16,15 @@ from deltalake.exceptions import (
 
 from streamjob_runtime.delta.place import Place
 from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
+from streamjob_runtime.stores.hdfs_errors import remedy_for
+from streamjob_runtime.stores.os_errors import from_code
 from streamjob_runtime.stores.s3_errors import from_answer
 
 _LONGEST = 400  # characters of the library's words
 _ANSWER = re.compile(r"\b(?P<status>[1-5][0-9][0-9]) [A-Z]")
+_OF_SYSTEM = re.compile(r"(\(os error |\bOs \{ code: )(?P<code>[0-9]+)\b")
+_OF_HADOOP = re.compile(r"\borg\.apache\.hadoop\.[\w.$]*?(?P<kind>\w+Exception)\b")
+_ENCRYPTED = "File encryption"  # says the client of a file that it cannot read
 _CODE = re.compile(r"<Code>(?P<code>[^<]*)</Code>(?:<Message>(?P<message>[^<]*)</Message>)?")
 
 # Words of errors that somebody else's commit at the same moment causes: a fresh look at the table may mend them.
@@ -34,14 +40,6 @@ _OVERTAKEN = (
 )
 # Words of errors of whatever lies below the table.
 _FAILING = ("generic s3 error", "generic hdfs", "error performing", "error sending request", "rpcerror")
-_LOCAL = {
-    "permission denied": "give this user permission to read and write there",
-    "os error 13": "give this user permission to read and write there",
-    "read-only file system": "choose a folder on a file system that is not read-only",
-    "not a directory": "a file stands where a folder is needed: remove it, or choose another place",
-    "file name too long": "choose a shorter path",
-    "accesscontrolexception": "let the user in (hdfs dfs -chown USER PATH), or name another one in hdfs.user",
-}
 _WRONG = {
     "validation check": "filter such rows out in the pipeline, or drop the table's constraint",
     "invariant": "filter such rows out in the pipeline, or drop the table's constraint",
@@ -81,11 +79,18 @@ def translate(place: Place) -> Iterator[None]:
 
 def says_there_is_none(err: TableNotFoundError) -> bool:
     """Whether there is just no table, and nothing else is wrong."""
-    return _local_remedy(str(err).lower()) is None
+    return _from_below(str(err), "", "") is None
 
 
-def _local_remedy(low: str) -> str | None:
-    return next((remedy for words, remedy in _LOCAL.items() if words in low), None)
+def _from_below(whole: str, said: str, place: str) -> StreamJobError | None:
+    """The error for what a file system or HDFS has answered; None: no such answer is in the library's words."""
+    kind = found["kind"] if (found := _OF_HADOOP.search(whole)) else ""
+    if _ENCRYPTED in whole:
+        kind = "UnknownCryptoProtocolVersionException"  # which HDFS says where a file is written
+    if remedy := remedy_for(kind):
+        return JobError(f"{place} cannot be used ({said}): {remedy}.")
+    code = int(system["code"]) if (system := _OF_SYSTEM.search(whole)) else errno.ENOENT
+    return None if code == errno.ENOENT else from_code(code, said, place)  # what is not there means many things
 
 
 def _translated(err: Exception, place: Place) -> StreamJobError:
@@ -96,8 +101,8 @@ def _translated(err: Exception, place: Place) -> StreamJobError:
         return _from_s3(int(answer["status"]), code, place)
     if isinstance(err, CommitFailedError | DeltaError) and any(words in low for words in _OVERTAKEN):
         return Unavailable(f"The Delta table at {place.url} was changed by somebody else at the same moment ({said}).")
-    if remedy := _local_remedy(low):
-        return JobError(f"The Delta table at {place.url} cannot be used ({said}): {remedy}.")
+    if below := _from_below(whole, said, f"The Delta table at {place.url}"):
+        return below
     if isinstance(err, TableNotFoundError):
         return Unavailable(f"There is no Delta table at {place.url} any more ({said}).")
     if isinstance(err, OSError) or any(words in low for words in _FAILING):

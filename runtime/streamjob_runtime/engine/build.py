@@ -76,7 +76,15 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
         _sinks(
             job,
             query,
-            SinkContext(around.connections, patient, around.base_dir, around.print_rows, around.outputs, patience),
+            SinkContext(
+                around.connections,
+                patient,
+                around.base_dir,
+                around.print_rows,
+                around.outputs,
+                patience,
+                moves=lambda: progress.update(moved=around.clock.monotonic()),
+            ),
         ),
     )
 

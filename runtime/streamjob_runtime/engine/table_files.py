@@ -1,17 +1,16 @@
 """Static tables in files."""
 
 import hashlib
-import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from streamjob_runtime.errors import JobError, NotFound
 from streamjob_runtime.formats.base import BadRecord, Decoder
 from streamjob_runtime.formats.compression import decompress
+from streamjob_runtime.formats.parquet import read_schema
 from streamjob_runtime.sources.paths import list_files
 from streamjob_runtime.stores.base import Entry, Store
 
@@ -41,7 +40,7 @@ class FileContents:
 
     def schema(self) -> pa.Schema:
         """See `Contents`: Parquet files name their columns."""
-        return self._of_files(lambda files: pq.read_schema(io.BytesIO(self.store.read(files[0].key))))
+        return self._of_files(lambda files: self._of_file(files[0].key, read_schema))
 
     def check(self) -> str:
         """See `Contents`: finds the files and decodes the smallest of them."""
@@ -80,12 +79,13 @@ class FileContents:
 
     def read(self, files: Iterable[Entry]) -> pa.Table:
         """The rows of those files. Raises `JobError` if one of them cannot be decoded."""
-        return pa.concat_tables([self._decode(e.key) for e in files])
-
-    def _decode(self, key: str) -> pa.Table:
         assert self.decoder is not None
+        return pa.concat_tables([self._of_file(e.key, self.decoder.decode) for e in files])
+
+    def _of_file(self, key: str, look: Callable[[bytes], T]) -> T:
+        """What `look` makes of the file's content."""
         try:
-            return self.decoder.decode(decompress(key, self.store.read(key)))
+            return look(decompress(key, self.store.read(key)))
         except BadRecord as bad:
             raise JobError(
                 f"The static table {self.name!r}: record {bad.record} of the file {key} at {self.store.url} cannot be "

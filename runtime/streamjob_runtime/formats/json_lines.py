@@ -41,9 +41,11 @@ class JsonDecoder:
 
     def _tables(self, data: bytes, first: int) -> Iterator[pa.Table]:
         """Decode lines, of which the first has the number `first`: by Arrow where it can, else in smaller pieces."""
-        table = self._read(data)
-        # Arrow also takes several objects in a line, one over several lines unless a block ends there, and null.
-        if table is not None and table.num_rows == _count_records(data):
+        count = _count_records(data)
+        # Data that begins with null ends the process in Arrow: it gets objects only.
+        table = self._read(data) if count >= 0 else None
+        # Arrow also takes several objects in a line, and one over several lines unless a block ends there.
+        if table is not None and table.num_rows == count:
             yield table
             return
         pieces = lines.pieces(data, _PIECE if len(data) > _PIECE else _SLOW)

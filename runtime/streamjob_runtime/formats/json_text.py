@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamjob_runtime.errors import JobError
+
 _CONTROL = r"[\x00-\x1f]"
 _ESCAPED = r'[\x00-\x1f"\\]'
 
@@ -38,9 +40,15 @@ def value_text(value: Any) -> str:
 
 
 def texts(column: "pa.Array[Any] | pa.ChunkedArray[Any]") -> list[str | None]:
-    """Each value as JSON; None for no value."""
-    # Otherwise Arrow gives a map as a list, and an empty one cannot be told from an empty list.
-    values = column.to_pylist(maps_as_pydicts="strict")
+    """Each value as JSON; None for no value. Raises `JobError` for a time that Python has none for."""
+    try:
+        # Otherwise Arrow gives a map as a list, and an empty one cannot be told from an empty list.
+        values = column.to_pylist(maps_as_pydicts="strict")
+    except OverflowError:
+        raise JobError(
+            f"A result of type {column.type} holds a time outside the years 1 to 9999 within it, or an infinite one. "
+            "Cast it to VARCHAR in the pipeline, or leave these rows out."
+        ) from None
     return [None if value is None else value_text(value) for value in values]
 
 

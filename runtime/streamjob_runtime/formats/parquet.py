@@ -1,12 +1,29 @@
 """Parquet: columns with their types, compressed by zstd."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streamjob_runtime.formats.base import BadRecord
+
+
+def read_schema(data: bytes) -> pa.Schema:
+    """The columns that a file names. Raises `BadRecord`, as `ParquetDecoder` does."""
+    with _opened(data) as file:
+        return file.schema_arrow
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            yield file
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:  # the last one of a column's name
+        raise BadRecord(f"it is not a whole Parquet file: {e}", 0, "") from None
 
 
 class ParquetDecoder:
@@ -21,12 +38,9 @@ class ParquetDecoder:
 
     def decode(self, data: bytes) -> pa.Table:
         """The rows of one file. Raises `BadRecord`, always with record 0: the file as a whole."""
-        try:
-            with pq.ParquetFile(pa.BufferReader(data)) as file:
-                there = set(file.schema_arrow.names)
-                table = file.read([name for name in self._schema.names if name in there])
-        except (pa.ArrowException, OSError) as e:
-            raise BadRecord(f"it is not a whole Parquet file: {e}", 0, "") from None
+        with _opened(data) as file:
+            there = set(file.schema_arrow.names)
+            table = file.read([name for name in self._schema.names if name in there])
         columns: dict[str, Any] = {
             f.name: _cast(table.column(f.name), f) if f.name in there else pa.nulls(table.num_rows, f.type)
             for f in self._schema

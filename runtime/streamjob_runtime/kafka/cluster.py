@@ -72,8 +72,8 @@ class Cluster:
         """Partition -> the first offset of that time or later; where there is none, the end."""
         partitions = list(partitions)
         found = self._offsets(dict.fromkeys(partitions, _SPEC.for_timestamp(time_ms)))
-        later = [p for p in partitions if found.get(p, -1) < 0]
-        return found | self.ends(later, committed=False)
+        there = {p: offset for p, offset in found.items() if offset >= 0}
+        return there | self.ends([p for p in partitions if p not in there], committed=False)
 
     def close(self) -> None:
         """Let go of the connections."""

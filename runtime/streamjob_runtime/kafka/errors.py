@@ -21,6 +21,10 @@ _FOR_GOOD = {
         "takes no record as large as one of the batch",
         "Raise the topic's max.message.bytes.",
     ),
+    KafkaError.RECORD_LIST_TOO_LARGE: (
+        "takes no record as large as one of the batch",
+        "Raise the topic's segment.bytes.",
+    ),
     KafkaError.INVALID_RECORD: (
         "does not take a record of the batch",
         "If the topic is compacted, each record needs a key: set key, and let its columns never be NULL.",

@@ -12,6 +12,7 @@ import pyarrow as pa
 from streamjob_runtime.query.binding import explain
 from streamjob_runtime.query.catalog import Catalog
 from streamjob_runtime.query.event_time import KeyWindow, find_window, pane_start
+from streamjob_runtime.query.order import refuse_order, refuse_shown_order, settled
 from streamjob_runtime.query.plan import MARK, Aggregation, RollingWindow
 from streamjob_runtime.query.problems import Refusal
 from streamjob_runtime.query.scope import Scope
@@ -19,6 +20,7 @@ from streamjob_runtime.query.tree import (
     STATE,
     Node,
     aliased,
+    arguments,
     bare_name,
     base_table,
     call,
@@ -38,6 +40,7 @@ from streamjob_runtime.query.tree import (
 _UNCAST = {
     "DATE",
     "TIME",
+    "TIME_NS",
     "TIMESTAMP",
     "TIMESTAMP_S",
     "TIMESTAMP_MS",
@@ -45,7 +48,8 @@ _UNCAST = {
     "TIMESTAMP WITH TIME ZONE",
     "BLOB",
 }
-_BIT = re.compile(r"\bBIT(?=[\[\],)]|$)")  # as a type, in a list or a struct, and not a field's name
+# As a type, in a list or a struct too, and not a field's name.
+_NOT_IN_PARQUET = re.compile(r"\b(BIT|BIGNUM|UNION)(?=[\[\],()]|$)")
 _INNER = MARK  # begins the names that no name in a manifest's SQL can mean
 _FORMAT = 1  # of the state's columns; a state of another format is not taken up
 
@@ -77,7 +81,8 @@ class Splitter:
     items: list[Node]
     keys: list[Node] = field(default_factory=list)
     window: KeyWindow | None = None
-    aggregates: list[Node] = field(default_factory=list)
+    aggregates: list[Node] = field(default_factory=list)  # as the state holds them
+    written: list[Node] = field(default_factory=list)  # the same as they are written
 
     def __post_init__(self) -> None:
         self._aliases: dict[str, Node] = {}
@@ -159,12 +164,14 @@ class Splitter:
             if of_window is not None:
                 return aliased(of_window, alias)
             if is_aggregate(self.catalog, node):
-                return aliased(call("finalize", column(STATE, self._aggregate(node))), alias)
+                return aliased(self._aggregate(node), alias)
             if node["type"] == "COLUMN_REF":
                 raise self._not_grouped(node)
             return None
 
-        changed: Node = rewrite(self._without_aliases(tree), change)
+        tree = self._without_aliases(tree)
+        refuse_shown_order(tree)
+        changed: Node = rewrite(tree, change)
         return changed
 
     def _of_window(self, node: Node) -> Node | None:
@@ -179,14 +186,17 @@ class Splitter:
                 return call("+", column(STATE, "w"), call("to_microseconds", integer(self.window.event.size_us)))
         return None
 
-    def _aggregate(self, node: Node) -> str:
+    def _aggregate(self, node: Node) -> Node:
+        """The result of an aggregate, read from the state."""
         refuse_aggregate(node)
-        wanted = self._canonical(node)
-        for i, known in enumerate(self.aggregates):
-            if self._canonical(known) == wanted:
-                return f"a{i}"
-        self.aggregates.append({**node, "alias": ""})
-        return f"a{len(self.aggregates) - 1}"
+        aggregate, read = settled({**node, "alias": ""})
+        wanted = self._canonical(aggregate)
+        position = next((i for i, a in enumerate(self.aggregates) if self._canonical(a) == wanted), None)
+        if position is None:
+            position = len(self.aggregates)
+            self.aggregates.append(aggregate)
+            self.written.append(node)
+        return read(call("finalize", column(STATE, f"a{position}")))
 
     def _not_grouped(self, node: Node) -> Refusal:
         name = ".".join(names(node))
@@ -255,7 +265,7 @@ def plan_aggregation(
             having=None if having is None else catalog.render_expression(having),
             event_window=split.window.event if split.window else None,
             rolling=rolling,
-            fingerprint=_fingerprint(catalog, split, delta, rolling),
+            fingerprint=_fingerprint(catalog, split, node, delta, rolling),
         ),
         one_by_one,
     )
@@ -297,9 +307,10 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
     for key in split.keys:
         _bind(catalog, select([key], node["from_table"], where), key)
         _refuse_unstorable(catalog, node["from_table"], "groups by", key, key)
-    for aggregate, state in zip(split.aggregates, states, strict=True):
-        _bind(catalog, select([state], node["from_table"], where), state)
-        _refuse_unstorable(catalog, node["from_table"], f"keeps in {function_name(aggregate)}()", aggregate, state)
+    for written, aggregate, state in zip(split.written, split.aggregates, states, strict=True):
+        _bind(catalog, select([aliased({**written, "export_state": True}, "")], node["from_table"], where), written)
+        refuse_order(aggregate)
+        _refuse_unstorable(catalog, node["from_table"], f"keeps in {function_name(written)}()", aggregate, state)
     rows = [aliased(call("count_star"), f"{_INNER}n")] if split.window is not None else []
     inner = select([*keys, *states, *rows], node["from_table"], where, len(keys))
     outer = [aliased(column(i["alias"]), str(i["alias"]).removeprefix(_INNER)) for i in inner["select_list"]]
@@ -327,15 +338,15 @@ def _bind(catalog: Catalog, query: Node, at: Node) -> None:
 
 
 def _refuse_unstorable(catalog: Catalog, source: Node, does: str, at: Node, kept: Node) -> None:
-    """Parquet, in which snapshots are, has no INTERVAL; a BIT comes back as other bits.
+    """Parquet, in which snapshots are, has no INTERVAL, BIGNUM and UNION; a BIT comes back as other bits.
 
     `at`: what the user has written; `kept`: what the state holds of it.
     """
+    if found := _NOT_IN_PARQUET.search(catalog.columns(catalog.render(select([at], source)))[0].type):
+        raise Refusal(f"{does} values of type {found[1]}, which no checkpoint can hold", "Cast them: x::VARCHAR.", at)
     if _has_interval(catalog.arrow(catalog.render(select([kept], source))).field(0).type):
         remedy = "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x)."
         raise Refusal(f"{does} values of type INTERVAL, which no checkpoint can hold", remedy, at)
-    if _BIT.search(catalog.columns(catalog.render(select([at], source)))[0].type):
-        raise Refusal(f"{does} values of type BIT, which no checkpoint can hold", "Cast them: x::VARCHAR.", at)
 
 
 def _has_interval(kind: pa.DataType) -> bool:
@@ -348,16 +359,27 @@ def _instead(name: str) -> str:
         return "Count each value in a step of its own (GROUP BY value), and take this from that step's table."
     if name == "reservoir_quantile":
         return "Use approx_quantile."
-    return "Keep the values themselves with list(), or use another aggregate."
+    return "Keep the values themselves, list_sort(list(x)), or use another aggregate."
 
 
-def _fingerprint(catalog: Catalog, split: Splitter, delta: str, rolling: RollingWindow | None) -> str:
+def _fingerprint(catalog: Catalog, split: Splitter, node: Node, delta: str, rolling: RollingWindow | None) -> str:
     what = {
         "format": _FORMAT,
         "keys": [catalog.render_expression(k) for k in split.keys],
         "aggregates": [catalog.render_expression(a) for a in split.aggregates],
-        "types": [c.type for c in catalog.columns(delta)],
+        # DuckDB calls every aggregate's state alike, whatever it is the state of; and a state may hold a number
+        # without its scale, and then looks alike in Arrow too.
+        "types": [_types(catalog, node, a) for a in split.aggregates],
+        "columns": [c.type for c in catalog.columns(delta)],
+        "layout": [str(f.type) for f in catalog.arrow(delta)],
         "event_window": repr(split.window.event) if split.window else None,
         "rolling": repr(rolling) if rolling else None,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _types(catalog: Catalog, node: Node, aggregate: Node) -> list[str]:
+    """The types of an aggregate's arguments and of its result."""
+    given = [aliased(a, "") for a in arguments(aggregate)]
+    queries = [select([e], node["from_table"]) for e in [*given, aggregate]]
+    return [c.type for query in queries for c in catalog.columns(catalog.render(query))]

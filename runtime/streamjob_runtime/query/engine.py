@@ -44,6 +44,7 @@ class EmbeddedQuery:
         self._shared = self._find_shared()
         self._operators: dict[str, Operator] = {}
         self._read_from = {r: self._composer.depends_on(r) & set(self._sources) for r in plan.relations}
+        self._no_rows: dict[str, pa.Table] = {}  # shared stream -> no rows, in its columns
         self._compute_shared(Moment(0, None, None, {}), set(self._sources))
         for step in plan.steps:
             if isinstance(step, Aggregation):
@@ -145,7 +146,11 @@ class EmbeddedQuery:
         for name in (n for n in order if n in self._shared):
             if self._read_from[name] & filled:
                 sql = at_time(self._composer.relation(name, frozenset(done)), moment.batch_time_ms)
-                self._db.register(rows_table(name), self._db.rows(sql))
+                rows = self._db.rows(sql)
+                self._no_rows.setdefault(name, rows.schema.empty_table())
+            else:
+                rows = self._no_rows[name]  # and not the last batch's: another source may have rows in this one
+            self._db.register(rows_table(name), rows)
             done.add(name)
 
     def _run_operators(self, moment: Moment, filled: set[str]) -> set[str]:

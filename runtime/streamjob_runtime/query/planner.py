@@ -94,7 +94,7 @@ class _Planner:
     def _source(self, path: str, source: Any) -> None:
         columns = implied_columns(source)
         if columns is None:
-            columns = self._declared(path, source.ordered_schema)
+            columns = self._declared(path, source.ordered_schema, source.format)
         if columns is not None:
             columns += tuple(Column(name, self.catalog.type_of(text)) for name, text in source.metadata.items())
         watermark = source.watermark.column if source.watermark is not None else None
@@ -118,15 +118,15 @@ class _Planner:
         elif table.schema_ is None and self._table_schemas is None:
             columns = None  # only its files can tell, and here nobody looks into them
         else:
-            columns = self._declared(path, table.ordered_schema)
+            columns = self._declared(path, table.ordered_schema, table.format)
         if columns is None:
             self._broken.add(table.name.lower())
             return None
         self._add(Known(table.name, "static", tuple(c.name for c in columns)), columns)
         return self._relations[table.name]
 
-    def _declared(self, path: str, schema: Mapping[str, str] | None) -> tuple[Column, ...] | None:
-        columns, problems = declared_columns(self.catalog, path, schema)
+    def _declared(self, path: str, schema: Mapping[str, str] | None, format_: str | None) -> tuple[Column, ...] | None:
+        columns, problems = declared_columns(self.catalog, path, schema, format_)
         self._problems += problems
         return None if problems else columns
 

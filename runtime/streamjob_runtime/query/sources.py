@@ -1,5 +1,6 @@
 """The declared columns of sources and tables."""
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -12,6 +13,8 @@ from streamjob_runtime.query.problems import PlanProblem, Refusal
 
 _BY_FORMAT = {"text": (Column("value", "VARCHAR"),), "raw": (Column("value", "BLOB"),)}
 TIMES = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")  # the types that event time may have
+# DuckDB would read their JSON text by the rules of a cast, which are others: {"a b":1} is no map, and "12" a number.
+_NOT_FROM_JSON = re.compile(r"\b(MAP\(|JSON\b|UNION\()")
 _RATE = (Column("value", "BIGINT"), Column("timestamp", "TIMESTAMP"))
 
 
@@ -21,9 +24,9 @@ def implied_columns(source: Any) -> tuple[Column, ...] | None:
 
 
 def declared_columns(
-    catalog: Catalog, path: str, schema: Mapping[str, str] | None
+    catalog: Catalog, path: str, schema: Mapping[str, str] | None, format_: str | None
 ) -> tuple[tuple[Column, ...], list[PlanProblem]]:
-    """The columns of a manifest's `schema`, with full type names, and what is wrong with it."""
+    """The columns of a manifest's `schema`, with full type names, and what is wrong with it for that format."""
     if not schema:
         return (), [PlanProblem(f"{path}.schema", "Its columns are not known", "Declare them: schema: {column: TYPE}.")]
     columns, problems = [], []
@@ -31,6 +34,15 @@ def declared_columns(
         place = f"{path}.schema.{name}"
         try:
             columns.append(Column(name, catalog.type_of(text)))
+            if format_ == "json" and _NOT_FROM_JSON.search(columns[-1].type):
+                problems.append(
+                    PlanProblem(
+                        place,
+                        f"{text} is no type that a field of JSON is read in",
+                        "Declare it VARCHAR, which takes any value as JSON text, and take it apart in the pipeline: "
+                        f"{name}->>'key', or from_json({name}, …).",
+                    )
+                )
         except (duckdb.Error, Refusal):
             near = get_close_matches(text.upper(), catalog.type_names(), n=1)
             remedy = f"Did you mean {near[0]}?" if near else "Use a SQL type, such as VARCHAR, BIGINT or TIMESTAMP."

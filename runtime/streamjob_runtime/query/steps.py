@@ -8,6 +8,7 @@ from streamjob_runtime.query.catalog import Catalog
 from streamjob_runtime.query.event_time import refuse_windows
 from streamjob_runtime.query.followed import shown_event_time, united_event_time
 from streamjob_runtime.query.normalize import Flat
+from streamjob_runtime.query.order import settle_over_table
 from streamjob_runtime.query.plan import Aggregation, Column, Projection, RollingWindow
 from streamjob_runtime.query.problems import Refusal
 from streamjob_runtime.query.refuse import refuse_on_stream
@@ -29,6 +30,8 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat) -> Plan
     grouped = has_aggregates(catalog, flat.node)
     if "stream" not in shapes:
         node = put_times(catalog, scope, relations, flat.node)
+        if not shapes <= {"static"}:
+            node = settle_over_table(catalog, node)
         refuse_windows(node, "on what is no stream")
         known = _over_tables(flat.name, node, parts, shapes, grouped)
         return _projection(catalog, flat, node, inputs, known)

@@ -111,18 +111,19 @@ class Windowed(Kept):
 
     def _finish(self, late: int | None, final: int) -> None:
         """Write the windows that became final, and let them go."""
-        after = "" if late is None else f" AND s.w > {self._at(late)}"
+        # What was final before has been written; it is still there where somebody reads, or has read, everything.
+        new = None if late is None else f"s.w > {self._at(late)}"
         where = f"WHERE s.w <= {self._at(final)}"
         if self._wanted.complete:
             if self._wanted.append:
                 self.final = self._shown(
-                    self._db.rows(f"SELECT {self._returned()} FROM {self._state} AS s {where}{after}")
+                    self._db.rows(f"SELECT {self._returned()} FROM {self._state} AS s {where} AND {new or 'true'}")
                 )
             return
         self._rows_total = None
         delete = f"DELETE FROM {self._state} AS s {where}"
         if self._wanted.append:
-            rows = self._db.rows(f"{delete} RETURNING {self._returned()}")
+            rows = self._db.rows(f"{delete} RETURNING {self._returned(new)}")
             self._removed = rows.num_rows
             self.final = self._shown(rows)
         else:

@@ -51,6 +51,7 @@ class SinkContext:
     print_rows: Printer
     queues: Mapping[str, OutputQueue] = field(default_factory=dict)  # sink name -> its queue
     patience: Callable[[str], Caller] = lambda whose: Impatient()  # waits for a system; the text says which
+    moves: Callable[[], None] = lambda: None  # to be told now and then while a write takes long and goes on
 
     def resolve(self, path: str) -> str:
         """The path or URL, absolute."""

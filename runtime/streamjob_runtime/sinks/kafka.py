@@ -1,6 +1,6 @@
 """Rows to a Kafka topic, a record a row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from streamjob_runtime.patience import Caller
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext, SinkSpec
 from streamjob_runtime.sinks.kafka_avro import AvroValues
-from streamjob_runtime.sinks.kafka_producer import PlainProducer, Record, TransactionalProducer
+from streamjob_runtime.sinks.kafka_producer import PlainProducer, Record, TransactionalProducer, Way
 
 _CHUNK = 20_000  # rows whose records are in Python's memory at once
 
@@ -41,6 +41,7 @@ class KafkaSink:
         format_: str,
         delivery: Delivery,
         caller: Caller,
+        moves: Callable[[], None],
         avro: AvroValues | None = None,
     ) -> None:
         self.delivery = delivery
@@ -52,6 +53,7 @@ class KafkaSink:
         self._value = tuple(value)
         self._format = format_
         self._caller = caller
+        self._moves = moves
         self._avro = avro
         self._producer: TransactionalProducer | PlainProducer | None = None
 
@@ -70,6 +72,7 @@ class KafkaSink:
             str(sink.format),
             Delivery.EXACTLY_ONCE if exactly else Delivery.AT_LEAST_ONCE,
             context.patience(f'sink "{name}" (Kafka at {access.servers})'),
+            context.moves,
             AvroValues.from_manifest(config, name, schema, context) if sink.format == "avro" else None,
         )
 
@@ -97,12 +100,11 @@ class KafkaSink:
         self._caller.call(self._find_topic)
         if self._avro is not None:
             self._avro.open()
+        way = Way(self._who, self._access, self._topic, SystemClock(), self._moves)
         if self.delivery is Delivery.EXACTLY_ONCE:
-            self._producer = TransactionalProducer(
-                self._who, self._access, self._topic, self._name, writer, SystemClock()
-            )
+            self._producer = TransactionalProducer(way, self._name, writer)
         else:
-            self._producer = PlainProducer(self._who, self._access, self._topic)
+            self._producer = PlainProducer(way)
         self._caller.call(self._producer.open)
 
     def write(self, batch: SinkBatch) -> None:
@@ -114,7 +116,7 @@ class KafkaSink:
 
         def attempt() -> None:
             try:
-                producer.write(batch.batch_id, self._records(batch))
+                producer.write(batch.batch_id, self._records(batch), batch.again)
             except StreamJobError:
                 # Whoever was replaced must not begin again: it would shut out its replacement, if only for a moment.
                 batch.writer.check_still_writer()

@@ -65,7 +65,9 @@ class KafkaSource:
         self._new_positions: dict[str, int] = {}  # what the next range tells the log
         self._new_ids: dict[str, str] = {}
         self._short: dict[str, float] = {}  # partition -> since when it ends before the range that is being read
+        self._at_open: dict[str, str] = {}  # the ids of what a new job has found
         self._unseen: dict[str, int] = {}  # topic -> the last looks in a row that did not see it
+        self._behind: dict[str, float] = {}  # partition -> since when it ends before what was read of it
         self._partitions: list[str] = []  # that are there
         self._replayed: dict[str, str] | None = None  # the ids at the first `read` of a run that began with the log
         self._looked_ms: int | None = None
@@ -118,7 +120,7 @@ class KafkaSource:
             self._ids = dict(state["topics"])
             self._begun |= state.get("begun", bool(self._positions))
             return
-        self._caller.call(self._topics.require)
+        self._at_open = {name: topic.id for name, topic in self._caller.call(self._topics.require).items()}
 
     def limit_to_available(self) -> None:
         """See `Source`. Waits until Kafka answers."""
@@ -225,6 +227,12 @@ class KafkaSource:
 
     def _look_at_all(self) -> None:
         self._look(None)
+        self._refuse_hidden()
+        unknown = sorted(p for p in self._partitions if p not in self._ends or p in self._behind)
+        if unknown:
+            raise Unavailable(f'Source "{self._name}": Kafka does not say for sure where {", ".join(unknown)} ends')
+
+    def _refuse_hidden(self) -> None:
         hidden = sorted(topic for topic, looks in self._unseen.items() if looks < GONE_LOOKS)
         if hidden:
             raise Unavailable(f'Source "{self._name}": Kafka does not show the topic {", ".join(hidden)}')
@@ -241,21 +249,28 @@ class KafkaSource:
                 self._new_positions[partition] = first
         behind = [p for p, end in ends.items() if self._position(p) > end]
         # Behind an open transaction a position may be: no later than all that is there.
-        for partition, end in self._topics.all_ends(behind).items():
-            if self._position(partition) > end:
-                self._lost(f"{partition}: it ends at {end}, before the offset {self._position(partition)}")
-                self._new_positions[partition] = end
+        short = {p: end for p, end in self._topics.all_ends(behind).items() if self._position(p) > end}
+        now = self._clock.monotonic()
+        # A leader that has just come up, or was replaced and does not know it yet, names an end that is too early.
+        self._behind = {p: self._behind.get(p, now) for p in short}
+        for partition in [p for p, since in self._behind.items() if now - since >= SURE_S]:
+            end = short[partition]
+            self._lost(f"{partition}: it ends at {end}, before the offset {self._position(partition)}")
+            self._new_positions[partition] = end
+            del self._behind[partition]
         self._ends = ends
 
     def _find_partitions(self) -> None:
         found = self._topics.look()
         self._replayed = {}  # from here on every look compares
-        known = {t: i for t, i in {**self._ids, **self._new_ids}.items() if self._topics.wants(t)}
+        known = {t: i for t, i in {**self._at_open, **self._ids, **self._new_ids}.items() if self._topics.wants(t)}
         # A broker that has just come up, or a right that is taken for a moment, hides a topic that is there.
         self._unseen = {topic: self._unseen.get(topic, 0) + 1 for topic in known if topic not in found}
         for topic, looks in self._unseen.items():
             if looks == GONE_LOOKS:
                 self._lost(f"the topic {topic} is not there any more")
+        if not self._late:
+            self._refuse_hidden()  # or else it would count as one that came later than the job
         for topic in [topic for topic in found if known.get(topic, found[topic].id) != found[topic].id]:
             self._lost(f"the topic {topic} was deleted and created again")
             self._new_positions |= self._topics.firsts(list(found[topic].partitions))

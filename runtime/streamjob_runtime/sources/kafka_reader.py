@@ -87,6 +87,8 @@ class KafkaReader:
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
+            # Of no use to one who joins no group, but for this: so long the client's own close waits for the group.
+            "session.timeout.ms": int(_CLOSE_S * 1000),
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
             "isolation.level": "read_committed" if committed else "read_uncommitted",
@@ -210,6 +212,10 @@ class KafkaReader:
                 # The offsets before are of records that were compacted away, or mark the end of a transaction.
                 partition.known = offset(message)
                 return True
+            return False
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            # The client asks for the group by itself; without it nothing is committed, and all can be read.
+            self.commit_trouble = error.str()
             return False
         problem = self._translated(error)
         if isinstance(problem, Unavailable):

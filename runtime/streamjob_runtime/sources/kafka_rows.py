@@ -55,7 +55,7 @@ def _column(name: str, messages: Sequence[Message]) -> "pa.ChunkedArray[Any]":
         case "_raw_key":
             array = pa.array([_bytes(m.key()) for m in messages], pa.binary())
         case "_headers":
-            array = pa.array([_headers(m) for m in messages], _HEADERS)
+            array = pa.array([_headers(m, i) for i, m in enumerate(messages)], _HEADERS)
         case "_topic":
             array = pa.array([m.topic() for m in messages], pa.string())
         case "_partition":
@@ -78,8 +78,12 @@ def _times(messages: Sequence[Message]) -> list[int | None]:
     return times
 
 
-def _headers(message: Message) -> list[dict[str, Any]]:
-    headers: Any = message.headers() or ()
+def _headers(message: Message, index: int) -> list[dict[str, Any]]:
+    try:
+        headers: Any = message.headers() or ()
+    except (SystemError, UnicodeDecodeError):  # the library's way to say so: others may write any bytes there
+        start = excerpt(_bytes(message.value()) or b"")
+        raise BadRecord("the name of a header is not UTF-8", index, start, "Leave _headers out of metadata") from None
     return [{"key": name, "value": _bytes(value)} for name, value in headers]
 
 

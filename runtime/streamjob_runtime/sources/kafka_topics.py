@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from streamjob_runtime.errors import JobError
+from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.kafka.cluster import Cluster, Topic
 
 
@@ -70,12 +70,12 @@ class Topics:
         return found
 
     def starts(self, partitions: list[str], start: Start) -> dict[str, int]:
-        """Where a new job begins with these partitions."""
-        first = self._cluster.starts(partitions)
+        """Where a new job begins with each of these partitions. Raises `Unavailable` if that is not known of all."""
         if start.at == "latest":
-            return first | self.ends(partitions)
+            return self._of_all(partitions, self.ends(partitions))
         if start.at == "timestamp":
-            return first | self._cluster.at(partitions, start.time_ms)
+            return self._of_all(partitions, self._cluster.at(partitions, start.time_ms))
+        first = self._of_all(partitions, self._cluster.starts(partitions))
         if start.at == "offsets":
             return self._checked(first, partitions, start.offsets)
         return first
@@ -109,8 +109,15 @@ class Topics:
     def _fits(self, topic: str) -> bool:
         return self._pattern is not None and not topic.startswith("__") and self._pattern.fullmatch(topic) is not None
 
+    def _of_all(self, partitions: list[str], offsets: dict[str, int]) -> dict[str, int]:
+        """The offsets, if there is one for each: a broker that has just come up may not know a partition yet."""
+        missing = [p for p in partitions if p not in offsets]
+        if missing:
+            raise Unavailable(f"{self._who}: Kafka does not know the partition {', '.join(missing)} yet")
+        return offsets
+
     def _checked(self, first: dict[str, int], partitions: list[str], wanted: Mapping[str, int]) -> dict[str, int]:
-        ends = self._cluster.ends(partitions, committed=False)
+        ends = self._of_all(partitions, self._cluster.ends(partitions, committed=False))
         for partition, offset in wanted.items():
             if partition not in first:
                 raise JobError(

@@ -14,6 +14,8 @@ _KERBEROS_SAYS = re.compile(r'GSSAPIError\(.*, \d+, "(?P<text>.*)"\)', re.DOTALL
 _PASSES = ("Cannot contact any KDC", "GSS_S_CONTEXT_EXPIRED", "GSS_S_CREDENTIALS_EXPIRED")
 _LONGEST = 300  # characters of HDFS's words
 
+_KEY_SERVER = "hadoop.security.key.provider.path in core-site.xml"
+
 # Answers that a retry would get again, by the last part of their class, with the remedy.
 _REMEDIES = {
     "AccessControlException": "let the user in (hdfs dfs -chown USER PATH), or name another one in hdfs.user",
@@ -25,6 +27,7 @@ _REMEDIES = {
     "ParentNotDirectoryException": "a file stands where a folder is needed: remove it, or choose another place",
     "PathComponentTooLongException": "choose a shorter name",
     "PathIsNotDirectoryException": "a file stands where a folder is needed: remove it, or choose another place",
+    "UnknownCryptoProtocolVersionException": "choose a folder outside of the encryption zone",
     "SaslException": "give the site files that tell how the cluster authenticates its users (hdfs.configMapRef)",
 }
 _SITE_FILES = "name a server and its port, or give the site files that know the name (hdfs.configMapRef)"
@@ -36,6 +39,13 @@ _WRONG = {
     "GSSAPIError": _KERBEROS,
     "SASLError": _KERBEROS,
     "NoSASLMechanism": _KERBEROS,
+    "KMS provider": f"give the site files that name the zone's key server, {_KEY_SERVER} (hdfs.configMapRef)",
+    "KMS request failed (403": "let the user use the zone's key (kms-acls.xml of the key server)",
+    "KMS rejected SPNEGO": _KERBEROS,
+    **dict.fromkeys(
+        ("KMS URI", "KMS URL", "KMS base URL", "KMS path", "KMS scheme", "KMS request failed (404"),
+        f"write {_KEY_SERVER} as kms://http@HOST:PORT/kms",
+    ),
     "must both be directories": "a folder stands where a file is needed: remove it, or choose another place",
 }
 
@@ -51,8 +61,18 @@ def translate(place: str) -> Iterator[None]:
         raise NotFound(f"There is no file {place}.") from err
     except OSError as err:
         raise Unavailable(f"{place} cannot be reached now ({_short(str(err))}).") from err
+    except NotImplementedError as err:
+        said = _short(str(err))
+        raise JobError(
+            f"{place} cannot be used ({said}): the client does not know this; choose another folder."
+        ) from err
     except RuntimeError as err:
         raise from_answer(str(err), place) from err
+
+
+def remedy_for(kind: str) -> str | None:
+    """What to do about an answer of this class, such as `AccessControlException`; None: a retry may mend it."""
+    return _REMEDIES.get(kind)
 
 
 def from_answer(said: str, place: str) -> StreamJobError:
@@ -64,7 +84,7 @@ def from_answer(said: str, place: str) -> StreamJobError:
         return Unavailable(f"{place} cannot be reached now ({text}).")
     if kind == "AccessControlException" and text.endswith("(is not a directory)"):
         return NotFound(f"There is no file {place}.")  # nor can be: a part of its path is a file
-    remedy = _REMEDIES.get(kind) or next((r for words, r in _WRONG.items() if words in said), None)
+    remedy = remedy_for(kind) or next((r for words, r in _WRONG.items() if words in said), None)
     if remedy is not None:
         return JobError(f"{place} cannot be used ({': '.join(filter(None, (kind, text)))}): {remedy}.")
     return Unavailable(f"{place} cannot be reached now ({text}).")

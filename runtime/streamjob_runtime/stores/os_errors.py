@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streamjob_runtime.errors import JobError, Unavailable
+from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
 
 _REFUSED = {
     errno.EACCES: "give this user permission to read and write there",
@@ -25,14 +25,19 @@ _REFUSED = {
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def from_code(code: int, said: str, place: str) -> StreamJobError:
+    """The error for a code such as `errno.ENOSPC`: `JobError`, or `Unavailable` where a later call may succeed."""
+    remedy = _REFUSED.get(code)
+    if remedy is not None:
+        return JobError(f"{place} cannot be used ({said}): {remedy}.")
+    remedy = "; make room there" if code in _FULL else ""
+    return Unavailable(f"{place} cannot be reached now ({said}){remedy}.")
+
+
 @contextmanager
 def translate(path: Path) -> Iterator[None]:
-    """Turn an `OSError` over `path` into a `JobError`, or into `Unavailable` where a later call may succeed."""
+    """Turn an `OSError` over `path` into what `from_code` gives."""
     try:
         yield
     except OSError as err:
-        remedy = _REFUSED.get(err.errno or 0)
-        if remedy is not None:
-            raise JobError(f"{path} cannot be used ({err.strerror}): {remedy}.") from err
-        remedy = "; make room there" if err.errno in _FULL else ""
-        raise Unavailable(f"{path} cannot be reached now ({err.strerror or err}){remedy}.") from err
+        raise from_code(err.errno or 0, err.strerror or str(err), str(path)) from err

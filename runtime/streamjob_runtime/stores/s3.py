@@ -1,5 +1,6 @@
 """A store in a bucket of S3, or of a server that speaks S3 with its conditional writes (MinIO and others)."""
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -154,9 +155,13 @@ class S3Store:
         with translate(place):
             # put_object takes no header of ours; a signed URL leaves us free to send the condition along.
             url = self._client.get_presigned_url("PUT", self._bucket, name, _EXPIRES)
-        headers = {"If-None-Match": "*"} if expected is None else {"If-Match": f'"{expected}"'}
+        condition = {"If-None-Match": "*"} if expected is None else {"If-Match": f'"{expected}"'}
+        headers = {**condition, "Content-Length": str(len(data))}
+        # A file goes out in small pieces, each under a timeout of its own. Bytes would go out under a single one, the
+        # connect timeout, so that a large object would never get through a narrow line.
+        body = io.BytesIO(data)
         try:
-            response = self._http.urlopen("PUT", url, body=data, headers=headers, redirect=False)
+            response = self._http.urlopen("PUT", url, body=body, headers=headers, redirect=False)
         except _NEVER_SENT as err:
             raise from_network(err, place) from err
         except HTTPError as err:

@@ -11,6 +11,7 @@ from streamjob_runtime.delta.place import Place
 from streamjob_runtime.delta.table import arrow_schema, find_table
 from streamjob_runtime.delta.types import holds, name_of, type_for
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.sinks.delta.partitions import type_problems
 
 _UNSPEAKABLE = re.compile(r"[ ,;{}()\n\t=]")  # in a column's name, for Parquet as Delta's readers take it
 
@@ -31,7 +32,8 @@ def look(wish: Wish, rows: pa.Schema) -> DeltaTable | None:
     """The table; None: it is to be made. Raises `JobError` with all that keeps rows of this schema from going there."""
     table = find_table(wish.place)
     if table is None:
-        _raise_for(wish, _names(wish, rows) + _unmakeable(rows))
+        parted = type_problems(wish.partition_by, schema_to_make(rows), is_there=False)
+        _raise_for(wish, _names(wish, rows) + _unmakeable(rows) + parted)
     else:
         require_fit(table, wish, rows)
     return table
@@ -116,7 +118,8 @@ def _misfits(table: DeltaTable, wish: Wish, rows: pa.Schema) -> list[str]:
             f"it is partitioned by {said}, and partitionBy says {', '.join(wish.partition_by)}: leave partitionBy out, "
             "or write to another path"
         )
-    return found
+    given = [name for name in partitions if name in columns_for(schema, rows)]
+    return found + type_problems(given, schema, is_there=True)
 
 
 def _left_over(schema: pa.Schema, given: Mapping[str, str], mode: str) -> Sequence[str]:

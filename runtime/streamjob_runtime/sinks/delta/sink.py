@@ -13,6 +13,7 @@ from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
 from streamjob_runtime.sinks.context import SinkContext, SinkSpec
 from streamjob_runtime.sinks.delta.look import Wish, look, require_fit
+from streamjob_runtime.sinks.delta.partitions import require_values
 from streamjob_runtime.sinks.delta.writing import Marks, announce, make_table, write_rows
 from streamjob_runtime.sinks.marker import Marker, Verdict, judge
 from streamjob_runtime.stores.base import Store
@@ -126,6 +127,7 @@ class DeltaSink:
                     self._last = batch.batch_id
                     return
                 require_fit(table, self._wish, batch.rows.schema)  # somebody may have changed it since the last look
+            require_values(table.metadata().partition_columns, batch.rows, self._wish.sink)
             self._tried = batch.batch_id
             write_rows(table, batch.rows, self._wish.mode, self._wish.key, marks.of(batch.batch_id, writer.epoch))
         self._table, self._last = table, batch.batch_id

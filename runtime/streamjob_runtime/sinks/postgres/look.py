@@ -12,6 +12,7 @@ from streamjob_runtime.sinks.postgres import marker
 from streamjob_runtime.sinks.postgres.table import (
     Table,
     create_statement,
+    fleeting,
     key_problems,
     misfits,
     read_table,
@@ -94,6 +95,7 @@ def _has_markers(connection: "Connection[Any]", schema: str) -> bool:
     found = read_table(connection, schema, marker.TABLE)
     if found is None:
         return False
+    _raise_for(fleeting(found))
     missing = [right for right in ("SELECT", "INSERT", "UPDATE") if right not in found.rights]
     if missing:
         raise _WrongError(f"the user {found.user} may not {', '.join(missing)} {schema}.{marker.TABLE}: GRANT it")

@@ -43,6 +43,8 @@ def settle_in(cursor: "Cursor[Any]") -> None:
         "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)",
         (str(_LOCK_MS), str(_IDLE_MS)),
     )
+    # How the texts of intervals and of NULL in arrays are read, whatever the database is set to.
+    cursor.execute("SELECT set_config('IntervalStyle', 'postgres', true), set_config('array_nulls', 'on', true)")
     # COMMIT must mean that it is on a disk, whatever the database is set to.
     cursor.execute(
         "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"

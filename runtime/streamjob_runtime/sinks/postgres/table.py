@@ -37,10 +37,20 @@ class Unique:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What holds rows of a table: itself, or a partition."""
+
+    name: str  # as a statement of the user's would write it
+    kind: str  # as in pg_class
+    persistence: str  # as in pg_class
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table as it stands in the database."""
 
     kind: str  # as in pg_class
+    parts: tuple[Part, ...]
     columns: tuple[Column, ...]
     uniques: tuple[Unique, ...]
     rights: frozenset[str]  # INSERT, …
@@ -70,7 +80,19 @@ def read_table(connection: "Connection[Any]", schema: str, name: str) -> Table |
     if row is None:
         return None
     oid, kind, user, rights = row
-    return Table(kind, _columns(connection, oid), _uniques(connection, oid), frozenset(rights), user)
+    return Table(
+        kind, _parts(connection, oid), _columns(connection, oid), _uniques(connection, oid), frozenset(rights), user
+    )
+
+
+def _parts(connection: "Connection[Any]", oid: int) -> tuple[Part, ...]:
+    # A table with partitions has no rows of its own.
+    rows = connection.execute(
+        "SELECT oid::regclass::text, relkind::text, relpersistence::text FROM pg_class WHERE relkind <> 'p' "
+        "AND (oid = %s OR oid IN (SELECT relid FROM pg_partition_tree(%s))) ORDER BY 1",
+        (oid, oid),
+    ).fetchall()
+    return tuple(Part(*row) for row in rows)
 
 
 def _columns(connection: "Connection[Any]", oid: int) -> tuple[Column, ...]:
@@ -106,8 +128,9 @@ def misfits(table: Table, rows: pa.Schema, mode: str, key: Sequence[str]) -> lis
     """Why the table cannot take such rows, each in words that say what to do; empty: it can."""
     if table.kind not in ("r", "p"):
         return [f"it is {_KINDS.get(table.kind, 'no table')}: name a table"]
-    missing = [right for right in _RIGHTS[mode] if right not in table.rights]
-    found = [f"the user {table.user} may not {', '.join(missing)}: GRANT it"] if missing else []
+    found = fleeting(table)
+    if missing := [right for right in _RIGHTS[mode] if right not in table.rights]:
+        found.append(f"the user {table.user} may not {', '.join(missing)}: GRANT it")
     for field in rows:
         column = table.column_for(field.name)
         if column is None:
@@ -127,6 +150,21 @@ def misfits(table: Table, rows: pa.Schema, mode: str, key: Sequence[str]) -> lis
         if column.required and column.name not in given
     ]
     return found + _key_misfits(table, key)
+
+
+def fleeting(table: Table) -> list[str]:
+    """Why rows of the table would not last as long as the transaction that wrote them; empty: they do."""
+    found = []
+    for part in table.parts:
+        if part.kind == "f":
+            found.append(f"{part.name} is a foreign table, which no transaction here holds together: detach it")
+        elif part.persistence == "u":
+            found.append(
+                f"{part.name} is UNLOGGED, so that a crash of the server empties it: ALTER TABLE {part.name} SET LOGGED"
+            )
+        elif part.persistence != "p":
+            found.append(f"{part.name} is a temporary table, which ends with its session: name another")
+    return found
 
 
 def _wrong_type(column: Column, field: "pa.Field[Any]") -> str:

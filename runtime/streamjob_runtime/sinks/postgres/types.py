@@ -82,6 +82,8 @@ def holds(column: PgType, kind: Any) -> bool:
         return _holds_number(column, kind)
     if pt.is_timestamp(kind) or pt.is_time(kind):
         return kind.unit != "ns" and _holds_time(column, kind)
+    if pt.is_interval(kind):
+        return column.name == "interval" and _holds_fraction(column, "us")
     return column.name in next((names for is_it, names in _HELD if is_it(kind)), ())
 
 
@@ -95,7 +97,6 @@ _HELD = (
     (pt.is_binary, {"bytea"}),
     (pt.is_large_binary, {"bytea"}),
     (pt.is_date, {"date"}),
-    (pt.is_interval, {"interval"}),
 )
 
 
@@ -117,7 +118,12 @@ def _holds_time(column: PgType, kind: Any) -> bool:
     what = "timestamp" if pt.is_timestamp(kind) else "time"
     if column.name != f"{what} {'with' if zone else 'without'} time zone":
         return False
-    return not column.numbers or column.numbers[0] >= _FRACTION[kind.unit]
+    return _holds_fraction(column, kind.unit)
+
+
+def _holds_fraction(column: PgType, unit: str) -> bool:
+    """Whether the column rounds no time of that unit."""
+    return not column.numbers or column.numbers[0] >= _FRACTION[unit]
 
 
 def _integer(kind: Any) -> str:

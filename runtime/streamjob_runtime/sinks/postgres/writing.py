@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as pt
 from psycopg import Cursor, sql
 
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.sinks.keys import last_of_each
 from streamjob_runtime.sinks.postgres.rows import as_csv
 from streamjob_runtime.sinks.postgres.table import Column, Table
+from streamjob_runtime.sinks.postgres.values import is_json, would_change
 
 
 class Writing:
@@ -21,20 +21,22 @@ class Writing:
         self, sink: str, place: tuple[str, str], found: Table, names: Sequence[str], mode: str, key: Sequence[str]
     ) -> None:
         self.schema, name = place
-        columns = [_there(found, column) for column in names]
+        self._there = [_there(found, column) for column in names]
         self._sink = sink
+        self._name = name
         self._target = sql.Identifier(self.schema, name)
-        self._columns = [column.name for column in columns]
-        self._json = frozenset(column.name for column in columns if column.type.name in ("json", "jsonb"))
+        self._columns = [column.name for column in self._there]
         self._mode = mode
         self._key = [_there(found, column).name for column in key]
         self._nulls_in_key = any(unique.nulls_are_equal for unique in found.uniques_for(key))
-        digest = hashlib.sha256(repr((place, columns)).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr((place, self._there)).encode()).hexdigest()[:16]
         self._stage = sql.Identifier("pg_temp", f"streamjob_{digest}")
 
     def write(self, cursor: "Cursor[Any]", rows: pa.Table) -> None:
-        """Write a batch. Raises `JobError` if its rows have no key."""
+        """Write a batch. Raises `JobError` if its rows have no key, or would not stay as they are."""
         rows = rows.rename_columns(self._columns)
+        if problem := would_change(self._there, rows):
+            raise JobError(f'sink "{self._sink}": the table {self._name} does not take the rows: {problem}')
         if self._mode == "update":
             self._check_keys(rows)
             self._upsert(cursor, last_of_each(rows, self._key))
@@ -46,9 +48,9 @@ class Writing:
 
     def _copy(self, cursor: "Cursor[Any]", to: sql.Identifier, rows: pa.Table) -> None:
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')").format(to, self._list())
-        lists = frozenset(f.name for f in rows.schema if f.name in self._json and pt.is_nested(f.type))
+        as_json = frozenset(c.name for c in self._there if is_json(c, rows.schema.field(c.name).type))
         with cursor.copy(statement) as copy:
-            for piece in as_csv(rows, lists):
+            for piece in as_csv(rows, as_json):
                 copy.write(piece)
 
     def _upsert(self, cursor: "Cursor[Any]", rows: pa.Table) -> None:
