@@ -22,6 +22,8 @@ from streamjob_operator.store import Store, controller_of, job_of
 
 Hook = Callable[[str], None]
 
+DELETION = "deletion"  # beside the roles of pods: something was to be deleted
+
 
 class Applier:
     """Writes what was decided to the cluster, and what comes back to the store.
@@ -36,20 +38,25 @@ class Applier:
         self._hook = hook
 
     async def apply(self, job: Job, tree: Tree, actions: tuple[Action, ...]) -> tuple[Tree, dict[str, Refused]]:
-        """Carry the actions out in order; the job as it is then, and by role the pods that were refused.
+        """Carry the actions out in order; the job as it is then, and what was refused: by role the pods, or `DELETION`.
 
-        One pod that is refused keeps no other from being made. Raises `ApiError` at the first other thing that fails.
+        One pod that is refused keeps no other from being made, nor does what may not be deleted. Raises `ApiError` at
+        the first other thing that fails.
         """
         refused: dict[str, Refused] = {}
         for action in actions:
             try:
                 tree = await self._one(job, tree, action)
             except Refused as refusal:
-                if not isinstance(action, CreatePod):
-                    # What comes before a pod was refused, and the pod with it.
-                    refused[ROLE_RUNTIME] = refusal
-                    break
-                refused[action.role] = refusal
+                match action:
+                    case CreatePod():
+                        refused[action.role] = refusal
+                    case DeletePod() | DeleteConfig():
+                        refused[DELETION] = refusal
+                    case _:
+                        # What comes before a pod was refused, and the pod with it.
+                        refused[ROLE_RUNTIME] = refusal
+                        break
             else:
                 self._hook(type(action).__name__)
         return tree, refused

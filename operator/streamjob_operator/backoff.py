@@ -26,3 +26,11 @@ def delay_after(policy: RestartPolicy, failures: int, infrastructure: int, jitte
     # Past sixty doublings the largest delay is long reached, and the number would overflow.
     whole = min(policy.max, policy.initial * 2.0 ** min(doublings, 60))
     return float(whole * (1 - 0.25 * jitter))
+
+
+def helper_delay_after(policy: RestartPolicy, tries: int, jitter: float) -> float:
+    """Seconds to wait after a check or a clean-up could not be done: no less than by default.
+
+    Each try is a pod and a status, and what the policy says is meant for the job itself.
+    """
+    return max(delay_after(each, tries, 0, jitter) for each in (policy, RestartPolicy()))

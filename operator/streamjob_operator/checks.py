@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from streamjob_api.names import ROLE_CHECK
 from streamjob_operator import failures
-from streamjob_operator.backoff import delay_after
+from streamjob_operator.backoff import helper_delay_after
 from streamjob_operator.decision import Decision
 from streamjob_operator.failures import Kind
 from streamjob_operator.model import DeletePod, Pod, Revision
@@ -68,6 +68,6 @@ def _judge(d: Decision, check: Check, pod: Pod) -> Check:
 
 def _later(d: Decision, check: Check, reason: str, message: str) -> Check:
     """The check, which could not tell and is tried again."""
-    due = d.o.now + delay_after(d.o.policy.restart, check.attempts, 0, d.o.jitter)
+    due = d.o.now + helper_delay_after(d.o.policy.restart, check.attempts, d.o.jitter)
     d.wakes.append(due)
     return replace(check, attempts=check.attempts + 1, reason=reason, message=message, next_try=due)

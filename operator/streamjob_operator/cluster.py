@@ -159,7 +159,7 @@ def _error(status: int, data: bytes, method: str, path: str) -> ApiError:
     causes = {c.get("reason") for c in (said.get("details") or {}).get("causes") or ()}
     if "NamespaceTerminating" in causes:
         return NamespaceEnds(status, reason, message)
-    if method in ("POST", "PATCH") and status in _REFUSALS:
+    if method != "GET" and "/status" not in path and status in _REFUSALS:
         return Refused(status, reason, message)
     kind = {404: NotFound, 409: Conflict}.get(status, ApiError)
     return kind(status, reason, message)

@@ -6,6 +6,7 @@ from typing import Any
 
 from streamjob_api.names import ROLE_CLEANUP, ROLE_RUNTIME, ConditionType, Phase
 from streamjob_operator.model import Observed, Pod, Tree
+from streamjob_operator.mounts import MANIFEST_MISSING
 from streamjob_operator.state import State
 from streamjob_operator.times import to_text, to_text_ms
 
@@ -113,8 +114,14 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
             failure = (s.last_failure or {}).get("message", "")
             return Say("False", "BackOff", f"starts again at {to_text_ms(s.next_start)}, after: {failure}")
         return Say("False", "Starting", "the job is being started")
+    return _of_pod(o, pod)
+
+
+def _of_pod(o: Observed, pod: Pod) -> Say:
     if pod.ready:
         return Say("True", "Running", "batches go through")
+    if pod.waiting and pod.waiting.reason == MANIFEST_MISSING and ROLE_RUNTIME in o.refused:
+        return Say("False", "PodRefused", f"{pod.waiting.message}, which is refused: {o.refused[ROLE_RUNTIME]}")
     if pod.waiting:
         return Say("False", pod.waiting.reason, pod.waiting.message)
     if o.progress and o.progress.trouble:

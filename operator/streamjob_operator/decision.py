@@ -34,8 +34,16 @@ class Decision:
         self.s = replace(self.before, attempt=attempt, draining=draining, restarts=restarts)
         self.s = replace(self.s, revision=revision_of(self.before, runtimes))
         self.pod = next((p for p in runtimes if p.attempt == self.s.attempt), None)
+        if found and (self.s.outcome or self._came_early()):
+            # The annotation has asked for it, perhaps, and has had its restart.
+            self.s = replace(self.s, restart_request=observed.job.restart_request)
         if found and self.s.outcome:
             self.start_over()  # as whoever started it had decided
+
+    def _came_early(self) -> bool:
+        """Whether the newest pod was made before its wait was over; a pod's time has whole seconds."""
+        due, pod = self.before.next_start, self.pod
+        return due is not None and pod is not None and pod.created + 1 < due
 
     def start_over(self) -> None:
         """What has failed or is done gets another chance, with a clean slate."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from streamjob_api.names import FINALIZER, ROLE_CLEANUP
 from streamjob_operator import failures
-from streamjob_operator.backoff import delay_after
+from streamjob_operator.backoff import helper_delay_after
 from streamjob_operator.decision import Decision
 from streamjob_operator.failures import Failure, Kind
 from streamjob_operator.model import DeletePod, RemoveFinalizer
@@ -53,7 +53,7 @@ def _cleaned_up(d: Decision) -> bool:
 
 def _try_later(d: Decision, failure: Failure) -> None:
     tries = d.s.application_failures + 1
-    due = d.o.now + delay_after(d.o.policy.restart, tries, 0, d.o.jitter)
+    due = d.o.now + helper_delay_after(d.o.policy.restart, tries, d.o.jitter)
     d.s = replace(d.s, application_failures=tries, next_start=due)
     d.remember(failure)
     d.wakes.append(due)

@@ -125,7 +125,9 @@ class Observed:
     current: Revision | None  # what runs, or ran last, where it is not `wanted`; None: not known any more
     pods: tuple[Pod, ...]
     progress: Progress | None = None
-    refused: Mapping[str, str] = field(default_factory=dict)  # role -> why the API server has just refused its pod
+    refused: Mapping[str, str] = field(
+        default_factory=dict
+    )  # role -> why the API server has just refused its pod; "deletion": or to delete
     namespace_ends: bool = False  # the namespace is being deleted: nothing can be created in it
     taken: int = 0  # the highest attempt that a pod has, also one of a job that had this name before
 

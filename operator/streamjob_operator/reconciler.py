@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from streamjob_api.names import ROLE_RUNTIME
-from streamjob_operator.apply import Applier, Hook
+from streamjob_operator.apply import DELETION, Applier, Hook
 from streamjob_operator.cluster import ApiError, Cluster, NamespaceEnds, NotFound
 from streamjob_operator.events import event
 from streamjob_operator.metrics import Metrics
@@ -75,7 +75,7 @@ class Reconciler:
         if decided.told_later:
             # When many jobs are applied at once, all their pods come before what there is to say of them.
             return 0.0
-        gone = any(isinstance(action, RemoveFinalizer) for action in decided.actions)
+        gone = not refused and any(isinstance(action, RemoveFinalizer) for action in decided.actions)
         if not gone and decided.status != (tree.get("status") or {}):
             self._store.put_job(await self._cluster.write_status({**tree, "status": decided.status}))
             self._hook("StatusWritten")
@@ -83,8 +83,9 @@ class Reconciler:
         self._count(job.status, decided.status)
         for news in decided.news:
             await self._tell(job, news)
-        if ROLE_RUNTIME in refused:
-            raise refused[ROLE_RUNTIME]  # the next try may go through; the tries of helpers are the plan's own
+        for what in (ROLE_RUNTIME, DELETION):
+            if what in refused:
+                raise refused[what]  # the next try may go through; the tries of helpers are the plan's own
         # Nobody tells of a pod that was just made: the store has it from its maker.
         made = any(isinstance(action, CreatePod) for action in decided.actions)
         return 0.0 if made else decided.again_in

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from streamjob_api import names
 from streamjob_operator.model import Key, Tree
+from streamjob_operator.pods import attempt_of
 
 
 class Store:
@@ -105,9 +106,12 @@ def is_of(pod: Tree, job: Tree) -> bool:
     owner = controller_of(pod)
     if owner is not None:
         return bool(owner == job["metadata"]["uid"])
-    # A job that is deleted with --cascade=orphan loses its pods first, and they still have to drain.
-    since = job["metadata"]["creationTimestamp"]
-    return "deletionTimestamp" in job["metadata"] and pod["metadata"]["creationTimestamp"] >= since
+    # A job that is deleted with --cascade=orphan loses its pods first, perhaps before anybody sees that it is deleted,
+    # and they still have to drain. What an earlier job has left so is older, or a number that this one has not reached.
+    if pod["metadata"]["creationTimestamp"] < job["metadata"]["creationTimestamp"]:
+        return False
+    reached = (job.get("status") or {}).get("attempt", 0)
+    return "deletionTimestamp" in job["metadata"] or 0 < attempt_of(pod) <= reached
 
 
 def _newer(tree: Tree, known: Tree) -> bool:

@@ -194,3 +194,5 @@ def test_a_job_that_is_deleted_knows_its_pods_also_when_kubernetes_has_taken_the
     assert {p.attempt for p in observe(SPEC, pods=pods).pods} == {2}
     deleted = observe(SPEC, pods=pods, deletionTimestamp="2026-11-21T12:00:09Z")
     assert {p.attempt for p in deleted.pods} == {2, 3}
+    # Before anybody sees that it is deleted, the status knows the attempt.
+    assert {p.attempt for p in observe(SPEC, status={"attempt": 3}, pods=pods).pods} == {2, 3}

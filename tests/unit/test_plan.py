@@ -8,6 +8,7 @@ from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIM
 from streamjob_operator.backoff import RestartPolicy
 from streamjob_operator.model import CreatePod, DeletePod, Waiting
 from streamjob_operator.mounts import MANIFEST_MISSING
+from streamjob_operator.plan import plan
 from streamjob_operator.policy import Policy
 from support.cluster_model import ClusterModel
 
@@ -480,6 +481,20 @@ def test_the_annotation_restarts_a_running_job_once() -> None:
     assert cluster.status["restarts"] == 0
 
 
+@pytest.mark.parametrize("state", ["done", "failed", "waiting"])
+def test_the_annotation_restarts_once_also_when_the_operator_dies_before_it_is_written_down(state: str) -> None:
+    cluster = running(policy=Policy(RestartPolicy(initial=30), available_now=state == "done"))
+    cluster.ends(cluster.runtime(), {"done": 0, "failed": 78, "waiting": 1}[state])
+    cluster.settle()
+    cluster.restart_request = "now"
+    cluster.step(dies_after=1)
+    assert cluster.runtime().attempt == 2
+    cluster.starts()
+    cluster.settle()
+    assert cluster.runtime().attempt == 2 and cluster.runtime().deleting_until is None
+    assert cluster.status["restartRequest"] == "now" and cluster.status["phase"] == "Running"
+
+
 @pytest.mark.parametrize("state", ["done", "failed", "waiting", "running"])
 def test_taking_the_annotation_away_asks_for_nothing_and_the_same_value_then_counts_again(state: str) -> None:
     cluster = running(policy=Policy(available_now=True), restart_request="1")
@@ -730,6 +745,23 @@ def test_a_refused_cleanup_is_told_and_tried_again() -> None:
     assert cluster.pod_of(ROLE_CLEANUP).live
 
 
+@pytest.mark.parametrize("role", [ROLE_CHECK, ROLE_CLEANUP])
+def test_a_refused_helper_is_tried_with_waits_that_grow_whatever_the_job_is_restarted_with(role: str) -> None:
+    cluster = running(policy=Policy(RestartPolicy(initial=0), delete_checkpoints=True))
+    cluster.refuses = {role}
+    if role == ROLE_CHECK:
+        cluster.edits(batchInterval="4s")
+    else:
+        cluster.deleting = True
+        cluster.step()
+        cluster.drains()
+    waits = []
+    for _ in range(3):
+        waits.append(cluster.step().again_in or 0)
+        cluster.waits(waits[-1])
+    assert waits[0] >= 0.75 and waits[1] >= 1.5 and waits[2] >= 3
+
+
 def test_the_status_says_where_the_checkpoints_are() -> None:
     assert running().status["checkpointLocation"] == "s3://checkpoints/views"
 
@@ -747,6 +779,15 @@ def test_the_manifest_that_a_pod_waits_for_is_made_again_until_the_pod_runs() ->
     cluster.starts()
     cluster.settle()
     assert cluster.step().actions == ()
+
+
+def test_a_manifest_that_may_not_be_made_again_is_told() -> None:
+    cluster = ClusterModel()
+    cluster.settle()
+    cluster.change(cluster.runtime(), waiting=Waiting(MANIFEST_MISSING, "it is made again"))
+    observed = replace(cluster.observe(), refused={ROLE_RUNTIME: "exceeded quota"})
+    [ready] = [c for c in plan(observed).status["conditions"] if c["type"] == "Ready"]
+    assert ready["reason"] == "PodRefused" and "exceeded quota" in ready["message"]
 
 
 def test_what_is_refused_while_a_job_is_deleted_is_told() -> None:
