@@ -54,18 +54,6 @@ CASES = [
         "The step v groups by values of type BIGNUM, which no checkpoint can hold",
         "Cast them: x::VARCHAR.",
     ),
-    *(
-        (
-            sql,
-            "The step v has the time of now beside aggregates",
-            "It would change though no row comes. Group by it, put it into an aggregate or into WHERE, or add it in a "
-            "later step.",
-        )
-        for sql in (
-            "SELECT now() AS seen, k, count(*) FROM events GROUP BY k",
-            "SELECT k, count(*) FROM events GROUP BY k HAVING max(t) < current_timestamp::TIMESTAMP",
-        )
-    ),
     (
         "SELECT max(n, 3) FROM events",
         "The step v uses max(), whose state cannot be kept between batches",

@@ -48,6 +48,8 @@ AGGREGATES: list[tuple[str, str | None]] = [
     ("list_sort(list_distinct(array_agg(n)))", None),
     ("list_reverse_sort(list({'by': n, 's': s}))[1:2]", None),
     ("len(list(n))", None),
+    ("list_min(list(n)) + cardinality(list(s))", None),
+    ("list_has_any(list(n), [1, 2])", None),
     ("list_contains(list(n), 3)", None),
     ("array_to_string(list_sort(list(s)), ',')", None),
     *(
@@ -176,13 +178,16 @@ def test_an_approximate_quantile_stays_near_the_true_one(kind: str) -> None:
 NO_ORDER = "whose result depends on the order of rows, and they have none"
 WHICH = "Say which: arg_min(x, time) or arg_max(x, time); any_value(x) where all are the same."
 SORTED = "Sort it: list_sort(list(x)), or by another column: list_sort(list({'by': time, 'x': x}))."
-TEXTS = "Sort the texts first: array_to_string(list_sort(list(x)), ',')."
+TEXTS = "Sort them first: array_to_string(list_sort(list(x)), ','), or to_json(list_sort(list(x)))."
 COUNTED = "Count each value in a step of its own, and take arg_max(value, count) or the first of its table."
 OTHER = "Use another aggregate, or one over a sorted list: list_sort(list(x))."
 REFUSED = [
     *((f"{name}(n)", f"uses {name}(), {NO_ORDER}", WHICH) for name in ("first", "last", "arbitrary")),
-    *((f"{name}(s)", f"uses {name}(), {NO_ORDER}", TEXTS) for name in ("string_agg", "group_concat", "listagg")),
-    ("json_group_array(s)", f"uses string_agg(), {NO_ORDER}", TEXTS),
+    *((f"{name}(s)", f"uses {name}(), {NO_ORDER}", TEXTS) for name in ("group_concat", "listagg")),
+    *(
+        (f"{name}(s)", f"uses string_agg() (as json_group_array() does too), {NO_ORDER}", TEXTS)
+        for name in ("string_agg", "json_group_array")
+    ),
     ("approx_top_k(n, 3)", f"uses approx_top_k(), {NO_ORDER}", COUNTED),
     ("arg_max_nulls_last(s, n)", f"uses arg_max_nulls_last(), {NO_ORDER}", OTHER),
     ("lttb(n, d, 3)", f"uses lttb(), {NO_ORDER}", OTHER),

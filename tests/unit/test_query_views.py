@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from support.queries import Row, Runner
+from support.queries import START, Row, Runner
 
 GIVEN: list[Row] = [
     {"k": "a", "n": 1},
@@ -166,3 +166,33 @@ def test_the_word_count_of_the_readme() -> None:
     top = run.batch(at_s=300, lines=[{"value": "be  it"}])[0]
     assert [(r["word"], r["times"]) for r in top] == [("be", 3), ("to", 2), ("it", 1), ("not", 1), ("or", 1)]
     assert run.batch(at_s=600)[0] == [{"word": "be", "times": 1}, {"word": "it", "times": 1}]
+
+
+GROUPED = (
+    "SELECT now() AS seen, k, count(*)::INT AS c FROM events {} GROUP BY k{} HAVING max(n) < epoch(now()) ORDER BY k"
+)
+CLOCKS = [
+    ("complete", "", "", [("a", 1, 0)], [("a", 2, 2)], [("a", 2, 4)]),
+    ("update", "", "", [("a", 1, 0)], [("a", 2, 2)], []),
+    ("update", "WHERE batch_time > now() - INTERVAL '3 seconds'", "", [("a", 1, 0)], [("a", 2, 2)], [("a", 1, 4)]),
+    ("append", "", ", tumble(t, INTERVAL '1 second')", [], [], [("a", 1, 4), ("a", 1, 4)]),
+]
+
+
+@pytest.mark.parametrize(("mode", "where", "window", *"abc"), CLOCKS, ids=[f"{c[0]} {c[1]}" for c in CLOCKS])
+def test_the_clock_beside_aggregates_is_the_time_of_the_batch_that_writes_the_row(
+    mode: str, where: str, window: str, a: object, b: object, c: object
+) -> None:
+    sql = GROUPED.format(where, window)
+    run = Runner({"v": sql if mode == "complete" else sql.removesuffix(" ORDER BY k")}, [("v", mode)], delay_ms=1000)
+    found = [
+        run.batch(at_s=0, events=[{"k": "a", "n": 1, "t": datetime(2024, 1, 1, 0, 0, 1)}]),
+        run.batch(at_s=2, events=[{"k": "a", "n": 2, "t": datetime(2024, 1, 1, 0, 0, 2)}]),
+    ]
+    run.restart()
+    if mode == "append":
+        run.watermark = START + 86_400_000 * 365
+    found.append(run.batch(at_s=4))
+    shown = [[(row["k"], row["c"], int(row["seen"].timestamp()) - START // 1000) for row in out[0]] for out in found]
+    assert shown == [a, b, c]
+    run.close()

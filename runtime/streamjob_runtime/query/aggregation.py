@@ -13,7 +13,7 @@ from streamjob_runtime.query.binding import explain
 from streamjob_runtime.query.catalog import Catalog
 from streamjob_runtime.query.event_time import KeyWindow, find_window, pane_start
 from streamjob_runtime.query.order import refuse_order, refuse_shown_order, settled
-from streamjob_runtime.query.plan import MARK, NOW, Aggregation, RollingWindow
+from streamjob_runtime.query.plan import MARK, Aggregation, RollingWindow
 from streamjob_runtime.query.problems import Refusal
 from streamjob_runtime.query.scope import Scope
 from streamjob_runtime.query.tree import (
@@ -239,14 +239,6 @@ def plan_aggregation(
         for resolved, given in zip(split.items, node["select_list"], strict=True)
     ]
     having = split.over_state(node["having"]) if "having" in node else None
-    for given, over_state in zip([*node["select_list"], node.get("having")], [*items, having], strict=True):
-        if over_state is not None and NOW in catalog.render_expression(over_state):
-            raise Refusal(
-                "has the time of now beside aggregates",
-                "It would change though no row comes. Group by it, put it into an aggregate or into WHERE, or add it "
-                "in a later step.",
-                given,
-            )
     result = select(items, base_table(state_table(name), STATE), having)
     result["modifiers"] = [sorted_by(m, _over_result(split, items)) for m in node.get("modifiers", [])]
     if "qualify" in node:

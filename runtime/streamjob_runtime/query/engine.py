@@ -156,7 +156,7 @@ class EmbeddedQuery:
     def _run_operators(self, moment: Moment, filled: set[str]) -> set[str]:
         moved = set()
         for name, operator in self._operators.items():
-            operator.begin()
+            operator.begin(moment.batch_time_ms)
             if operator.run(moment, self._delta_sources[name] & filled):
                 moved.add(name)
         return moved

@@ -50,13 +50,15 @@ class Operator(ABC):
         self._wanted = wanted
         self._delta_sql = composer.statement(step.delta, step.inputs, ready)
         self._state = quoted(state_table(step.name))
+        self._shown_at_ms = 0
         self._rows_total: int | None = None
         self._deleted = 0  # rows, since the table was last written anew
         self._updated = self._removed = self._dropped = 0
         columns = ", ".join((*step.key_columns, *step.state_columns))
         # Over no rows this gives no groups, or, without keys, the one group there always is.
         db.do(f"CREATE TABLE {self._state} AS SELECT {columns} FROM ({at_time(self._delta_sql, 0)})")
-        self._result_schema = db.schema(f"SELECT {', '.join(step.items)} FROM {self._state} AS s")
+        shown = f"SELECT {', '.join(step.items)} FROM {self._state} AS s"
+        self._result_schema = db.schema(at_time(shown, 0))
 
     @abstractmethod
     def run(self, moment: Moment, sources: Set[str]) -> bool:
@@ -74,8 +76,9 @@ class Operator(ABC):
     def restore(self, rows: pa.Table) -> None:
         """Take up a state in place of an empty one."""
 
-    def begin(self) -> None:
-        """Forget what the last batch did."""
+    def begin(self, batch_time_ms: int) -> None:
+        """Forget what the last batch did; what is shown of this one is as of its time."""
+        self._shown_at_ms = batch_time_ms
         self.changed = self.final = None
         self._updated = self._removed = self._dropped = 0
 
@@ -125,7 +128,7 @@ class Operator(ABC):
         """The result's columns; where not every row is shown, then also whether this one is."""
         conditions = [c for c in (self.step.having, keep) if c is not None]
         shown = [f"({' AND '.join(conditions)}) AS {quoted(MARK)}"] if conditions else []
-        return ", ".join([*self.step.items, *shown])
+        return at_time(", ".join([*self.step.items, *shown]), self._shown_at_ms)
 
     def _shown(self, returned: pa.Table) -> pa.Table:
         if MARK not in returned.column_names:

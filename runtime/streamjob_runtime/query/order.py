@@ -32,7 +32,9 @@ _SORTS = {"list_sort", "array_sort", "list_reverse_sort", "array_reverse_sort"}
 # They give the same for a list in any order, as their first argument …
 _BLIND = {
     *_SORTS,
-    *("len", "length", "array_length", "list_unique", "array_unique"),
+    *("len", "length", "array_length", "cardinality", "list_count", "array_count", "list_unique", "array_unique"),
+    *("list_min", "array_min", "list_max", "array_max", "list_has_any", "array_has_any"),
+    *("list_has_all", "array_has_all"),
     *("contains", "list_contains", "array_contains", "list_has", "array_has"),
 }
 # … and these the same elements, in an order that follows from the given one.
@@ -77,8 +79,9 @@ def refuse_order(node: Node) -> None:
     """Refuse an aggregate, as `settled` gives it, whose result depends on the order of rows."""
     name = function_name(node)
     if name not in _FREE:
+        also = " (as json_group_array() does too)" if name == "string_agg" else ""
         raise Refusal(
-            f"uses {name}(), whose result depends on the order of rows, and they have none", _remedy(name), node
+            f"uses {name}(){also}, whose result depends on the order of rows, and they have none", _remedy(name), node
         )
 
 
@@ -152,7 +155,7 @@ def _remedy(name: str) -> str:
     if name in _LISTS:
         return "Sort it: list_sort(list(x)), or by another column: list_sort(list({'by': time, 'x': x}))."
     if name in ("string_agg", "group_concat", "listagg"):
-        return "Sort the texts first: array_to_string(list_sort(list(x)), ',')."
+        return "Sort them first: array_to_string(list_sort(list(x)), ','), or to_json(list_sort(list(x)))."
     if name in ("approx_top_k", "mode"):
         return "Count each value in a step of its own, and take arg_max(value, count) or the first of its table."
     return "Use another aggregate, or one over a sorted list: list_sort(list(x))."
