@@ -68,6 +68,7 @@ class Simulation:
         self.outputs = {name: OutputQueue() for name in self.job.spec.sink_names}
         self.progress = Progress()
         self.steps: list[tuple[Step, int]] = []
+        self.still_s: dict[Step, float] = {}  # at each step, how long the loop seemed not to have moved, at most
         self._at = 0
         self.stop = threading.Event()
         self._starts = 0
@@ -82,6 +83,7 @@ class Simulation:
         def hook(step: Step, batch: int) -> None:
             nonlocal count
             self.steps.append((step, batch))
+            self.still_s[step] = max(self.still_s.get(step, 0), self.clock.monotonic() - self.progress.status.moved)
             if count == kill_at:
                 raise Killed
             count += 1

@@ -225,3 +225,10 @@ def _steps(script: Script) -> list[tuple[Step, int]]:
     run = simulation(script)
     assert run.run()
     return run.steps
+
+
+def test_the_loop_is_seen_to_move_at_each_step_of_a_batch() -> None:
+    run = simulation(EXAMPLE)
+    assert run.run()
+    of_a_batch = (Step.POLLED, Step.INTENDED, Step.COMPUTED, Step.WRITTEN, Step.COMMITTED)
+    assert [run.still_s[step] for step in of_a_batch] == [0] * 5

@@ -63,7 +63,6 @@ class Loop:
         self._progress = around.progress
         self._clock = around.clock
         self._stop = around.stop
-        self._hook = around.hook
         self._log = Log(parts.store, settings.job_name, around.nonce)
         self._sources: Mapping[str, Source] = {}
         self._news = SourceNews(around.progress, around.say)
@@ -170,6 +169,11 @@ class Loop:
     def _unusable(self, checkpoint: Checkpoint, damage: Damaged) -> None:
         self._checkpointer.damaged.add(checkpoint.batch)
         self._around.say("warning", "checkpoint unusable", batch=checkpoint.batch, error=str(damage))
+
+    def _hook(self, step: Step, batch: int) -> None:
+        # A batch may take long, and whoever watches the loop wants to see that it moves.
+        self._progress.update(moved=self._clock.monotonic())
+        self._around.hook(step, batch)
 
     def _run_available(self) -> None:
         while not self._stop.is_set() and not all(s.exhausted for s in self._sources.values()):
