@@ -61,7 +61,7 @@ def within(seconds: float, call: Callable[[], T], is_lost: Callable[[], bool]) -
     if thread.is_alive():
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
     if raised:
-        raise raised[0]
+        raise raised.pop()  # its traceback must not lead back to it
     return results[0]
 
 

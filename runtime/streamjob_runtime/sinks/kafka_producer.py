@@ -54,6 +54,24 @@ class Way:
     moves: Callable[[], None]  # see `SinkContext`
 
 
+class _Reports:
+    """What has become of the records that one producer was given.
+
+    It refers to nothing else: of a producer that is given up the library never lets go of it.
+    """
+
+    def __init__(self) -> None:
+        self.failed: list[KafkaError] = []
+        self.largest = 0  # bytes of the largest record in a set that was too large
+
+    def hear(self, error: KafkaError | None, record: Message) -> None:
+        """What the library calls for each record, in our thread."""
+        if error is not None:
+            self.failed.append(error)
+            if error.code() in _TOO_LARGE:
+                self.largest = max(self.largest, 1 + len(record.value() or b"") + len(record.key() or b""))
+
+
 class PlainProducer:
     """Without transactions: a batch that broke off is written again as a whole."""
 
@@ -64,9 +82,8 @@ class PlainProducer:
         self._clock = way.clock
         self._moves = way.moves
         self._listener = Listener()
-        self._failed: list[KafkaError] = []
+        self._reports = _Reports()
         self._set_bytes = _SET_BYTES  # smaller where the topic has refused a set of records
-        self._largest = 0  # bytes of the largest record in such a set
         self._producer: Producer | None = None
 
     def open(self) -> None:
@@ -92,7 +109,7 @@ class PlainProducer:
             self._producer = None
 
     def _make(self, more: dict[str, Any]) -> Producer:
-        self._failed, self._largest = [], 0
+        self._reports = _Reports()
         settings: dict[str, Any] = {**self._access.settings, **_TUNED, **more, "batch.size": self._set_bytes}
         return Producer({**settings, "error_cb": self._listener.hear})
 
@@ -105,7 +122,7 @@ class PlainProducer:
             self._raise_failed()
 
     def _queue(self, producer: Producer, chunk: list[Record]) -> None:
-        while (queued := producer.produce_batch(self._topic, chunk, on_delivery=self._delivered)) != len(chunk):
+        while (queued := producer.produce_batch(self._topic, chunk, on_delivery=self._reports.hear)) != len(chunk):
             error = next(record["_error"] for record in chunk if "_error" in record)
             if error.code() != KafkaError._QUEUE_FULL:
                 # Some are queued and some are not: what order they would come in is no longer known.
@@ -129,28 +146,25 @@ class PlainProducer:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         self._raise_failed()
 
-    def _delivered(self, error: KafkaError | None, record: Message) -> None:
-        if error is not None:
-            self._failed.append(error)
-            if error.code() in _TOO_LARGE:
-                self._largest = max(self._largest, 1 + len(record.value() or b"") + len(record.key() or b""))
-
     def _raise_failed(self) -> None:
-        if self._failed:
-            raise KafkaException(self._failed[0])
+        if self._reports.failed:
+            raise KafkaException(self._reports.failed[0])
 
     def _given_up(self, exception: KafkaException) -> StreamJobError:
         """The error in our words; the producer and all that it holds are gone, and the next call makes another."""
+        # The library never lets go of an error of a producer that was shut out, nor of what its traceback leads to.
+        exception.__traceback__ = None
         if self._producer is not None:
             with suppress(KafkaException):  # the same, where it is fatal
                 self._producer.poll(0)  # what has become of the records meanwhile says more
-        error = self._failed[0] if self._failed else self._listener.worst(kafka_error(exception))
+        failed = self._reports.failed
+        error = failed[0] if failed else self._listener.worst(kafka_error(exception))
         if self._producer is not None:
             with suppress(KafkaException):
                 self._producer.purge(blocking=False)
             self._producer = None
         # A record that is larger than a set may be is one by itself, and to blame.
-        if error.code() in _TOO_LARGE and 0 < self._largest < self._set_bytes:
+        if error.code() in _TOO_LARGE and 0 < self._reports.largest < self._set_bytes:
             refused, self._set_bytes = self._set_bytes, max(1, self._set_bytes // 4)
             return Unavailable(
                 f"{self._who}: Kafka at {self._access.servers} does not take {refused:,} bytes of records at once "

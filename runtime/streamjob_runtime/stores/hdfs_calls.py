@@ -50,5 +50,5 @@ class Calls:
                     self._clients += 1
             raise TimeoutError(f"no answer within {seconds:.0f} seconds")
         if errors:
-            raise errors[0]
+            raise errors.pop()  # its traceback must not lead back to it
         return results[0]

@@ -42,7 +42,8 @@ _TRANSIENT_CODES = {
     "TemporaryRedirect",
     "XMinioStorageFull",
 }
-_TRANSIENT_STATUS = {307, 408, 409, 425, 429}
+# 499: our connection broke off, as it does when this process was frozen in the middle of a request.
+_TRANSIENT_STATUS = {307, 408, 409, 425, 429, 499}
 
 
 def from_answer(status: int, code: str, message: str, place: str) -> StreamJobError:
