@@ -14,6 +14,7 @@ from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
 from streamjob_runtime.stores.retrying import RetryingStore
 from streamjob_runtime.stores.s3 import S3Access, S3Store
+from streamjob_runtime.stores.s3_errors import from_answer
 from support.minio import MinioServer, free_port
 from support.proxy import CUT_AFTER, CUT_BEFORE, HANG_AFTER, HANG_BEFORE, Lost, Proxy, proxy
 
@@ -264,3 +265,15 @@ def test_a_server_that_is_killed_and_comes_back_costs_nothing(own_minio: MinioSe
     with pytest.raises(NotFound):
         store.read("log/none")
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(404, ""), (499, ""), (503, "SlowDown"), (409, "ConditionalRequestConflict")]
+)
+def test_what_may_be_otherwise_in_a_moment_is_tried_again(status: int, code: str) -> None:
+    assert isinstance(from_answer(status, code, "", "s3://b/k"), Unavailable)
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "NoSuchBucket"), (403, "AccessDenied"), (400, "")])
+def test_what_stays_so_is_refused(status: int, code: str) -> None:
+    assert isinstance(from_answer(status, code, "", "s3://b/k"), JobError)

@@ -4,6 +4,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from xml.etree.ElementTree import ParseError
 
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
@@ -56,7 +57,10 @@ def from_answer(status: int, code: str, message: str, place: str) -> StreamJobEr
     remedy = _REMEDIES.get(code)
     if code == "AccessDenied" and re.search(r"expired|not valid yet", message):
         remedy = _CLOCK
-    if remedy is None and (status >= 500 or status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES):
+    # Without a code of S3's it does not say what is missing: MinIO answers so when it wakes in the middle of a request.
+    nothing_said = status == HTTPStatus.NOT_FOUND and not code
+    transient = status >= 500 or status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES or nothing_said
+    if remedy is None and transient:
         return Unavailable(f"{place} cannot be reached now ({said}).")
     return JobError(f"{place} cannot be used ({said})" + (f": {remedy}." if remedy else "."))
 
