@@ -277,3 +277,7 @@ def test_what_may_be_otherwise_in_a_moment_is_tried_again(status: int, code: str
 @pytest.mark.parametrize(("status", "code"), [(404, "NoSuchBucket"), (403, "AccessDenied"), (400, "")])
 def test_what_stays_so_is_refused(status: int, code: str) -> None:
     assert isinstance(from_answer(status, code, "", "s3://b/k"), JobError)
+
+
+def test_a_page_of_what_is_no_s3_server_is_refused() -> None:
+    assert isinstance(from_answer(404, "", "non-XML response from server; Body: <html>", "s3://b/k"), JobError)

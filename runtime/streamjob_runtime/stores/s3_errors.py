@@ -57,8 +57,9 @@ def from_answer(status: int, code: str, message: str, place: str) -> StreamJobEr
     remedy = _REMEDIES.get(code)
     if code == "AccessDenied" and re.search(r"expired|not valid yet", message):
         remedy = _CLOCK
-    # Without a code of S3's it does not say what is missing: MinIO answers so when it wakes in the middle of a request.
-    nothing_said = status == HTTPStatus.NOT_FOUND and not code
+    # It does not say what is missing: MinIO answers so when it wakes in the middle of a request. What is no S3 server
+    # has a page to show.
+    nothing_said = status == HTTPStatus.NOT_FOUND and not code and not message
     transient = status >= 500 or status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES or nothing_said
     if remedy is None and transient:
         return Unavailable(f"{place} cannot be reached now ({said}).")
