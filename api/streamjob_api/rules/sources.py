@@ -50,20 +50,14 @@ def _format(tree: Tree, name: str, kind: SourceKind) -> Iterator[Broken]:
 
 
 _FORMAT = (
-    CelRule(
-        "!(has(self.kafka) || has(self.tcp)) || (has(self.format) && self.format != 'parquet')",
-        "a kafka or tcp source needs a format; take one of text, json, csv, raw, and of kafka avro",
-        field="format",
-    ),
-    CelRule(
-        "has(self.kafka) || !has(self.format) || self.format != 'avro'",
-        "avro can be read from kafka only; take another format",
-        field="format",
-    ),
-    CelRule(
-        "!has(self.files) || has(self.format)",
-        "a files source needs a format; take one of text, json, csv, parquet, raw",
-        field="format",
+    *(
+        CelRule(
+            f"!has(self.{name}) || (has(self.format) && self.format in {values(kind.formats)})",
+            f"a {name} source needs a format; take one of {', '.join(kind.formats)}",
+            field="format",
+        )
+        for name, kind in SOURCES.items()
+        if kind.formats
     ),
     CelRule(
         f"!({has_any(_WITHOUT_FORMAT)}) || !has(self.format)",
