@@ -14,8 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from streamjob_api.sources import Source as SourceModel
 from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.engine.steps import Step
@@ -24,7 +22,7 @@ from streamjob_runtime.sources.context import SourceContext
 from streamjob_runtime.sources.open import open_source
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.memory import MemoryStore
-from support.old_checkpoints import FOLDER, Archive, Script, contents, filled, go_on, rows_of
+from support.old_checkpoints import FOLDER, Archive, Script, contents, go_on, rows_of
 from support.simulate import Simulation, job_of
 from support.sources import TEXT, FilesBench, TcpBench
 
@@ -136,7 +134,8 @@ _RATE = """\
   sources:
   - {name: ticks, rate: {rowsPerSecond: 3}}
   pipeline:
-  - {name: sums, sql: "SELECT value % 4 AS k, count(*) AS times, max(timestamp) AS newest FROM ticks GROUP BY value % 4"}
+  - {name: sums, sql: "SELECT value % 4 AS k, count(*) AS times, max(timestamp) AS newest
+       FROM ticks GROUP BY value % 4"}
   sinks:
   - {from: sums, mode: complete, queue: {}}
 """

@@ -1,7 +1,8 @@
 """Checkpoints that releases wrote, kept in `tests/fixtures/checkpoints/<version>/`: an archive a job or source.
 
 An archive holds all that a test needs to go on from it, whatever becomes of the jobs that wrote it: the objects at the
-checkpoint location (`store/`), the manifest, the world outside (`world.json`), and what must come out (`expected.json`).
+checkpoint location (`store/`), the manifest, the world outside (`world.json`), and what must come out
+(`expected.json`).
 """
 
 import io
@@ -122,9 +123,7 @@ def given(simulation: Simulation) -> Json:
 
 def rows_of(script: Script) -> Script:
     """The script with times in place of seconds."""
-    return [
-        {source: [_timed(row) for row in rows] for source, rows in arriving.items()} for arriving in script
-    ]
+    return [{source: [_timed(row) for row in rows] for source, rows in arriving.items()} for arriving in script]
 
 
 def _timed(row: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from streamjob_runtime.query.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.query.plan import MARK, Aggregation, Plan, SinkPlan
 from streamjob_runtime.query.rolling import Rolling
 from streamjob_runtime.query.room import Room
+from streamjob_runtime.query.states import ENGINE, readable
 from streamjob_runtime.query.tree import quoted
 from streamjob_runtime.query.windowed import Windowed
 
@@ -106,6 +107,21 @@ class EmbeddedQuery:
     def fingerprints(self) -> Mapping[str, str]:
         """See `api.Query`."""
         return {name: o.step.fingerprint for name, o in self._operators.items()}
+
+    @property
+    def engine(self) -> str:
+        """See `api.Query`."""
+        return ENGINE
+
+    @property
+    def tied(self) -> Mapping[str, tuple[str, ...]]:
+        """See `api.Query`."""
+        return {name: o.step.tied for name, o in self._operators.items()}
+
+    @property
+    def readable(self) -> frozenset[str]:
+        """See `api.Query`."""
+        return readable()
 
     def set_table(self, name: str, rows: pa.Table) -> None:
         """See `api.Query`."""
