@@ -29,10 +29,10 @@ lint: .venv/ready verify ## Style, types and the doors between packages
 	$(BIN)/lint-imports
 
 verify: .venv/ready ## Fail if a generated file is not what the models say
-	$(BIN)/python scripts/generate.py --check
+	$(BIN)/python -m scripts.generate --check
 
 generate: .venv/ready ## Write the generated files
-	$(BIN)/python scripts/generate.py
+	$(BIN)/python -m scripts.generate
 
 format: .venv/ready ## Format the code
 	$(BIN)/ruff format

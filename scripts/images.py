@@ -11,16 +11,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from scripts.version import VERSION
 
 ROOT = Path(__file__).parent.parent
 WHEELS = ROOT / "requirements" / "wheels"
 REQUIREMENTS = [ROOT / "requirements" / f"{name}.txt" for name in ("build", "operator", "runtime")]
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 IMAGES = {name: f"ghcr.io/streamjob/{name}:{VERSION}" for name in ("operator", "runtime")}
 CLUSTER = "streamjob"
 # What scripts/kind makes where no registry can be reached.

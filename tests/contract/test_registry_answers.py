@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from streamjob_runtime.connectors.kafka.registry import Registry
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.kafka.registry import Registry
 
 
 @contextmanager

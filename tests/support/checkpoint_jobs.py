@@ -1,25 +1,27 @@
 """Writes the archives of `old_checkpoints` by the code as it is: `PYTHONPATH=tests python -m support.checkpoint_jobs`.
 
-Each job is killed in the middle of a batch, with batches behind its newest checkpoint: whoever goes on from there reads
-every kind of record and of state, computes batches again and writes one again. A job that is here may stay as it is for
-good: what is to be kept besides goes into a new one.
+Each job is killed in the middle of a batch, with batches behind its newest checkpoint ("young": before it has one):
+whoever goes on from there reads every kind of record and of state, computes batches again and writes one again. A job
+that is here may stay as it is for good: what is to be kept besides goes into a new one.
 """
 
 import random
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from streamjob_api.sources import Source as SourceModel
-from streamjob_runtime.clock import ManualClock
+from streamjob_runtime.clock import ManualClock, SystemClock
+from streamjob_runtime.connectors.open import open_source
+from streamjob_runtime.connectors.source import OffsetRange, Source
+from streamjob_runtime.connectors.source_context import SourceContext
+from streamjob_runtime.connectors.tcp.source import TcpSource
 from streamjob_runtime.engine.steps import Step
-from streamjob_runtime.sources.base import OffsetRange, Source
-from streamjob_runtime.sources.context import SourceContext
-from streamjob_runtime.sources.open import open_source
+from streamjob_runtime.formats.text import TextDecoder
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.memory import MemoryStore
 from support.old_checkpoints import FOLDER, Archive, Script, contents, go_on, rows_of
@@ -192,6 +194,7 @@ def _with_events(manifest: str, **more: Any) -> _Job:
 
 _JOBS = {
     "word-count": _Job(_HEAD + _WORDS, _lines(14), _lines(5, 14)),
+    "young": _Job(_HEAD + _WORDS, _lines(3), _lines(2, 3)),
     "windows": _with_events(_WINDOWS),
     "rolling": _with_events(_ROLLING),
     "aggregates": _with_events(_AGGREGATES),
@@ -274,13 +277,18 @@ def kafka_source() -> Source:
     return open_source(model, TEXT, context)
 
 
-def files_source(store: dict[str, bytes]) -> Source:
+def files_source(store: Mapping[str, bytes]) -> Source:
     """A source over these files, as `_files` has read them."""
     bench = FilesBench()
     for key, data in sorted(store.items(), reverse=True):
         bench.store.create(key, data)
         bench.clock.advance(2)
     return bench.make(2)
+
+
+def tcp_source(store: MemoryStore) -> Source:
+    """A source of a server that is not there: it can read only what the WAL holds."""
+    return TcpSource("t", "127.0.0.1", 1, store, TextDecoder(), TEXT, 2, random.Random(0), SystemClock())
 
 
 MAKERS: dict[str, Callable[[], Archive]] = {

@@ -4,13 +4,13 @@ import pytest
 from confluent_kafka import KafkaError
 
 from streamjob_runtime.clock import ManualClock
+from streamjob_runtime.connectors.kafka.access import Access
+from streamjob_runtime.connectors.kafka.cluster import Cluster
+from streamjob_runtime.connectors.kafka.errors import translated
+from streamjob_runtime.connectors.kafka.reader import KafkaReader
+from streamjob_runtime.connectors.kafka.rows import KafkaRows
 from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
 from streamjob_runtime.formats.messages import TextMessages
-from streamjob_runtime.kafka.access import Access
-from streamjob_runtime.kafka.cluster import Cluster
-from streamjob_runtime.kafka.errors import translated
-from streamjob_runtime.sources.kafka_reader import KafkaReader
-from streamjob_runtime.sources.kafka_rows import KafkaRows
 from support.sources import TEXT
 
 REMEDY = "Perhaps this port wants TLS (tls) or a password (authSecretRef), or does not want them"

@@ -6,7 +6,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamjob_runtime.cli.load import InvalidManifest
+from streamjob_runtime.cli.invalid import InvalidManifest
 from streamjob_runtime.cli.log import Logger
 from streamjob_runtime.errors import Fenced, JobError, StreamJobError, Unavailable
 

@@ -1,18 +1,10 @@
 """From a manifest's file to its job, or to all that is wrong with it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from streamjob_api.manifest import LoadedManifest, Problem, load_manifest
+from streamjob_api.manifest import LoadedManifest, load_manifest
 from streamjob_api.models import StreamJob
-from streamjob_runtime.errors import JobError
-
-
-class InvalidManifest(JobError):
-    """The manifest has mistakes. The text has a line for each, with its place in the file."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
+from streamjob_runtime.cli.invalid import InvalidManifest
 
 
 def load_job(file: Path) -> tuple[StreamJob, LoadedManifest]:
