@@ -1,4 +1,4 @@
-"""A checkpoint that a release wrote is read by the next: every one that is kept is gone on from, to the right results."""
+"""A checkpoint that a release wrote is read by the next: each that is kept is gone on from, to the right results."""
 
 import io
 import json
