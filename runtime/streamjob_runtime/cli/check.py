@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import cast
 
 from streamjob_runtime.cli.exit import Ending
-from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.cli.load import load_job
+from streamjob_runtime.cli.location import location_of
 from streamjob_runtime.cli.log import Logger, Style
 from streamjob_runtime.cli.problems import placed
 from streamjob_runtime.cli.signals import end_on_signals, patience

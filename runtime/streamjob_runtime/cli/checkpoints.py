@@ -23,7 +23,8 @@ from streamjob_runtime.checkpoint.recovery import checkpoints, recover
 from streamjob_runtime.checkpoint.snapshots import read_whole
 from streamjob_runtime.cli.exit import exit_code
 from streamjob_runtime.cli.invalid import InvalidManifest
-from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.cli.load import load_job
+from streamjob_runtime.cli.location import location_of
 from streamjob_runtime.cli.units import size
 from streamjob_runtime.clock import iso
 from streamjob_runtime.connectors.shared.wal import Wal

@@ -11,7 +11,8 @@ import click
 
 from streamjob_runtime.checkpoint.identity import full_name
 from streamjob_runtime.cli.exit import DONE, Ending
-from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.cli.load import load_job
+from streamjob_runtime.cli.location import location_of
 from streamjob_runtime.cli.log import Logger
 from streamjob_runtime.cli.signals import end_on_signals
 from streamjob_runtime.clock import Clock, SystemClock
