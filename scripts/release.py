@@ -1,8 +1,8 @@
 """Build what a release consists of into dist/: `make release`, or `python -m scripts.release`.
 
 The wheel and the source archive, the chart as a package, the images of operator and runtime as archives, the CHANGELOG,
-and SHA256SUMS of all of them. But for the images, the same commit gives the same bytes. Where no engine can build images
-the rest is made, and this fails in the end; with IMAGES=no in the environment it does not.
+and SHA256SUMS of all of them. But for the images, the same commit gives the same bytes. Where no engine can build
+images the rest is made, and this fails in the end; with IMAGES=no in the environment it does not.
 """
 
 import gzip

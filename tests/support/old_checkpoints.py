@@ -97,10 +97,14 @@ def contents(store: MemoryStore) -> dict[str, bytes]:
 
 
 def go_on(archive: Archive, folder: Path) -> tuple[Simulation, Json]:
-    """Start the archive's job on its checkpoint and let the rest arrive; what its sinks were given from there on.
+    """Start the archive's job on its checkpoint and let the rest arrive; what its sinks were given from there on."""
+    simulation = restarted(archive, folder)
+    assert simulation.run()
+    return simulation, given(simulation)
 
-    `folder` is where the files of its manifest are put.
-    """
+
+def restarted(archive: Archive, folder: Path) -> Simulation:
+    """The archive's job and its world, about to start; `folder` is where the files of its manifest are put."""
     for name, text in archive.files.items():
         (folder / name).write_text(text)
     world = archive.world
@@ -109,8 +113,7 @@ def go_on(archive: Archive, folder: Path) -> tuple[Simulation, Json]:
     for arrived in rows_of(world["before"]):
         for source, rows in arrived.items():
             simulation.inputs[source].put(rows)
-    assert simulation.run()
-    return simulation, given(simulation)
+    return simulation
 
 
 def given(simulation: Simulation) -> Json:
