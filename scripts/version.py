@@ -7,12 +7,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
-_ANY = r"[0-9]+\.[0-9]+\.[0-9]+[0-9a-z.+-]*"
+_ANY = r"[0-9]+\.[0-9]+\.[0-9]+"
 
 # What stands before the version there.
 PLACES: Mapping[str, str] = {
     "charts/streamjob-operator/Chart.yaml": r"^(version: |appVersion: \")",
-    "docs/install.md": r"(streamjob\.dev/restart=|streamjob-|/v)",
+    "docs/install.md": r"(streamjob\.dev/restart=|streamjob-(?:operator-|runtime-)?)",
     "docs/quickstart-kubernetes.md": r"(The StreamJob operator )",
     "examples/kubernetes-word-count/minio.yaml": r"(ghcr\.io/streamjob/runtime:)",
     "examples/kubernetes-word-count/text-generator.yaml": r"(ghcr\.io/streamjob/runtime:)",

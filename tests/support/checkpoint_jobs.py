@@ -169,7 +169,7 @@ class _Job:
     files_after: dict[str, str] = field(default_factory=dict)
 
     def write(self) -> Archive:
-        """Run it until it is killed, and see what becomes of it then."""
+        """Run it until it is killed."""
         with tempfile.TemporaryDirectory() as folder:
             for name, text in self.files.items():
                 (Path(folder) / name).write_text(text)
@@ -180,9 +180,7 @@ class _Job:
             killed = self._simulation(store, Path(folder))
             assert not killed.run(kill_at=intended[-1])
         world = {"now_ms": killed.clock.now_ms(), "before": self.before, "after": self.after}
-        archive = Archive(contents(store), world, None, self.manifest, self.files | self.files_after)
-        with tempfile.TemporaryDirectory() as folder:
-            return replace(archive, expected=go_on(archive, Path(folder))[1])
+        return Archive(contents(store), world, None, self.manifest, self.files | self.files_after)
 
     def _simulation(self, store: MemoryStore, folder: Path) -> Simulation:
         return Simulation(job_of(self.manifest), rows_of(self.before), store, 0, base_dir=folder)
@@ -304,7 +302,11 @@ def main() -> None:
     folder = FOLDER / (sys.argv[1] if len(sys.argv) > 1 else version("streamjob"))
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in MAKERS.items():
-        data = make().to_bytes()
+        archive = make()
+        if archive.manifest:
+            with tempfile.TemporaryDirectory() as beside:
+                archive = replace(archive, expected=go_on(archive, Path(beside))[1])
+        data = archive.to_bytes()
         (folder / f"{name}.zip").write_bytes(data)
         print(f"{folder.name}/{name}.zip: {len(data):,} bytes")
 
