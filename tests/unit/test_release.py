@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from scripts.generate import generated
-from scripts.release import section_of, steady, sums
+from scripts.release import build_images, section_of, steady, sums
 from scripts.version import PLACES, ROOT, VERSION, with_version
 
 CHANGELOG = """\
@@ -74,6 +74,22 @@ def test_a_package_does_not_tell_when_and_by_whom_it_was_packed() -> None:
         ]
         content = archive.extractfile("chart/values.yaml")
         assert content is not None and content.read() == b"yaml"
+
+
+def test_without_docker_and_buildah_it_is_said_and_the_rest_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "neither is installed here" in build_images(tmp_path)
+
+
+def test_an_engine_that_does_not_answer_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "does not answer here" in build_images(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["docker"]
 
 
 def test_sums_are_of_every_file_but_of_themselves(tmp_path: Path) -> None:
