@@ -643,6 +643,21 @@ def test_passwords_and_certificates(tmp_path: Path) -> None:
 
         wait_until(has_heard)
         assert "the job itself goes on" in lonely.bench.said[0] and "authorization" in lonely.bench.said[0].lower()
+        server.stop()
+        server.password = "the-next-password"
+        server.start()
+        server.produce(topic, [b"c"])
+
+        def is_refused() -> bool:
+            assert lonely.batch() == []
+            return "refuses the user name or the password" in lonely.source.status().message
+
+        wait_until(is_refused)
+        assert not lonely.source.status().connected
+        (secrets / "right" / "password").write_text(server.password)
+        found: list[str] = []
+        wait_until(lambda: found.extend(lonely.batch()) or found == ["c"])  # type: ignore[func-returns-value]
+        assert lonely.source.status().connected
         lonely.source.close()
     finally:
         server.stop()
