@@ -306,3 +306,38 @@ def test_before_the_boundary_records_may_be_missing_but_not_after() -> None:
     store.delete(log_key(5))
     with pytest.raises(Damaged, match=log_key(5)):
         read_log(store)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("seq",), "0"),
+        (("epoch",), None),
+        (("prev",), 1.5),
+        (("nonce",), 7),
+        (("body", "batch"), "7"),
+        (("body", "time_ms"), True),
+        (("body", "watermark_ms"), []),
+        (("body", "ranges"), "in"),
+        (("body", "tables"), {"names": 5}),
+        (("body",), [1]),
+        (("body",), None),
+        (("body", "kind"), {}),
+    ],
+    ids=repr,
+)
+def test_a_record_that_somebody_has_altered_with_its_checksum_is_told(where: tuple[str, ...], value: Any) -> None:
+    store = MemoryStore()
+    started(store).append(intent(0))
+
+    def change(data: bytes) -> bytes:
+        said = json.loads(data)
+        inner = said
+        for name in where[:-1]:
+            inner = inner[name]
+        inner[where[-1]] = value
+        return rewritten(json.dumps(said).encode())
+
+    edit(store, 1, change)
+    with pytest.raises((Damaged, UnknownFormat), match=log_key(1)):
+        read_log(store)

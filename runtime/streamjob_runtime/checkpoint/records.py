@@ -10,7 +10,10 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from typing import Any, ClassVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from streamjob_runtime.errors import Damaged, JobError
 
@@ -169,14 +172,34 @@ def decode(data: bytes, key: str) -> Record:
         raise Damaged(f"The log record {key} does not match its checksum. {_WAY_OUT}")
     if not isinstance(number, int) or not min(_UPGRADES) <= number <= FORMAT:
         raise _unknown(key, said, f"has format {number}")
-    for older in range(number, FORMAT):
-        said = _UPGRADES[older](said)
     try:
+        for older in range(number, FORMAT):
+            said = _UPGRADES[older](said)
         body = _body(said["body"])
-        return Record(said["seq"], said["epoch"], said["nonce"], said["prev"], said["version"], body, crc)
-    except (AttributeError, KeyError, TypeError) as error:
+        record = Record(said["seq"], said["epoch"], said["nonce"], said["prev"], said["version"], body, crc)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         # Whatever a field means that this version does not know, the record means something else without it.
         raise _unknown(key, said, f"has format {number}, but not its fields ({error})") from error
+    _check_types(record, key)
+    return record
+
+
+def _check_types(record: Record, key: str) -> None:
+    """Raise `Damaged` if a value is of another type than its field: whoever can write a checksum may write anything."""
+    numbers = (record.seq, record.epoch, record.prev)
+    if not all(type(n) is int for n in numbers) or not isinstance(record.nonce, str):
+        raise Damaged(f"The log record {key} cannot be read (its number, epoch, nonce or prev). {_WAY_OUT}")
+    try:
+        _types(type(record.body)).validate_json(json.dumps(asdict(record.body)), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Damaged(f"The log record {key} cannot be read ({where}: {first['msg']}). {_WAY_OUT}") from None
+
+
+@cache
+def _types(kind: type[Body]) -> TypeAdapter[Body]:
+    return TypeAdapter(kind)
 
 
 def _unknown(key: str, said: Mapping[str, Any], what: str) -> UnknownFormat:
