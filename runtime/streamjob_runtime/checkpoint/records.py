@@ -175,8 +175,9 @@ def decode(data: bytes, key: str) -> Record:
     try:
         for older in range(number, FORMAT):
             said = _UPGRADES[older](said)
-        body = _body(said["body"])
-        record = Record(said["seq"], said["epoch"], said["nonce"], said["prev"], said["version"], body, crc)
+        body = _body(said.pop("body"))
+        del said["format"]
+        record = Record(**said, body=body, crc=crc)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # Whatever a field means that this version does not know, the record means something else without it.
         raise _unknown(key, said, f"has format {number}, but not its fields ({error})") from error
@@ -203,10 +204,10 @@ def _types(kind: type[Body]) -> TypeAdapter[Body]:
 
 
 def _unknown(key: str, said: Mapping[str, Any], what: str) -> UnknownFormat:
-    version = said.get("version", "another version")
+    version = said.get("version", "of another version")
     return UnknownFormat(
         f"The log record {key} was written by StreamJob {version} and {what}; this StreamJob reads the formats "
-        f"{min(_UPGRADES)} to {FORMAT}. Run StreamJob {version} or a newer one, or give the job a new checkpoint "
+        f"{min(_UPGRADES)} to {FORMAT}. Run that StreamJob or a newer one, or give the job a new checkpoint "
         "location, where it starts from the beginning."
     )
 
