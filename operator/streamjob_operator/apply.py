@@ -12,6 +12,7 @@ from streamjob_operator.model import (
     CreatePod,
     DeleteConfig,
     DeletePod,
+    EndSidecars,
     Job,
     RemoveFinalizer,
     RestoreConfig,
@@ -51,7 +52,7 @@ class Applier:
                 match action:
                     case CreatePod():
                         refused[action.role] = refusal
-                    case DeletePod() | DeleteConfig():
+                    case DeletePod() | DeleteConfig() | EndSidecars():
                         refused[DELETION] = refusal
                     case _:
                         # What comes before a pod was refused, and the pod with it.
@@ -73,6 +74,9 @@ class Applier:
                 # Gone already, or another one has its name now.
                 with suppress(NotFound, Conflict):
                     await self._cluster.delete_pod(job.key, action.name, action.uid, action.force)
+            case EndSidecars():
+                with suppress(NotFound, Conflict):
+                    self._store.put_pod(await self._cluster.end_pod(job.key, action.name, action.uid))
             case RestoreConfig():
                 await self._create_config(job, action.revision)
             case DeleteConfig():

@@ -71,6 +71,11 @@ class Cluster:
             body["gracePeriodSeconds"] = 0
         await self._call("DELETE", f"{_core(key)}/pods/{name}", body)
 
+    async def end_pod(self, key: Key, name: str, uid: str) -> dict[str, Any]:
+        """Have the kubelet end all that runs in the pod, by a deadline that has passed; the pod stays."""
+        body = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": 1}}
+        return await self._call("PATCH", f"{_core(key)}/pods/{name}?{_MANAGER}", body, _MERGE)
+
     async def create_config_map(self, key: Key, body: Tree) -> None:
         """Create the ConfigMap."""
         await self._send("POST", f"{_core(key)}/configmaps?{_MANAGER}", body)

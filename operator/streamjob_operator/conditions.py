@@ -126,6 +126,8 @@ def _of_pod(o: Observed, pod: Pod) -> Say:
         return Say("False", pod.waiting.reason, pod.waiting.message)
     if o.progress and o.progress.trouble:
         return Say("False", "Waiting", o.progress.trouble)
+    if pod.beside:
+        return Say("False", pod.beside.reason, pod.beside.message)
     return Say("False", "Starting", "the job is being started")
 
 
@@ -199,7 +201,9 @@ def _degraded(o: Observed, s: State, pod: Pod | None) -> Say:
     if s.outcome:
         return Say("False", "AsExpected", "the job does not run")
     if o.progress and o.progress.trouble and pod is not None:
-        return Say("True", "Waiting", o.progress.trouble)
+        return Say("True", "Waiting", "; ".join([o.progress.trouble, *([pod.beside.message] if pod.beside else ())]))
+    if pod is not None and pod.beside:
+        return Say("True", pod.beside.reason, pod.beside.message)
     if s.application_failures or s.infrastructure_failures:
         last = s.last_failure or {}
         return Say(

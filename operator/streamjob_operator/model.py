@@ -52,6 +52,8 @@ class Pod:
     node_lost_since: float | None = None  # its node does not answer
     node_given_up: bool = False  # Kubernetes itself has evicted it, from a node that had not answered for long enough
     waiting: "Waiting | None" = None  # why its container does not run yet, where that is known
+    beside: "Waiting | None" = None  # what else in the pod is not well while its container runs
+    outlived: bool = False  # its container has ended, and others in the pod go on
     ip: str = ""
 
     @property
@@ -162,6 +164,14 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class EndSidecars:
+    """Have what still runs in a pod end whose own container has ended; the pod stays, for its log."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreConfig:
     """Make the ConfigMap again that a pod waits for."""
 
@@ -175,7 +185,7 @@ class DeleteConfig:
     revision: str
 
 
-Action = AddFinalizer | RemoveFinalizer | CreatePod | DeletePod | RestoreConfig | DeleteConfig
+Action = AddFinalizer | RemoveFinalizer | CreatePod | DeletePod | EndSidecars | RestoreConfig | DeleteConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from streamjob_operator.model import (
     CreatePod,
     DeleteConfig,
     DeletePod,
+    EndSidecars,
     Observed,
     Plan,
     Pod,
@@ -232,6 +233,8 @@ class _Planner(Decision):
             checked = checked or (pod.role == ROLE_CHECK and self.o.job.deleting)
             if (superseded and not kept_for_logs) or checked:
                 self._delete(pod)
+            elif pod.outlived and pod.deleting_until is None:
+                self.actions.append(EndSidecars(pod.name, pod.uid))
         used = {s.revision, s.check.revision if s.check else ""}
         had = {self.before.revision, self.before.check.revision if self.before.check else ""}
         self.actions += [DeleteConfig(name) for name in sorted(had - used)]

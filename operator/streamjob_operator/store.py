@@ -130,6 +130,7 @@ def _slim(tree: Tree) -> Tree:
 
 
 def _slim_pod(tree: Tree) -> Tree:
-    """Of a pod's spec only the image is ever told to somebody."""
+    """Of a pod's spec only the images are ever told to somebody."""
     containers = (tree.get("spec") or {}).get("containers") or ()
-    return {**_slim(tree), "spec": {"containers": [{"image": container.get("image")} for container in containers]}}
+    images = [{"name": container.get("name"), "image": container.get("image")} for container in containers]
+    return {**_slim(tree), "spec": {"containers": images}}

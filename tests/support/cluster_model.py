@@ -18,6 +18,7 @@ from streamjob_operator.model import (
     DeleteConfig,
     DeletePod,
     End,
+    EndSidecars,
     Job,
     Key,
     News,
@@ -142,6 +143,8 @@ class ClusterModel:
                 self._create(action)
             case DeletePod():
                 self._delete(action)
+            case EndSidecars():
+                self.change(self.pods[action.name], outlived=False)
             case RestoreConfig():
                 self.configs[action.revision.name] = action.revision
             case DeleteConfig():

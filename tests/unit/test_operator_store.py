@@ -77,7 +77,7 @@ def test_what_nobody_reads_is_not_held_in_memory() -> None:
     assert kept is not None and "managedFields" not in kept["metadata"]
     container = {"name": "runtime", "image": "runtime:1", "env": [{"name": "A", "value": "b"}]}
     store.put_pod({**pod("views-1-0", 1), "spec": {"containers": [container], "volumes": []}})
-    assert [p["spec"] for p in store.pods(KEY)] == [{"containers": [{"image": "runtime:1"}]}]
+    assert [p["spec"] for p in store.pods(KEY)] == [{"containers": [{"name": "runtime", "image": "runtime:1"}]}]
 
 
 async def _taken(queue: WorkQueue[str]) -> str | None:

@@ -6,7 +6,7 @@ import pytest
 
 from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIME
 from streamjob_operator.backoff import RestartPolicy
-from streamjob_operator.model import CreatePod, DeletePod, Waiting
+from streamjob_operator.model import CreatePod, DeletePod, EndSidecars, Waiting
 from streamjob_operator.mounts import MANIFEST_MISSING
 from streamjob_operator.plan import plan
 from streamjob_operator.policy import Policy
@@ -799,3 +799,26 @@ def test_what_is_refused_while_a_job_is_deleted_is_told() -> None:
     cluster.step()
     ready = condition(cluster, "Ready")
     assert ready["reason"] == "Deleting" and "exceeded quota" in ready["message"]
+
+
+def test_a_sidecar_that_dies_is_told_and_the_job_stays_ready_while_its_batches_go_through() -> None:
+    cluster = running()
+    cluster.change(cluster.runtime(), beside=Waiting("SidecarEnded", 'container "proxy" of the pod has ended'))
+    cluster.settle()
+    assert cluster.status["phase"] == "Running" and condition(cluster, "Ready")["status"] == "True"
+    degraded = condition(cluster, "Degraded")
+    assert (degraded["status"], degraded["reason"]) == ("True", "SidecarEnded")
+    cluster.change(cluster.runtime(), ready=False)
+    cluster.settle()
+    assert condition(cluster, "Ready")["reason"] == "SidecarEnded", "what a job that is not ready may be waiting for"
+
+
+@pytest.mark.parametrize("code", [0, 1, 78])
+def test_what_goes_on_in_the_pod_after_the_job_has_ended_is_ended_and_the_pod_stays_for_its_log(code: int) -> None:
+    cluster = running(policy=Policy(available_now=True))
+    pod = cluster.runtime()
+    cluster.change(pod, outlived=True)
+    cluster.ends(pod, code)
+    assert EndSidecars(pod.name, pod.uid) in cluster.step().actions
+    cluster.settle()
+    assert not cluster.pods[pod.name].outlived and cluster.pods[pod.name].deleting_until is None
