@@ -19,6 +19,7 @@ from streamjob_operator.model import (
     Revision,
     Tree,
 )
+from streamjob_operator.revision import NotWhatItSays, from_data
 from streamjob_operator.store import Store, controller_of, job_of
 
 Hook = Callable[[str], None]
@@ -101,6 +102,7 @@ class Applier:
             except NotFound:
                 raise conflict from None
             _check_stays(there, job)
+            _check_content(there, job, revision)
 
     async def _create_pod(self, job: Job, action: CreatePod) -> None:
         await self._create_config(job, action.revision)
@@ -122,12 +124,23 @@ def _check_owner(pod: Tree, job: Job) -> None:
 
 
 def _check_stays(config: Tree, job: Job) -> None:
-    """A ConfigMap that is there already serves only if it is about to stay; what is in it, its name says."""
+    """A ConfigMap that is there already serves only if it is about to stay."""
     metadata = config["metadata"]
     # What a job that was deleted with --cascade=orphan has left, nobody takes away.
     left = controller_of(config) is None and job_of(config) == job.key
     if not (left or controller_of(config) == job.uid) or "deletionTimestamp" in metadata:
         raise _not_ours("ConfigMap", config)
+
+
+def _check_content(config: Tree, job: Job, revision: Revision) -> None:
+    """And only if it holds what its name says: whoever can make ConfigMaps could have made it."""
+    try:
+        from_data(job.key, revision.name, config)
+    except NotWhatItSays as wrong:
+        name = config["metadata"]["name"]
+        raise Refused(
+            409, "NotWhatItSays", f"there is a ConfigMap {name} already that is not this revision's: {wrong}. Remove it"
+        ) from None
 
 
 def _not_ours(kind: str, tree: Tree) -> Refused:

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 from kubernetes.aio import client, config
+from kubernetes.aio.client import rest
 
 from streamjob_api import names
 from streamjob_operator.model import Key, Tree
@@ -131,7 +132,12 @@ class Cluster:
                 method, path, header_params=dict(headers), query_params=[], auth_settings=["BearerToken"]
             )
             # The client would walk through the whole body to serialize it; ours is plain JSON already.
-            answer = await self._api.call_api(*request[:3], body=body, _request_timeout=_TIMEOUT_S)
+            sent = (
+                None
+                if body is None
+                else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+            )
+            answer = await self._api.call_api(*request[:3], body=sent, _request_timeout=_TIMEOUT_S)
             data = await answer.read()
         except (TimeoutError, aiohttp.ClientError, OSError, client.ApiException) as error:
             raise ApiError(0, "Unreachable", f"{method} {path}: {type(error).__name__}: {error}") from error
@@ -151,8 +157,9 @@ def _jobs(key: Key) -> str:
     return f"/apis/{names.API_VERSION}/namespaces/{key.namespace}/{names.PLURAL}"
 
 
-# 500 is what becomes of a webhook that fails or does not answer.
-_REFUSALS = frozenset({400, 403, 422, 500})
+# Those that may go through a moment later, or in another order, and the ones that have classes of their own. All
+# others are said to the user: too large, not allowed, no such thing; and 500, what becomes of a webhook that fails.
+_TRANSIENT = frozenset({401, 404, 409, 410, 429, 502, 503, 504})
 
 
 def _error(status: int, data: bytes, method: str, path: str) -> ApiError:
@@ -164,10 +171,37 @@ def _error(status: int, data: bytes, method: str, path: str) -> ApiError:
     causes = {c.get("reason") for c in (said.get("details") or {}).get("causes") or ()}
     if "NamespaceTerminating" in causes:
         return NamespaceEnds(status, reason, message)
-    if method != "GET" and "/status" not in path and status in _REFUSALS:
+    if method != "GET" and not path.endswith("/status") and status >= 400 and status not in _TRANSIENT:
         return Refused(status, reason, message)
     kind = {404: NotFound, 409: Conflict}.get(status, ApiError)
     return kind(status, reason, message)
+
+
+class _Rest(rest.RESTClientObject):
+    """Sends a body of bytes as it is: the client's own writes a character beyond ASCII as six or twelve bytes."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None = None,
+        body: Any = None,
+        post_params: Any = None,
+        _request_timeout: Any = None,
+    ) -> rest.RESTResponse:
+        """The answer to one request."""
+        if not isinstance(body, bytes):
+            said: rest.RESTResponse = await super().request(  # type: ignore[no-untyped-call]
+                method, url, headers, body, post_params, _request_timeout
+            )
+            return said
+        if self.pool_manager is None:
+            self.pool_manager = self._create_pool_manager()
+        how: dict[str, Any] = {"server_hostname": self.configuration.tls_server_name, "proxy": self.proxy}
+        given = {name: value for name, value in how.items() if value}
+        timeout = aiohttp.ClientTimeout(total=_request_timeout)
+        answer = await self.pool_manager.request(method, url, headers=headers, data=body, timeout=timeout, **given)
+        return rest.RESTResponse(answer)
 
 
 @asynccontextmanager
@@ -178,8 +212,15 @@ async def connect() -> AsyncIterator[client.ApiClient]:
         config.load_incluster_config(client_configuration=settings)
     else:
         await config.load_kube_config(client_configuration=settings)
+    async with client_of(settings) as api:
+        yield api
+
+
+def client_of(settings: client.Configuration) -> client.ApiClient:
+    """A client with these settings, to be used with `async with`."""
     settings.connection_pool_maxsize = _CONNECTIONS
     # The client would look for a proxy in the environment at each request, in a thread. The watches do not either.
     settings.client_session_kwargs = {"trust_env": False}
-    async with client.ApiClient(settings) as api:
-        yield api
+    api = client.ApiClient(settings)
+    api.rest_client = _Rest(settings)
+    return api

@@ -113,6 +113,8 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
         if not s.alive and s.next_start is not None:
             failure = (s.last_failure or {}).get("message", "")
             return Say("False", "BackOff", f"starts again at {to_text_ms(s.next_start)}, after: {failure}")
+        if not s.alive and o.lost and o.problems:
+            return Say("False", "ManifestLost", f"{o.lost}, and the spec cannot be run: mend the spec")
         return Say("False", "Starting", "the job is being started")
     return _of_pod(o, pod)
 

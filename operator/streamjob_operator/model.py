@@ -89,7 +89,7 @@ class Progress:
 class Revision:
     """A rendered manifest that a pod can run, and its hash."""
 
-    name: str  # ten hex digits
+    name: str  # hex digits of a hash of the spec in it
     manifest: Tree
 
     @property
@@ -131,6 +131,7 @@ class Observed:
         default_factory=dict
     )  # role -> why the API server has just refused its pod; "deletion": or to delete
     namespace_ends: bool = False  # the namespace is being deleted: nothing can be created in it
+    lost: str = ""  # why `current` is not known any more, in words
     taken: int = 0  # the highest attempt that a pod has, also one of a job that had this name before
 
 

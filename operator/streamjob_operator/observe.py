@@ -3,8 +3,6 @@
 import random
 from dataclasses import dataclass
 
-import yaml
-
 from streamjob_api import names, resource
 from streamjob_operator.cluster import Cluster, NotFound
 from streamjob_operator.decision import revision_of
@@ -15,7 +13,14 @@ from streamjob_operator.plan import START_PATIENCE_S
 from streamjob_operator.pods import attempt_of, is_starting, read_pod
 from streamjob_operator.policy import Policy
 from streamjob_operator.progress import Progresses
-from streamjob_operator.revision import NoCheckpointLocation, default_location, render
+from streamjob_operator.revision import (
+    NoCheckpointLocation,
+    NotWhatItSays,
+    default_location,
+    from_data,
+    named,
+    render,
+)
 from streamjob_operator.state import State
 from streamjob_operator.store import Store, is_of
 
@@ -59,18 +64,21 @@ class Observer:
             return None
         job = _job(key, tree)
         read = self._interpret(job, tree)
+        wanted = read.wanted
         pods = [await self._pod(job, pod, now) for pod in self._store.pods(key) if is_of(pod, tree)]
         revision = revision_of(State.read(job.status), pods)
-        unchanged = read.wanted is not None and read.wanted.name == revision
-        current = None if unchanged or not revision else await self._revision(job, revision)
+        wanted = wanted and named(revision, wanted)
+        unchanged = wanted is not None and wanted.name == revision
+        current, lost = (None, "") if unchanged or not revision else await self._revision(job, revision)
         observed = Observed(
             now=now,
             jitter=self._rng.random(),
             job=job,
             policy=read.policy,
-            wanted=read.wanted,
+            wanted=wanted,
             problems=read.problems,
             current=current,
+            lost=lost,
             pods=tuple(pods),
             progress=self._progresses.of(key),
             taken=max((attempt_of(pod) for pod in self._store.pods(key)), default=0),
@@ -105,18 +113,20 @@ class Observer:
             return pod.waits_for(waiting)
         return pod
 
-    async def _revision(self, job: Job, name: str) -> Revision | None:
-        """A revision that ran before, from its ConfigMap; None: it is not there any more."""
+    async def _revision(self, job: Job, name: str) -> tuple[Revision | None, str]:
+        """A revision that ran before, from its ConfigMap; or why it is not known any more, in words."""
         known = self._revisions.get(job.key)
         if known and known.name == name:
-            return known
+            return known, ""
+        where = config_name(job, name)
         try:
-            config = await self._cluster.read_config_map(job.key, config_name(job, name))
+            revision = from_data(job.key, name, await self._cluster.read_config_map(job.key, where))
         except NotFound:
-            return None
-        revision = Revision(name, yaml.safe_load(config["data"][names.JOB_FILE]))
+            return None, f"the ConfigMap {where}, with the manifest that ran last, was deleted"
+        except NotWhatItSays as wrong:
+            return None, f"the ConfigMap {where} does not hold the manifest that ran last: {wrong}"
         self._revisions[job.key] = revision
-        return revision
+        return revision, ""
 
 
 def _job(key: Key, tree: Tree) -> Job:

@@ -79,7 +79,8 @@ class ClusterModel:
         """As the operator would see it now."""
         wanted = None if self.problems else render(KEY, self.spec, None)
         revision = revision_of(State.read(self.status), self.pods.values())
-        current = self.configs.get(revision) if not wanted or wanted.name != revision else None
+        unchanged = wanted is not None and wanted.name == revision
+        current = None if unchanged else self.configs.get(revision)
         return Observed(
             now=self.now,
             jitter=self.rng.random(),
@@ -98,6 +99,7 @@ class ClusterModel:
             wanted=wanted,
             problems=self.problems,
             current=current,
+            lost="" if unchanged or current or not revision else "the ConfigMap was deleted",
             pods=tuple(self.pods.values()),
             progress=self.progress,
             namespace_ends=self.namespace_ends,

@@ -822,3 +822,28 @@ def test_what_goes_on_in_the_pod_after_the_job_has_ended_is_ended_and_the_pod_st
     assert EndSidecars(pod.name, pod.uid) in cluster.step().actions
     cluster.settle()
     assert not cluster.pods[pod.name].outlived and cluster.pods[pod.name].deleting_until is None
+
+
+def test_a_job_that_cannot_start_because_its_manifest_is_lost_and_its_spec_is_wrong_says_so() -> None:
+    cluster = running()
+    cluster.problems = ("spec.sources: is wrong",)
+    cluster.edits()
+    cluster.settle()
+    cluster.removed(cluster.runtime())
+    cluster.configs.clear()
+    cluster.settle()
+    assert not cluster.pods
+    ready = condition(cluster, "Ready")
+    assert ready["reason"] == "ManifestLost" and "was deleted" in ready["message"]
+
+
+def test_checkpoints_are_kept_where_nobody_knows_any_more_how_to_reach_them() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    cluster.edits(checkpoint={"location": "s3://elsewhere/views"})
+    cluster.deleting = True
+    cluster.configs.clear()
+    cluster.settle()
+    cluster.drains()
+    cluster.settle()
+    assert cluster.gone and reasons(cluster)[-1] == "CheckpointsKept"
+    assert "s3://checkpoints/views" in cluster.news[-1].message, "what the new spec names is not what the job wrote"
