@@ -27,7 +27,7 @@ from streamjob_operator.manifests import Images
 from streamjob_operator.metrics import Metrics
 from streamjob_operator.model import Key
 from streamjob_operator.observe import Observer
-from streamjob_operator.progress import Progresses
+from streamjob_operator.progress import Progresses, session
 from streamjob_operator.queue import WorkQueue
 from streamjob_operator.reconciler import Reconciler
 from streamjob_operator.server import CannotServe, serve
@@ -121,7 +121,7 @@ async def _operate(options: Options, log: Log, hook: Hook, stop_on_signals: Call
     async with (
         connect() as api,
         # A thousand runtimes at most answer at once; none keeps its connection.
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as http,
+        session(aiohttp.TCPConnector(limit=0, force_close=True)) as http,
         serve(options.http_host, options.http_port, metrics, is_ready),
     ):
 

@@ -15,7 +15,7 @@ import aiohttp
 
 from streamjob_api.names import PORT
 from streamjob_operator.model import Key, Pod, Progress, Tree
-from streamjob_operator.times import from_text
+from streamjob_operator.times import from_text, to_text_ms
 
 PERIOD_S = 10.0
 _FIRST_AFTER_S = 1.0
@@ -25,6 +25,8 @@ _SILENT_AFTER = 6
 _SILENT_PERIOD_S = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
 _MOST_BYTES = 1_000_000
+_LONGEST_TEXT = 2000  # characters
+_OK = 200
 # A checkpoint is due every 5 to 10 batch intervals; one may fail, and the store may be away for a while.
 _OVERDUE_INTERVALS = 30
 _OVERDUE_LEAST_S = 60.0
@@ -37,6 +39,14 @@ class _Asked:
     uid: str
     ip: str
     ready: bool
+
+
+def session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    """What the runtimes are asked with: it keeps nothing that one says for another, and unpacks nothing."""
+    headers = {"Accept-Encoding": "identity"}
+    return aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=headers, auto_decompress=False
+    )
 
 
 class Progresses:
@@ -91,10 +101,12 @@ class Progresses:
 
     async def _fetch(self, url: str) -> Progress | None:
         try:
-            async with self._http.get(url, timeout=_TIMEOUT) as answer:
-                return read_progress(json.loads(await _whole(answer.content)))
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, KeyError, TypeError):
-            # A runtime that starts, ends or is out of reach; its pod's conditions tell which.
+            # Nobody but the pod itself says anything of it: an answer must not send the operator elsewhere.
+            async with self._http.get(url, timeout=_TIMEOUT, allow_redirects=False) as answer:
+                return read_progress(json.loads(await _whole(answer.content))) if answer.status == _OK else None
+        except Exception:
+            # A runtime that starts, ends or is out of reach; its pod's conditions tell which. Or no runtime of ours:
+            # whatever a pod answers, it is asked again.
             return None
 
 
@@ -121,15 +133,19 @@ def pause(runtimes: int, unanswered: int, jitter: float, begins: bool = False) -
 
 
 def read_progress(tree: Tree) -> Progress:
-    """From the JSON of `/progress`. Raises KeyError, TypeError or ValueError when it is something else."""
+    """From the JSON of `/progress`. Whatever else it raises, it is something else: the pod may run any image.
+
+    What is given back fits the status, which the API server takes whole or not at all.
+    """
     status, batches = tree["status"], tree["recentProgress"]
     newest = batches[-1] if batches else None
+    checkpoint = status["checkpoint"] and _last_checkpoint(status["checkpoint"])
     return Progress(
         last_batch=newest and _last_batch(newest),
-        last_checkpoint=status["checkpoint"] and _last_checkpoint(status["checkpoint"]),
+        last_checkpoint=checkpoint,
         rates={
-            "inputRowsPerSecond": round(status["inputRowsPerSecond"]),
-            "outputRowsPerSecond": round(status["outputRowsPerSecond"]),
+            "inputRowsPerSecond": round(_amount(status["inputRowsPerSecond"])),
+            "outputRowsPerSecond": round(_amount(status["outputRowsPerSecond"])),
         },
         checkpoint_overdue=_overdue(status, newest, from_text(tree["now"])),
         trouble=_trouble(status),
@@ -137,17 +153,45 @@ def read_progress(tree: Tree) -> Progress:
 
 
 def _last_batch(batch: Tree) -> dict[str, Any]:
+    lags = [source["lag"] for source in batch["sources"]]
     return {
-        "id": batch["batchId"],
-        "time": batch["timestamp"],
-        "inputRows": batch["numInputRows"],
-        "durationMs": round(batch["batchDuration"], 1),
-        "lag": sum(source["lag"] for source in batch["sources"]),
+        "id": _count(batch["batchId"]),
+        "time": _time(batch["timestamp"]),
+        "inputRows": _count(batch["numInputRows"]),
+        "durationMs": round(_amount(batch["batchDuration"]), 1),
+        # Where one source cannot say it just now, no sum is known.
+        **({} if None in lags else {"lag": _count(sum(_count(lag) for lag in lags))}),
     }
 
 
 def _last_checkpoint(checkpoint: Tree) -> dict[str, Any]:
-    return {"batch": checkpoint["batchId"], "time": checkpoint["timestamp"], "sizeBytes": checkpoint["sizeBytes"]}
+    return {
+        "batch": _count(checkpoint["batchId"]),
+        "time": _time(checkpoint["timestamp"]),
+        "sizeBytes": _count(checkpoint["sizeBytes"]),
+    }
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError("no count")
+    return value
+
+
+def _amount(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < 2**63:
+        raise ValueError("no amount")
+    return float(value)
+
+
+def _time(value: Any) -> str:
+    return to_text_ms(from_text(_text(value)))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value[:_LONGEST_TEXT]
 
 
 def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
@@ -159,13 +203,14 @@ def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
     if now - from_text(since) <= allowed:
         return None
     if not checkpoint:
-        return f"batches go through since {since}, but no checkpoint has been taken; see the job's log"
-    return f"the newest checkpoint is of {since}, and batches have gone through since; see the job's log"
+        return f"batches go through since {_time(since)}, but no checkpoint has been taken; see the job's log"
+    return f"the newest checkpoint is of {_time(since)}, and batches have gone through since; see the job's log"
 
 
 def _trouble(status: Tree) -> str | None:
     trouble = status["trouble"]
     if trouble:
-        return f"{trouble['what']} fails since {trouble['since']}, and is tried again: {trouble['error']}"
+        what, error = _text(trouble["what"]), _text(trouble["error"])
+        return f"{what} fails since {_text(trouble['since'])}, and is tried again: {error}"
     sources = status["sourcesMessage"]
-    return "; ".join(f"source {name}: {message}" for name, message in sorted(sources.items())) or None
+    return "; ".join(f"source {_text(name)}: {_text(message)}" for name, message in sorted(sources.items())) or None
