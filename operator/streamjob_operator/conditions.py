@@ -39,7 +39,8 @@ def status_of(o: Observed, s: State, pod: Pod | None) -> dict[str, Any]:
         if kept:
             status[field] = kept
     said = conditions(o, s, pod, status["phase"])
-    status["conditions"] = with_times(said, before.get("conditions") or (), o.job.generation, o.now)
+    of = {ConditionType.READY: _ready_of(o, s, said.get(ConditionType.READY))}
+    status["conditions"] = with_times(said, before.get("conditions") or (), o.job.generation, o.now, of)
     return status
 
 
@@ -66,10 +67,18 @@ def phase_of(o: Observed, s: State, pod: Pod | None) -> Phase:
 
 
 def conditions(o: Observed, s: State, pod: Pod | None, phase: Phase) -> dict[str, Say]:
-    """What is so now, by the condition's type."""
+    """What is so now, by the condition's type.
+
+    A job that is meant to do nothing, as it is done or suspended, is neither ready nor on its way to it: it has no
+    `Ready`. kstatus would take one that is False for a job that has yet to get there, for ever.
+    """
+    progressing = _progressing(o, s, pod, phase)
+    at_rest = phase in (Phase.SUSPENDED, Phase.COMPLETED)
     return {
-        ConditionType.READY: _ready(o, s, pod, phase),
-        ConditionType.PROGRESSING: _progressing(o, s, pod, phase),
+        **({} if at_rest else {ConditionType.READY: _ready(o, s, pod, phase)}),
+        ConditionType.PROGRESSING: progressing,
+        ConditionType.RECONCILING: _reconciling(progressing),
+        ConditionType.STALLED: _stalled(s, progressing),
         ConditionType.CHECKPOINT_HEALTHY: _checkpoint(o, pod),
         ConditionType.SUSPENDED: _suspended(s, phase),
         ConditionType.DEGRADED: _degraded(o, s, pod),
@@ -78,8 +87,13 @@ def conditions(o: Observed, s: State, pod: Pod | None, phase: Phase) -> dict[str
     }
 
 
-def with_times(said: Mapping[str, Say], before: Sequence[Tree], generation: int, now: float) -> list[dict[str, Any]]:
-    """The conditions as the status has them. A transition is a change of `status`, nothing else."""
+def with_times(
+    said: Mapping[str, Say], before: Sequence[Tree], generation: int, now: float, of: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """The conditions as the status has them. A transition is a change of `status`, nothing else.
+
+    `of`: those that speak of another generation than the newest one.
+    """
     old = {c["type"]: c for c in before}
     return [
         {
@@ -87,13 +101,24 @@ def with_times(said: Mapping[str, Say], before: Sequence[Tree], generation: int,
             "status": say.status,
             "reason": say.reason,
             "message": say.message[:_LONGEST_MESSAGE],
-            "observedGeneration": generation,
+            "observedGeneration": of.get(kind, generation),
             "lastTransitionTime": old[kind]["lastTransitionTime"]
             if kind in old and old[kind]["status"] == say.status
             else to_text(now),
         }
         for kind, say in said.items()
     ]
+
+
+def _ready_of(o: Observed, s: State, ready: Say | None) -> int:
+    """The generation that `Ready` speaks of: a job that runs while its change is checked, or refused, is ready as it
+    was, not as its spec says."""
+    generation = o.job.generation
+    as_said = o.wanted is not None and o.wanted.name == s.revision
+    if as_said or ready is None or ready.status != "True":
+        return generation
+    before = (c.get("observedGeneration") for c in o.job.status.get("conditions") or () if c["type"] == "Ready")
+    return min(next(before, None) or 0, generation - 1)
 
 
 def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
@@ -152,9 +177,9 @@ def _progressing(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
     if s.outcome:
         return Say("False", s.outcome.kind, s.outcome.message)
     if o.problems:
-        return Say("False", "ChangeRefused", "; ".join(o.problems))
+        return Say("False", _REFUSED, "; ".join(o.problems))
     if check and check.phase == "Failed":
-        return Say("False", "ChangeRefused", f"the job runs on as it was: {check.message}")
+        return Say("False", _REFUSED, f"the job runs on as it was: {check.message}")
     if check:
         again = f"; tried again after: {check.message}" if check.message else ""
         waiting = next((p.waiting.message for p in o.pods if p.revision == check.revision and p.waiting), "")
@@ -164,6 +189,22 @@ def _progressing(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
     return Say("True", phase, _PROGRESS.get(phase, "the job is on its way"))
 
 
+def _reconciling(progressing: Say) -> Say:
+    if progressing.status == "True":
+        return progressing
+    return Say("False", progressing.reason, "nothing is under way")
+
+
+def _stalled(s: State, progressing: Say) -> Say:
+    """What waits for a person: a job that was given up, a spec that does not run."""
+    if s.outcome and s.outcome.kind == "Failed":
+        return Say("True", s.outcome.reason, s.outcome.message)
+    if progressing.reason == _REFUSED:
+        return Say("True", _REFUSED, progressing.message)
+    return Say("False", "NotStalled", "nothing waits for a change of the spec")
+
+
+_REFUSED = "ChangeRefused"
 _PROGRESS = {
     Phase.PENDING: "the pod waits to be started",
     Phase.STARTING: "the job opens its systems and recovers from its checkpoint",
