@@ -83,6 +83,7 @@ class Applier:
             case DeleteConfig():
                 with suppress(NotFound):
                     await self._cluster.delete_config_map(job.key, config_name(job, action.revision))
+                self._store.drop_config(job.key, action.revision)
         return tree
 
     async def _finalizers(self, job: Job, tree: Tree, finalizers: list[str]) -> Tree:

@@ -16,6 +16,7 @@ from streamjob_operator.model import Key, Tree
 _TIMEOUT_S = 30
 _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 _MERGE = {**_JSON, "Content-Type": "application/merge-patch+json"}
+_METADATA = {**_JSON, "Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
 _CONNECTIONS = 32
 _PAGE = 250  # objects of a list at once: thousands as one text would take more memory than all that is kept of them
 
@@ -56,6 +57,17 @@ class Cluster:
         selector = f"{names.LABEL_MANAGED_BY}%3D{names.OPERATOR_NAME}"
         where = f"/namespaces/{namespace}" if namespace else ""
         return await self._list(f"/api/v1{where}/pods?labelSelector={selector}")
+
+    async def list_jobs(self, namespace: str | None) -> tuple[list[dict[str, Any]], int]:
+        """All StreamJobs in the namespace (None: in all), and the version of the list."""
+        where = f"/namespaces/{namespace}" if namespace else ""
+        return await self._list(f"/apis/{names.API_VERSION}{where}/{names.PLURAL}?")
+
+    async def list_config_maps(self, namespace: str | None) -> list[dict[str, Any]]:
+        """The metadata of all ConfigMaps of StreamJobs in the namespace (None: in all); never what is in them."""
+        selector = f"{names.LABEL_MANAGED_BY}%3D{names.OPERATOR_NAME}"
+        where = f"/namespaces/{namespace}" if namespace else ""
+        return (await self._list(f"/api/v1{where}/configmaps?labelSelector={selector}", _METADATA))[0]
 
     async def create_pod(self, key: Key, body: Tree) -> dict[str, Any]:
         """Create the pod; give it back as the server has it."""
@@ -107,11 +119,11 @@ class Cluster:
         """The Events about one object."""
         return (await self._list(f"{_core(key)}/events?fieldSelector=involvedObject.uid%3D{uid}"))[0]
 
-    async def _list(self, path: str) -> tuple[list[dict[str, Any]], int]:
+    async def _list(self, path: str, headers: dict[str, str] = _JSON) -> tuple[list[dict[str, Any]], int]:
         items: list[dict[str, Any]] = []
         page = f"{path}&limit={_PAGE}"
         while True:
-            answer = await self._call("GET", page)
+            answer = await self._call("GET", page, headers=headers)
             for item in answer["items"]:
                 item["metadata"].pop("managedFields", None)
             items += answer["items"]

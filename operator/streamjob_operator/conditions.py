@@ -22,16 +22,17 @@ class Say:
     message: str
 
 
-def status_of(o: Observed, s: State, pod: Pod | None) -> dict[str, Any]:
-    """The whole next status. `pod`: the one of the present attempt, where there is one."""
+def status_of(o: Observed, s: State, newest: Pod | None) -> dict[str, Any]:
+    """The whole next status. `newest`: the pod of the newest attempt, where there is one."""
     before = o.job.status
+    pod, end = (newest, None) if s.alive else (None, newest.ended if newest else None)
     status: dict[str, Any] = {"observedGeneration": o.job.generation, "phase": phase_of(o, s, pod), **s.to_tree()}
     if pod is not None and pod.started is not None:
         status["startedAt"] = to_text(pod.started)
     progress = o.progress
     for field, value in (
-        ("lastBatch", progress and progress.last_batch),
-        ("lastCheckpoint", progress and progress.last_checkpoint),
+        ("lastBatch", (end and end.last_batch) or (progress and progress.last_batch)),
+        ("lastCheckpoint", (end and end.last_checkpoint) or (progress and progress.last_checkpoint)),
         ("rates", (progress and progress.rates) if pod is not None else None),
     ):
         # What is not known now, but was once, is still the last batch and the last checkpoint.
@@ -39,7 +40,7 @@ def status_of(o: Observed, s: State, pod: Pod | None) -> dict[str, Any]:
         if kept:
             status[field] = kept
     said = conditions(o, s, pod, status["phase"])
-    of = {ConditionType.READY: _ready_of(o, s, said.get(ConditionType.READY))}
+    of: dict[str, int] = {ConditionType.READY: _ready_of(o, s, said.get(ConditionType.READY))}
     status["conditions"] = with_times(said, before.get("conditions") or (), o.job.generation, o.now, of)
     return status
 

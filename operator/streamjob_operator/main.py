@@ -24,6 +24,7 @@ from streamjob_operator.handlers import watch
 from streamjob_operator.leader import LeadershipLost, lead
 from streamjob_operator.log import Log, to_stderr
 from streamjob_operator.manifests import Images
+from streamjob_operator.memory import Statuses
 from streamjob_operator.metrics import Metrics
 from streamjob_operator.model import Key
 from streamjob_operator.observe import Observer
@@ -155,13 +156,15 @@ async def _act(
     rng = random.Random(secrets.randbits(64))
     progresses = Progresses(http, queue.add, rng)
     images = Images(options.runtime_image, options.image_pull_policy)
-    observer = Observer(store, cluster, progresses, options.default_checkpoint_location, rng)
+    statuses = Statuses()
+    observer = Observer(store, cluster, progresses, statuses, options.default_checkpoint_location, rng)
     reconciler = Reconciler(
         store,
         cluster,
         observer,
         Applier(cluster, store, images, hook),
         progresses,
+        statuses,
         metrics,
         time.time,  # noqa: TID251 - the process's own clock, handed down from here
         log.say,

@@ -31,6 +31,8 @@ class End:
     reason: str  # CamelCase, as the runtime or the kubelet names it
     message: str
     time: float
+    last_batch: Tree | None = None  # how far it came, in the fields of the status, where it says so
+    last_checkpoint: Tree | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class Observed:
     refused: Mapping[str, str] = field(
         default_factory=dict
     )  # role -> why the API server has just refused its pod; "deletion": or to delete
+    configs: frozenset[str] = frozenset()  # the revisions of its ConfigMaps, as last listed
     namespace_ends: bool = False  # the namespace is being deleted: nothing can be created in it
     lost: str = ""  # why `current` is not known any more, in words
     taken: int = 0  # the highest attempt that a pod has, also one of a job that had this name before

@@ -7,6 +7,7 @@ from streamjob_api import names, resource
 from streamjob_operator.cluster import Cluster, NotFound
 from streamjob_operator.decision import revision_of
 from streamjob_operator.manifests import config_name
+from streamjob_operator.memory import Statuses
 from streamjob_operator.model import Job, Key, Observed, Pod, Revision, Tree
 from streamjob_operator.mounts import waiting_for
 from streamjob_operator.plan import START_PATIENCE_S
@@ -44,12 +45,14 @@ class Observer:
         store: Store,
         cluster: Cluster,
         progresses: Progresses,
+        statuses: Statuses,
         default_location: str | None,
         rng: random.Random,
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._progresses = progresses
+        self._statuses = statuses
         self._default_location = default_location
         self._rng = rng
         self._read: dict[Key, _Read] = {}
@@ -61,8 +64,9 @@ class Observer:
         if tree is None:
             self._read.pop(key, None)
             self._revisions.pop(key, None)
+            self._statuses.forget(key)
             return None
-        job = _job(key, tree)
+        job = _job(key, tree, self._statuses.of(key, tree))
         read = self._interpret(job, tree)
         wanted = read.wanted
         pods = [await self._pod(job, pod, now) for pod in self._store.pods(key) if is_of(pod, tree)]
@@ -81,6 +85,7 @@ class Observer:
             lost=lost,
             pods=tuple(pods),
             progress=self._progresses.of(key),
+            configs=self._store.configs(key, job.uid),
             taken=max((attempt_of(pod) for pod in self._store.pods(key)), default=0),
         )
         return observed, tree
@@ -129,7 +134,7 @@ class Observer:
         return revision, ""
 
 
-def _job(key: Key, tree: Tree) -> Job:
+def _job(key: Key, tree: Tree, status: Tree) -> Job:
     metadata = tree["metadata"]
     return Job(
         key=key,
@@ -137,7 +142,7 @@ def _job(key: Key, tree: Tree) -> Job:
         resource_version=metadata["resourceVersion"],
         generation=metadata["generation"],
         spec=tree["spec"],
-        status=tree.get("status") or {},
+        status=status,
         finalizers=tuple(metadata.get("finalizers") or ()),
         deleting="deletionTimestamp" in metadata,
         restart_request=(metadata.get("annotations") or {}).get(names.RESTART_ANNOTATION, ""),

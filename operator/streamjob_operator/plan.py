@@ -55,7 +55,7 @@ class _Planner(Decision):
         if self.s.attempt > self.before.attempt:
             pod = runtime_name(self.o.job, self.s.attempt)
             self.tell("Started", f"Attempt {self.s.attempt} was started: pod {pod}")
-        status = status_of(self.o, self.s, self.pod if self.s.alive else None)
+        status = status_of(self.o, self.s, self.pod)
         if status["phase"] == Phase.SUSPENDED and self.o.job.status.get("phase") != Phase.SUSPENDED:
             self.tell("Suspended", "The job has drained; spec.suspend: false lets it go on from its checkpoint")
         due = min(self.wakes, default=None)
@@ -237,7 +237,10 @@ class _Planner(Decision):
                 self.actions.append(EndSidecars(pod.name, pod.uid))
         used = {s.revision, s.check.revision if s.check else ""}
         had = {self.before.revision, self.before.check.revision if self.before.check else ""}
-        self.actions += [DeleteConfig(name) for name in sorted(had - used)]
+        # Of what came and went before it was written down, only the list of what is there tells.
+        wanted = {self.o.wanted.name} if self.o.wanted else set()
+        left = self.o.configs - wanted - {pod.revision for pod in self.o.pods}
+        self.actions += [DeleteConfig(name) for name in sorted((had | left) - used - {""})]
 
     def _delete(self, pod: Pod) -> None:
         planned = {a.name for a in self.actions if isinstance(a, DeletePod)}

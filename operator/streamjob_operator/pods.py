@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from streamjob_api import names
+from streamjob_operator.answers import last_batch, last_checkpoint
 from streamjob_operator.model import End, Pod, Tree, Waiting
 from streamjob_operator.times import from_text
 
@@ -73,7 +74,8 @@ def _end(status: Tree, container: Tree, metadata: Tree) -> End | None:
     ended = (container.get("state") or {}).get("terminated")
     if ended:
         reason, message = _last_words(ended)
-        return End(ended["exitCode"], reason, message, _time(ended.get("finishedAt")) or 0.0)
+        batch, checkpoint = _came_to(ended.get("message") or "")
+        return End(ended["exitCode"], reason, message, _time(ended.get("finishedAt")) or 0.0, batch, checkpoint)
     if status.get("phase") in ("Failed", "Succeeded"):
         # It was over before its container ran: evicted, turned away by the kubelet, or by what had to run before it.
         time = _time(metadata.get("creationTimestamp")) or 0.0
@@ -109,8 +111,18 @@ def _runtime_said(text: str) -> tuple[str, str] | None:
     try:
         said = json.loads(text)
         return str(said["reason"]), _PLACE.sub("", str(said["message"]))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _came_to(text: str) -> tuple[Tree | None, Tree | None]:
+    """The batch and the checkpoint that the runtime's last words name."""
+    try:
+        said = json.loads(text)
+        batch, checkpoint = said.get("batch"), said.get("checkpoint")
+        return batch and last_batch(batch), checkpoint and last_checkpoint(checkpoint)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        return None, None
 
 
 def _infrastructure(status: Tree, conditions: Mapping[str, Tree]) -> str | None:

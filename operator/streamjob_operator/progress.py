@@ -9,13 +9,13 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
 from streamjob_api.names import PORT
+from streamjob_operator.answers import amount, last_batch, last_checkpoint, text, time
 from streamjob_operator.model import Key, Pod, Progress, Tree
-from streamjob_operator.times import from_text, to_text_ms
+from streamjob_operator.times import from_text
 
 PERIOD_S = 10.0
 _FIRST_AFTER_S = 1.0
@@ -25,7 +25,6 @@ _SILENT_AFTER = 6
 _SILENT_PERIOD_S = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
 _MOST_BYTES = 1_000_000
-_LONGEST_TEXT = 2000  # characters
 _OK = 200
 # A checkpoint is due every 5 to 10 batch intervals; one may fail, and the store may be away for a while.
 _OVERDUE_INTERVALS = 30
@@ -139,59 +138,17 @@ def read_progress(tree: Tree) -> Progress:
     """
     status, batches = tree["status"], tree["recentProgress"]
     newest = batches[-1] if batches else None
-    checkpoint = status["checkpoint"] and _last_checkpoint(status["checkpoint"])
+    checkpoint = status["checkpoint"] and last_checkpoint(status["checkpoint"])
     return Progress(
-        last_batch=newest and _last_batch(newest),
+        last_batch=newest and last_batch(newest),
         last_checkpoint=checkpoint,
         rates={
-            "inputRowsPerSecond": round(_amount(status["inputRowsPerSecond"])),
-            "outputRowsPerSecond": round(_amount(status["outputRowsPerSecond"])),
+            "inputRowsPerSecond": round(amount(status["inputRowsPerSecond"])),
+            "outputRowsPerSecond": round(amount(status["outputRowsPerSecond"])),
         },
         checkpoint_overdue=_overdue(status, newest, from_text(tree["now"])),
         trouble=_trouble(status),
     )
-
-
-def _last_batch(batch: Tree) -> dict[str, Any]:
-    lags = [source["lag"] for source in batch["sources"]]
-    return {
-        "id": _count(batch["batchId"]),
-        "time": _time(batch["timestamp"]),
-        "inputRows": _count(batch["numInputRows"]),
-        "durationMs": round(_amount(batch["batchDuration"]), 1),
-        # Where one source cannot say it just now, no sum is known.
-        **({} if None in lags else {"lag": _count(sum(_count(lag) for lag in lags))}),
-    }
-
-
-def _last_checkpoint(checkpoint: Tree) -> dict[str, Any]:
-    return {
-        "batch": _count(checkpoint["batchId"]),
-        "time": _time(checkpoint["timestamp"]),
-        "sizeBytes": _count(checkpoint["sizeBytes"]),
-    }
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError("no count")
-    return value
-
-
-def _amount(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 <= value < 2**63:
-        raise ValueError("no amount")
-    return float(value)
-
-
-def _time(value: Any) -> str:
-    return to_text_ms(from_text(_text(value)))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("no text")
-    return value[:_LONGEST_TEXT]
 
 
 def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
@@ -203,14 +160,14 @@ def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
     if now - from_text(since) <= allowed:
         return None
     if not checkpoint:
-        return f"batches go through since {_time(since)}, but no checkpoint has been taken; see the job's log"
-    return f"the newest checkpoint is of {_time(since)}, and batches have gone through since; see the job's log"
+        return f"batches go through since {time(since)}, but no checkpoint has been taken; see the job's log"
+    return f"the newest checkpoint is of {time(since)}, and batches have gone through since; see the job's log"
 
 
 def _trouble(status: Tree) -> str | None:
     trouble = status["trouble"]
     if trouble:
-        what, error = _text(trouble["what"]), _text(trouble["error"])
-        return f"{what} fails since {_text(trouble['since'])}, and is tried again: {error}"
+        what, error = text(trouble["what"]), text(trouble["error"])
+        return f"{what} fails since {text(trouble['since'])}, and is tried again: {error}"
     sources = status["sourcesMessage"]
-    return "; ".join(f"source {_text(name)}: {_text(message)}" for name, message in sorted(sources.items())) or None
+    return "; ".join(f"source {text(name)}: {text(message)}" for name, message in sorted(sources.items())) or None

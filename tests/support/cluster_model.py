@@ -99,6 +99,7 @@ class ClusterModel:
             wanted=wanted,
             problems=self.problems,
             current=current,
+            configs=frozenset(self.configs),
             lost="" if unchanged or current or not revision else "the ConfigMap was deleted",
             pods=tuple(self.pods.values()),
             progress=self.progress,
@@ -198,9 +199,19 @@ class ClusterModel:
             if pod.live and pod.started is None and pod.deleting_until is None and pod.uid not in self.silent:
                 self.change(pod, started=self.now, ready=True, ready_since=self.now, ip="10.0.0.1")
 
-    def ends(self, pod: Pod, code: int, reason: str = "Error", message: str = "", why: str | None = None) -> None:
+    def ends(
+        self,
+        pod: Pod,
+        code: int,
+        reason: str = "Error",
+        message: str = "",
+        why: str | None = None,
+        batch: dict[str, Any] | None = None,
+        checkpoint: dict[str, Any] | None = None,
+    ) -> None:
         """The pod's process ends; `why`: the cluster made it."""
-        self.change(pod, ended=End(code, reason, message, self.now), ready=False, infrastructure=why)
+        end = End(code, reason, message, self.now, batch, checkpoint)
+        self.change(pod, ended=end, ready=False, infrastructure=why)
         if pod.role == ROLE_RUNTIME and not why and code not in (DONE, UNAVAILABLE):
             self.has_failed.add(pod.revision)
 

@@ -237,3 +237,22 @@ def test_a_manifest_that_was_deleted_is_not_for_the_user_to_make() -> None:
     text = 'MountVolume.SetUp failed for volume "streamjob-job" : configmap "views-abc" not found'
     found = waiting_for([event(text)], "shop", "views-abc")
     assert found is not None and found.reason == MANIFEST_MISSING and "it is made again" in found.message
+
+
+BATCH = {"batchId": 7, "timestamp": AT, "numInputRows": 12, "batchDuration": 3.25, "sources": [{"lag": 0}]}
+
+
+def test_the_last_words_say_how_far_a_job_came_that_nobody_had_asked() -> None:
+    checkpoint = {"batchId": 7, "timestamp": AT, "sizeBytes": 99, "ageMs": 1}
+    said = {"reason": "Done", "exitCode": 0, "message": "", "batch": BATCH, "checkpoint": checkpoint}
+    pod = read_pod(tree("Succeeded", ended(0, "Completed", json.dumps(said))))
+    assert pod.ended is not None and pod.ended.reason == "Done"
+    at = "2026-11-21T12:00:00.000Z"
+    assert pod.ended.last_batch == {"id": 7, "time": at, "inputRows": 12, "durationMs": 3.2, "lag": 0}
+    assert pod.ended.last_checkpoint == {"batch": 7, "time": at, "sizeBytes": 99}
+
+
+@pytest.mark.parametrize("wrong", [[1], "text", {"batchId": "7"}, {**BATCH, "numInputRows": -1}])
+def test_what_they_say_of_it_is_looked_at(wrong: Any) -> None:
+    pod = read_pod(tree("Failed", ended(78, message=json.dumps({"reason": "JobError", "message": "", "batch": wrong}))))
+    assert pod.ended is not None and pod.ended.reason == "JobError" and pod.ended.last_batch is None

@@ -847,3 +847,33 @@ def test_checkpoints_are_kept_where_nobody_knows_any_more_how_to_reach_them() ->
     cluster.settle()
     assert cluster.gone and reasons(cluster)[-1] == "CheckpointsKept"
     assert "s3://checkpoints/views" in cluster.news[-1].message, "what the new spec names is not what the job wrote"
+
+
+def test_a_job_that_has_ended_before_anybody_asked_it_shows_its_last_batch() -> None:
+    cluster = running(policy=Policy(available_now=True))
+    batch, checkpoint = {"id": 3}, {"batch": 3}
+    cluster.ends(cluster.runtime(), 0, "Done", batch=batch, checkpoint=checkpoint)
+    cluster.settle()
+    assert cluster.status["phase"] == "Completed"
+    assert (cluster.status["lastBatch"], cluster.status["lastCheckpoint"]) == (batch, checkpoint)
+
+
+def test_after_many_quick_changes_no_manifest_stays_that_nothing_runs() -> None:
+    cluster = running()
+    for seconds in (3, 4, 5, 6):
+        cluster.edits(batchInterval=f"{seconds}s")
+        cluster.step(dies_after=1)
+        cluster.drains()
+    cluster.edits(batchInterval="2s")
+    cluster.settle()
+    cluster.drains()
+    cluster.settle()
+    assert list(cluster.configs) == [cluster.status["revision"]]
+
+
+@pytest.mark.parametrize("field", ["check", "draining", "outcome"])
+def test_half_a_memory_is_none(field: str) -> None:
+    cluster = running()
+    cluster.status = {**cluster.status, field: {}}
+    cluster.settle()
+    assert cluster.status["phase"] == "Running" and field not in cluster.status
