@@ -1,11 +1,11 @@
 """Carries out the actions of a plan. Each is safe to repeat: whoever was here before has done the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from streamjob_api.names import FINALIZER, ROLE_RUNTIME
 from streamjob_operator.cluster import Cluster, Conflict, NotFound, Refused
-from streamjob_operator.manifests import Images, config_map, config_name, pod, pod_name
+from streamjob_operator.manifests import Images, config_map, config_name, network_policy, pod, pod_name
 from streamjob_operator.model import (
     Action,
     AddFinalizer,
@@ -30,13 +30,18 @@ DELETION = "deletion"  # beside the roles of pods: something was to be deleted
 class Applier:
     """Writes what was decided to the cluster, and what comes back to the store.
 
-    `hook` hears the name of each step that is done.
+    `peers`: who may reach the runtimes, as in the `from` of a NetworkPolicy; None: no policy is made. `hook` hears the
+    name of each step that is done.
     """
 
-    def __init__(self, cluster: Cluster, store: Store, images: Images, hook: Hook) -> None:
+    def __init__(
+        self, cluster: Cluster, store: Store, images: Images, peers: Sequence[Tree] | None, hook: Hook
+    ) -> None:
         self._cluster = cluster
         self._store = store
         self._images = images
+        self._policy = None if peers is None else network_policy(peers)
+        self._guarded: set[str] = set()  # namespaces whose policy this operator has made sure of
         self._hook = hook
 
     async def apply(self, job: Job, tree: Tree, actions: tuple[Action, ...]) -> tuple[Tree, dict[str, Refused]]:
@@ -105,7 +110,15 @@ class Applier:
             _check_stays(there, job)
             _check_content(there, job, revision)
 
+    async def _guard(self, namespace: str) -> None:
+        """No pod is made where anybody could reach it who should not."""
+        if self._policy is None or namespace in self._guarded:
+            return
+        await self._cluster.apply_network_policy(namespace, self._policy)
+        self._guarded.add(namespace)
+
     async def _create_pod(self, job: Job, action: CreatePod) -> None:
+        await self._guard(job.key.namespace)
         await self._create_config(job, action.revision)
         try:
             made = await self._cluster.create_pod(job.key, pod(job, action, self._images))

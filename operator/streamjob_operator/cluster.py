@@ -16,6 +16,7 @@ from streamjob_operator.model import Key, Tree
 _TIMEOUT_S = 30
 _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 _MERGE = {**_JSON, "Content-Type": "application/merge-patch+json"}
+_APPLY = {**_JSON, "Content-Type": "application/apply-patch+yaml"}
 _METADATA = {**_JSON, "Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
 _CONNECTIONS = 32
 _PAGE = 250  # objects of a list at once: thousands as one text would take more memory than all that is kept of them
@@ -110,6 +111,18 @@ class Cluster:
         """Replace the job's finalizers. Raises `Conflict` if the job has changed since it was read."""
         body = {"metadata": {"resourceVersion": resource_version, "finalizers": finalizers}}
         return await self._call("PATCH", f"{_jobs(key)}/{key.name}?{_MANAGER}", body, _MERGE)
+
+    async def hold_role_binding(self, namespace: str, name: str, hold: bool) -> None:
+        """Keep the RoleBinding from vanishing, or no longer."""
+        body = {"metadata": {"finalizers": [names.FINALIZER] if hold else None}}
+        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings/{name}?{_MANAGER}"
+        await self._call("PATCH", path, body, _MERGE)
+
+    async def apply_network_policy(self, namespace: str, body: Tree) -> None:
+        """Have the NetworkPolicy be so, whatever it was."""
+        name = body["metadata"]["name"]
+        path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/{name}?{_MANAGER}&force=true"
+        await self._call("PATCH", path, body, _APPLY)
 
     async def create_event(self, key: Key, body: Tree) -> None:
         """Post an Event."""

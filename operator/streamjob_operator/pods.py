@@ -74,6 +74,8 @@ def _end(status: Tree, container: Tree, metadata: Tree) -> End | None:
     ended = (container.get("state") or {}).get("terminated")
     if ended:
         reason, message = _last_words(ended)
+        if status.get("reason") == "Evicted":
+            reason, message = "Evicted", status.get("message") or message  # the kubelet's: it knows why
         batch, checkpoint = _came_to(ended.get("message") or "")
         return End(ended["exitCode"], reason, message, _time(ended.get("finishedAt")) or 0.0, batch, checkpoint)
     if status.get("phase") in ("Failed", "Succeeded"):

@@ -118,6 +118,14 @@ class Store:
         """The pods of the job, and of those that had its name before, as last seen: `is_of` tells them apart."""
         return tuple(self._pods.get(key, {}).values())
 
+    def has_finalizers(self, namespace: str) -> bool:
+        """Whether a job in the namespace has the operator's finalizer."""
+        return any(
+            names.FINALIZER in (tree["metadata"].get("finalizers") or ())
+            for key, tree in self._jobs.items()
+            if key.namespace == namespace
+        )
+
     def jobs(self) -> Iterator[tuple[Key, Tree]]:
         """All jobs."""
         return iter(list(self._jobs.items()))
