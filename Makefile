@@ -9,7 +9,7 @@ help: ## Show this help
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
 
 run: .venv/ready ## Run the word-count example on the embedded engine, from the beginning
-	@rm -rf .streamjob/word-count
+	@rm -rf examples/word-count/.streamjob
 	$(BIN)/streamjob run examples/word-count/streamjob.yaml
 
 test: lint ## Lint, then every test that this machine can run; the others are skipped by name

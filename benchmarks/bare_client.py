@@ -9,7 +9,7 @@ import time
 
 from confluent_kafka import Consumer, TopicPartition
 
-from streamjob_runtime.sources.kafka_reader import TUNED
+from streamjob_runtime.connectors.kafka.reader import TUNED
 
 _CHUNK = 50_000
 

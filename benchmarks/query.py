@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from streamjob_api.models import StreamJobSpec
-from streamjob_runtime.query.api import BatchInput
-from streamjob_runtime.query.engine import EmbeddedQuery
-from streamjob_runtime.query.open import open_query
+from streamjob_runtime.embedded.engine import EmbeddedQuery
+from streamjob_runtime.embedded.open import open_query
+from streamjob_runtime.query import BatchInput
 
 START = 1_700_000_000_000
 WORDS = "SELECT unnest(string_split(value, ' ')) AS word FROM lines"

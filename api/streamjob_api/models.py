@@ -57,7 +57,7 @@ class Checkpoint(Part):
     location: Location | None = Field(
         None,
         description="Where the job's log and snapshots are: the job's identity. "
-        "Left out: on a laptop `.streamjob/<name>` in the current folder, on a cluster `<namespace>/<name>` below the "
+        "Left out: on a laptop `.streamjob/<name>` beside the manifest, on a cluster `<namespace>/<name>` below the "
         "operator's default.",
     )
     retained: Int = Field(3, ge=1, le=100, description="How many checkpoints are kept.")

@@ -159,6 +159,11 @@ class StaticTable(Ruled):
         return only(self, TABLE_KINDS)
 
     @property
+    def config(self) -> Any:
+        """The sub-model of that kind, such as `TableFiles`."""
+        return getattr(self, self.kind)
+
+    @property
     def csv_header(self) -> bool:
         """Whether the first line of each CSV file names the columns."""
         return self.files is not None and self.files.header is not False

@@ -22,13 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamjob_api.sinks import Sink as SinkModel
-from streamjob_runtime.delta.place import place_of
+from streamjob_runtime.connectors.delta.look import Wish
+from streamjob_runtime.connectors.delta.place import place_of
+from streamjob_runtime.connectors.delta.sink import DeltaSink
+from streamjob_runtime.connectors.open import open_sink
+from streamjob_runtime.connectors.sink import Delivery, SinkBatch, Writer
+from streamjob_runtime.connectors.sink_context import SinkContext
 from streamjob_runtime.errors import Fenced, JobError, Unavailable
-from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
-from streamjob_runtime.sinks.context import SinkContext
-from streamjob_runtime.sinks.delta.look import Wish
-from streamjob_runtime.sinks.delta.sink import DeltaSink
-from streamjob_runtime.sinks.open import open_sink
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.delta import JOB, WORDS, WRITER, DeltaFolder, delta_folder
 from support.hdfs import HdfsServer
@@ -464,7 +464,7 @@ def test_two_starts_that_make_the_table_at_once_make_one(local: DeltaFolder, mon
     sink = local.sink()
     local.opened()
     with monkeypatch.context() as patched:
-        patched.setattr("streamjob_runtime.sinks.delta.look.find_table", none_yet)
+        patched.setattr("streamjob_runtime.connectors.delta.look.find_table", none_yet)
         with pytest.raises(Unavailable, match="somebody else at the same moment"):
             sink.open(WRITER)
     sink.open(WRITER)

@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable, Field, write_deltalake
 from deltalake.schema import PrimitiveType
 
-from streamjob_runtime.delta.contents import DeltaContents
+from streamjob_runtime.connectors.delta.contents import DeltaContents
 from streamjob_runtime.engine.tables import StaticTable, StaticTables
 from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.patience import Impatient

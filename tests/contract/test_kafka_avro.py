@@ -13,14 +13,14 @@ import pytest
 
 from streamjob_api.sinks import Sink as SinkModel
 from streamjob_api.sources import Source as SourceModel
+from streamjob_runtime.connectors.kafka.sink import KafkaSink
+from streamjob_runtime.connectors.kafka.source import KafkaSource
+from streamjob_runtime.connectors.sink import SinkBatch, Writer
+from streamjob_runtime.connectors.sink_context import SinkContext
+from streamjob_runtime.connectors.source import OffsetRange
 from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.formats.wire import wire_schema
 from streamjob_runtime.patience import Caller, Impatient
-from streamjob_runtime.sinks.base import SinkBatch, Writer
-from streamjob_runtime.sinks.context import SinkContext
-from streamjob_runtime.sinks.kafka import KafkaSink
-from streamjob_runtime.sources.base import OffsetRange
-from streamjob_runtime.sources.kafka import KafkaSource
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.kafka import KafkaServer
 from support.registry import RegistryServer, written

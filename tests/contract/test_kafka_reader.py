@@ -8,19 +8,21 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from streamjob_runtime.clock import Clock, ManualClock, SystemClock
+from streamjob_runtime.connectors.kafka import reader as kafka_reader
+from streamjob_runtime.connectors.kafka.access import Access
+from streamjob_runtime.connectors.kafka.reader import Gone, KafkaReader
+from streamjob_runtime.connectors.kafka.rows import KafkaRows
 from streamjob_runtime.errors import Unavailable
 from streamjob_runtime.formats.messages import TextMessages
-from streamjob_runtime.kafka.access import Access
-from streamjob_runtime.sources import kafka_reader
-from streamjob_runtime.sources.kafka_reader import Gone, KafkaReader
-from streamjob_runtime.sources.kafka_rows import KafkaRows
 from support.kafka import KafkaServer
 from support.sources import TEXT
 
 
 def make(servers: str, clock: Clock) -> KafkaReader:
     rows = KafkaRows("k", TextMessages(), (), TEXT)
-    return KafkaReader('Source "k"', Access(servers, {"bootstrap.servers": servers}), "group", True, rows, clock)
+    return KafkaReader(
+        'Source "k"', Access(servers, lambda: {"bootstrap.servers": servers}), "group", True, rows, clock
+    )
 
 
 @pytest.fixture

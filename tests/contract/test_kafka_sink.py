@@ -13,12 +13,13 @@ from confluent_kafka import Consumer, TopicPartition
 from conftest import require_kafka
 from streamjob_api.sinks import Sink as SinkModel
 from streamjob_runtime.clock import SystemClock
+from streamjob_runtime.connectors.kafka import marker as kafka_marker
+from streamjob_runtime.connectors.kafka import producer as kafka_producer
+from streamjob_runtime.connectors.kafka.sink import KafkaSink
+from streamjob_runtime.connectors.sink import Delivery, SinkBatch, Writer
+from streamjob_runtime.connectors.sink_context import SinkContext
 from streamjob_runtime.errors import Fenced, JobError
 from streamjob_runtime.patience import Caller, Impatient, Trouble
-from streamjob_runtime.sinks import kafka_marker, kafka_producer
-from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
-from streamjob_runtime.sinks.context import SinkContext
-from streamjob_runtime.sinks.kafka import KafkaSink
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.kafka import KafkaServer
 from support.sources import patient, wait_until

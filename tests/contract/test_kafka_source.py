@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from streamjob_runtime.clock import SystemClock
+from streamjob_runtime.connectors.kafka.cluster import Cluster
+from streamjob_runtime.connectors.kafka.source import GONE_LOOKS, LOOK_MS, MOST, KafkaSource
+from streamjob_runtime.connectors.kafka.topics import Topics
+from streamjob_runtime.connectors.source import OffsetRange, Source
 from streamjob_runtime.errors import JobError, Unavailable
-from streamjob_runtime.kafka.cluster import Cluster
-from streamjob_runtime.sources.base import OffsetRange, Source
-from streamjob_runtime.sources.kafka import GONE_LOOKS, LOOK_MS, MOST, KafkaSource
-from streamjob_runtime.sources.kafka_topics import Topics
 from support.kafka import KafkaServer
 from support.sources import KafkaBench, wait_until
 
@@ -166,8 +166,8 @@ def test_what_retention_takes_from_a_range_in_the_log_is_not_passed_over_in_sile
 def test_a_range_in_the_log_whose_end_is_gone_is_not_waited_for(
     kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("kafka_reader.ANSWER_S", "kafka.SURE_S"):
-        monkeypatch.setattr(f"streamjob_runtime.sources.{module}", 0.5)
+    for setting in ("reader.ANSWER_S", "source.SURE_S"):
+        monkeypatch.setattr(f"streamjob_runtime.connectors.kafka.{setting}", 0.5)
     strict = make()
     topic = strict.bench.topic
     lax = make(topic, onDataLoss="skip")
@@ -184,7 +184,7 @@ def test_a_range_in_the_log_whose_end_is_gone_is_not_waited_for(
 def test_what_retention_takes_when_it_was_fetched_already_is_not_lost(
     kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamjob_runtime.sources.kafka_reader.ANSWER_S", 0.5)
+    monkeypatch.setattr("streamjob_runtime.connectors.kafka.reader.ANSWER_S", 0.5)
     job = make()
     topic = job.bench.topic
     kafka.produce(topic, [b"a", b"b"])
@@ -313,7 +313,7 @@ def test_an_end_that_is_too_early_for_a_moment_is_not_believed(
         assert job.all() == ["d"]
     assert lax.bench.said == []
     monkeypatch.setattr(Cluster, "_offsets", offsets)
-    monkeypatch.setattr("streamjob_runtime.sources.kafka.SURE_S", 0.0)
+    monkeypatch.setattr("streamjob_runtime.connectors.kafka.source.SURE_S", 0.0)
     with pytest.raises(JobError, match="it ends at 1, before the offset 4"):
         strict.batch()
     assert lax.batch() == [] and len(lax.bench.said) == 1
@@ -447,7 +447,7 @@ def test_a_batch_without_a_limit_has_one_all_the_same(
     kafka: KafkaServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MOST == 1_000_000  # as the documentation says
-    monkeypatch.setattr("streamjob_runtime.sources.kafka.MOST", 3)
+    monkeypatch.setattr("streamjob_runtime.connectors.kafka.source.MOST", 3)
     job = make()
     kafka.produce(job.bench.topic, [b"a"] * 7)
     job.source.limit_to_available()
@@ -571,7 +571,7 @@ def test_a_broker_that_is_away_is_waited_for(own_kafka: KafkaServer) -> None:
 
 
 def test_a_broker_that_does_not_answer_has_lost_nothing(own_kafka: KafkaServer, monkeypatch: Any) -> None:
-    monkeypatch.setattr("streamjob_runtime.kafka.cluster.ANSWER_S", 1.0)
+    monkeypatch.setattr("streamjob_runtime.connectors.kafka.cluster.ANSWER_S", 1.0)
     job = Job(KafkaBench(own_kafka))
     own_kafka.produce(job.bench.topic, [b"0", b"1"])
     assert job.batch() == ["0", "1"]
@@ -643,6 +643,21 @@ def test_passwords_and_certificates(tmp_path: Path) -> None:
 
         wait_until(has_heard)
         assert "the job itself goes on" in lonely.bench.said[0] and "authorization" in lonely.bench.said[0].lower()
+        server.stop()
+        server.password = "the-next-password"
+        server.start()
+        server.produce(topic, [b"c"])
+
+        def is_refused() -> bool:
+            assert lonely.batch() == []
+            return "refuses the user name or the password" in lonely.source.status().message
+
+        wait_until(is_refused)
+        assert not lonely.source.status().connected
+        (secrets / "right" / "password").write_text(server.password)
+        found: list[str] = []
+        wait_until(lambda: found.extend(lonely.batch()) or found == ["c"])  # type: ignore[func-returns-value]
+        assert lonely.source.status().connected
         lonely.source.close()
     finally:
         server.stop()

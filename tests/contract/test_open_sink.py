@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from streamjob_api.sinks import Sink as SinkModel
+from streamjob_runtime.connectors.console.sink import TextPrinter
+from streamjob_runtime.connectors.open import open_sink
+from streamjob_runtime.connectors.shared.output_queue import OutputQueue
+from streamjob_runtime.connectors.sink import SinkBatch, Writer
+from streamjob_runtime.connectors.sink_context import SinkContext
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.sinks.base import SinkBatch, Writer
-from streamjob_runtime.sinks.console import TextPrinter
-from streamjob_runtime.sinks.context import SinkContext
-from streamjob_runtime.sinks.open import open_sink
-from streamjob_runtime.sinks.output_queue import OutputQueue
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import Connection
 
+from streamjob_runtime.connectors.open import open_sink
+from streamjob_runtime.connectors.postgres.dsn import parse_dsn
+from streamjob_runtime.connectors.postgres.look import Wish
+from streamjob_runtime.connectors.postgres.sink import PostgresSink
+from streamjob_runtime.connectors.sink import Delivery, SinkBatch, Writer
+from streamjob_runtime.connectors.sink_context import SinkContext
 from streamjob_runtime.errors import Fenced, JobError, Unavailable
-from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
-from streamjob_runtime.sinks.context import SinkContext
-from streamjob_runtime.sinks.open import open_sink
-from streamjob_runtime.sinks.postgres.dsn import parse_dsn
-from streamjob_runtime.sinks.postgres.look import Wish
-from streamjob_runtime.sinks.postgres.sink import PostgresSink
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.postgres import PostgresServer
 
@@ -251,7 +251,7 @@ def test_a_frozen_predecessor_that_holds_the_lock_is_put_out(db: Database) -> No
 
 
 def test_a_lock_of_somebody_else_is_waited_for_and_told(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamjob_runtime.sinks.postgres.session._LOCK_MS", 100)
+    monkeypatch.setattr("streamjob_runtime.connectors.postgres.session._LOCK_MS", 100)
     sink = db.opened()
     with psycopg.connect(db.dsn) as somebody:
         somebody.execute("LOCK TABLE words")

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamjob_runtime.connectors.files.sink import FilesSink
+from streamjob_runtime.connectors.queue.sink import QueueSink
+from streamjob_runtime.connectors.shared.output_queue import OutputQueue
+from streamjob_runtime.connectors.sink import Delivery, Sink, SinkBatch, Writer
 from streamjob_runtime.errors import Fenced, JobError, Unavailable
 from streamjob_runtime.formats.open import make_encoder
-from streamjob_runtime.sinks.base import Delivery, Sink, SinkBatch, Writer
-from streamjob_runtime.sinks.files import FilesSink
-from streamjob_runtime.sinks.output_queue import OutputQueue
-from streamjob_runtime.sinks.queue import QueueSink
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.local import LocalStore
 from support.flaky import Fault, FlakyStore

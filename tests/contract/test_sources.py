@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streamjob_runtime.connectors.source import OffsetRange, Source
 from streamjob_runtime.errors import Unavailable
-from streamjob_runtime.sources.base import OffsetRange, Source
 from streamjob_runtime.stores.base import Store
 from support.flaky import Fault, FlakyStore
 from support.kafka import KafkaServer

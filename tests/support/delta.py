@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from streamjob_runtime.delta.place import Place, place_of
-from streamjob_runtime.delta.table import read_rows
-from streamjob_runtime.sinks.base import Writer
-from streamjob_runtime.sinks.delta.look import Wish
-from streamjob_runtime.sinks.delta.sink import DeltaSink
+from streamjob_runtime.connectors.delta.look import Wish
+from streamjob_runtime.connectors.delta.place import Place, place_of
+from streamjob_runtime.connectors.delta.sink import DeltaSink
+from streamjob_runtime.connectors.delta.table import read_rows
+from streamjob_runtime.connectors.sink import Writer
 from streamjob_runtime.stores.connections import Connections
 
 JOB = "00000000feedface"

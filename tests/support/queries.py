@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streamjob_api.models import StreamJobSpec
+from streamjob_runtime.embedded.engine import EmbeddedQuery
+from streamjob_runtime.embedded.open import open_query
 from streamjob_runtime.formats.wire import wire_schema
-from streamjob_runtime.query.api import BatchInput, BatchOutput
-from streamjob_runtime.query.engine import EmbeddedQuery
-from streamjob_runtime.query.open import open_query
-from streamjob_runtime.query.planner import plan
-from streamjob_runtime.query.problems import PlanError, PlanProblem
+from streamjob_runtime.plan.planner import plan
+from streamjob_runtime.plan.problems import PlanError, PlanProblem
+from streamjob_runtime.query import BatchInput, BatchOutput
 
 Row = dict[str, Any]
 START = 1_700_000_000_000  # milliseconds; the batch time of the first batch

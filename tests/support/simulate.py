@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 from streamjob_api.manifest import parse_manifest
 from streamjob_api.models import StreamJob
 from streamjob_runtime.clock import ManualClock
+from streamjob_runtime.connectors.shared.input_queue import InputQueue
+from streamjob_runtime.connectors.shared.output_queue import OutputQueue
 from streamjob_runtime.engine.build import build
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.engine.surroundings import Surroundings
-from streamjob_runtime.sinks.output_queue import OutputQueue
-from streamjob_runtime.sources.input_queue import InputQueue
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.memory import MemoryStore

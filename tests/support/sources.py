@@ -12,16 +12,16 @@ import pyarrow as pa
 
 from streamjob_api.sources import Source as SourceModel
 from streamjob_runtime.clock import ManualClock, SystemClock
+from streamjob_runtime.connectors.files.source import FilesSource
+from streamjob_runtime.connectors.kafka.source import KafkaSource
+from streamjob_runtime.connectors.queue.source import QueueSource
+from streamjob_runtime.connectors.rate.source import RateSource
+from streamjob_runtime.connectors.shared.input_queue import InputQueue
+from streamjob_runtime.connectors.source import Source
+from streamjob_runtime.connectors.source_context import SourceContext
+from streamjob_runtime.connectors.tcp.source import TcpSource
 from streamjob_runtime.formats.text import TextDecoder
 from streamjob_runtime.patience import Patient, Trouble
-from streamjob_runtime.sources.base import Source
-from streamjob_runtime.sources.context import SourceContext
-from streamjob_runtime.sources.files import FilesSource
-from streamjob_runtime.sources.input_queue import InputQueue
-from streamjob_runtime.sources.kafka import KafkaSource
-from streamjob_runtime.sources.queue import QueueSource
-from streamjob_runtime.sources.rate import RateSource
-from streamjob_runtime.sources.tcp import TcpSource
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.kafka import KafkaServer

@@ -6,8 +6,8 @@ import os
 import pytest
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from streamjob_runtime.delta.errors import says_there_is_none, translate
-from streamjob_runtime.delta.place import Place
+from streamjob_runtime.connectors.delta.errors import says_there_is_none, translate
+from streamjob_runtime.connectors.delta.place import Place
 from streamjob_runtime.errors import JobError, Unavailable
 
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from streamjob_api.models import StreamJobSpec
-from streamjob_runtime.query.planner import plan
-from streamjob_runtime.query.problems import PlanError
+from streamjob_runtime.plan.planner import plan
+from streamjob_runtime.plan.problems import PlanError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sql.md").read_text()
 BLOCKS = re.findall(r"```sql ?(\w*)\n(.*?)```", PAGE, re.DOTALL)

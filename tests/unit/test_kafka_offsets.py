@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjob_runtime.sources.kafka_offsets import shared
+from streamjob_runtime.connectors.kafka.offsets import shared
 
 WAITING = st.dictionaries(st.text("ab/01", min_size=1, max_size=4), st.integers(0, 10**12), max_size=20)
 

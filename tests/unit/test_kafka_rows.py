@@ -4,9 +4,9 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 
+from streamjob_runtime.connectors.kafka.rows import KafkaRows
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.messages import TextMessages
-from streamjob_runtime.sources.kafka_rows import KafkaRows
 from support.sources import TEXT
 
 SCHEMA = pa.schema([*TEXT, pa.field("_timestamp", pa.timestamp("us"))])

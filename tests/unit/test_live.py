@@ -9,8 +9,8 @@ from rich.console import Console
 
 from streamjob_runtime.cli.live import ConsoleRows, LiveView, render
 from streamjob_runtime.clock import ManualClock
+from streamjob_runtime.connectors.sink import SinkBatch, Writer
 from streamjob_runtime.engine.progress import Progress, Status
-from streamjob_runtime.sinks.base import SinkBatch, Writer
 from support.board import NOW_MS, TROUBLE, board, finished_batch
 
 WIDTHS = (20, 60, 80, 120)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from streamjob_runtime.checkpoint.log import read_log
 from streamjob_runtime.checkpoint.records import Fence, decode, log_key
+from streamjob_runtime.connectors.shared.input_queue import InputQueue, Rows
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.sources.input_queue import InputQueue, Rows
 from streamjob_runtime.stores.base import Store
 from support.flaky import Fault, FlakyStore
 from support.memory import MemoryStore

@@ -5,9 +5,9 @@ import pytest
 
 from streamjob_api.models import StreamJobSpec
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.query.plan import Column
-from streamjob_runtime.query.planner import plan
-from streamjob_runtime.query.problems import PlanError
+from streamjob_runtime.plan.model import Column
+from streamjob_runtime.plan.planner import plan
+from streamjob_runtime.plan.problems import PlanError
 from support.queries import EVENTS, TABLES, problems, spec
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from streamjob_api.models import StreamJobSpec
-from streamjob_runtime.query.planner import plan
-from streamjob_runtime.query.problems import PlanError, PlanProblem
+from streamjob_runtime.plan.planner import plan
+from streamjob_runtime.plan.problems import PlanError, PlanProblem
 from support.queries import problems, spec
 
 STAR = "SELECT * FROM "

@@ -3,9 +3,9 @@
 import psycopg
 import pytest
 
+from streamjob_runtime.connectors.postgres.dsn import parse_dsn
+from streamjob_runtime.connectors.postgres.errors import from_connecting, from_statement
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.sinks.postgres.dsn import parse_dsn
-from streamjob_runtime.sinks.postgres.errors import from_connecting, from_statement
 
 HALVES = ("s3cr3t", "h1dd3n")
 SIGNS = ("", "@", ":", "/", "?", "#", "%", "&", "=", " ", "'", "@@", ":@/", "?x=", "%zz", "\\")

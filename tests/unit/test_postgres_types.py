@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from streamjob_runtime.sinks.postgres.types import PgType, holds, parse_type, type_for
+from streamjob_runtime.connectors.postgres.types import PgType, holds, parse_type, type_for
 
 US, MS = pa.timestamp("us"), pa.timestamp("ms")
 HELD: list[tuple[str, pa.DataType]] = [

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from streamjob_runtime.embedded.database import Database
+from streamjob_runtime.embedded.engine import EmbeddedQuery
+from streamjob_runtime.embedded.open import open_query
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.query.api import BatchInput
-from streamjob_runtime.query.connect import connect
-from streamjob_runtime.query.database import Database
-from streamjob_runtime.query.engine import EmbeddedQuery
-from streamjob_runtime.query.open import open_query
-from streamjob_runtime.query.planner import plan
+from streamjob_runtime.plan.connect import connect
+from streamjob_runtime.plan.planner import plan
+from streamjob_runtime.query import BatchInput
 from support.queries import START, Runner, rows, spec
 
 JSON_EVENTS = {

@@ -7,8 +7,8 @@ import duckdb
 import pytest
 
 from streamjob_api.models import StreamJobSpec
-from streamjob_runtime.query.planner import plan
-from streamjob_runtime.query.problems import PlanError
+from streamjob_runtime.plan.planner import plan
+from streamjob_runtime.plan.problems import PlanError
 from support.queries import Row, Runner, spec
 
 BASE = datetime(2026, 1, 1)

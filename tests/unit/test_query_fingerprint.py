@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from streamjob_runtime.query.plan import Aggregation
-from streamjob_runtime.query.planner import plan
+from streamjob_runtime.plan.model import Aggregation
+from streamjob_runtime.plan.planner import plan
 from support.queries import spec
 
 NUMBERS = ["SMALLINT", "INTEGER", "BIGINT", "UBIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL(10, 2)", "DECIMAL(12, 2)"]

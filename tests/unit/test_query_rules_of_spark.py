@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from streamjob_runtime.query.api import BatchInput
+from streamjob_runtime.query import BatchInput
 from support.queries import START, Row, Runner
 
 T0 = datetime(2026, 1, 1)

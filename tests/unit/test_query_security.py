@@ -6,7 +6,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from streamjob_runtime.query.connect import connect
+from streamjob_runtime.plan.connect import connect
 from support.queries import Runner, problems
 
 secret_rows = pa.table({"secret": ["s3cr3t"]})  # what a replacement scan would find by its name

@@ -11,9 +11,9 @@ import pytest
 from streamjob_runtime.checkpoint.log import Log, read_log
 from streamjob_runtime.checkpoint.records import Checkpoint, Fence, Intent, log_key
 from streamjob_runtime.clock import ManualClock
+from streamjob_runtime.connectors.shared.wal import Segment, Wal
 from streamjob_runtime.engine.removal import remove
 from streamjob_runtime.errors import Damaged, Fenced, JobError, Unavailable
-from streamjob_runtime.sources.wal import Segment, Wal
 from streamjob_runtime.stores.base import Store
 from support.flaky import Fault, FlakyStore
 from support.memory import MemoryStore

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from streamjob_runtime.sinks.base import Delivery, SinkBatch, Writer
-from streamjob_runtime.sinks.console import ConsoleSink, TextPrinter, cell
+from streamjob_runtime.connectors.console.sink import ConsoleSink, TextPrinter, cell
+from streamjob_runtime.connectors.sink import Delivery, SinkBatch, Writer
 
 TIME_MS = 1_767_225_602_000  # 2026-01-01T00:00:02Z
 

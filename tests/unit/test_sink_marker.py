@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamjob_runtime.sinks.marker import Marker, Verdict, judge
+from streamjob_runtime.connectors.shared.marker import Marker, Verdict, judge
 
 # found, batch id, epoch, tried, last -> verdict
 CASES = [

@@ -10,15 +10,15 @@ import pyarrow as pa
 import pytest
 
 from streamjob_runtime.clock import ManualClock
+from streamjob_runtime.connectors.files import new_files
+from streamjob_runtime.connectors.files.paths import list_files, matches_glob, split_glob
+from streamjob_runtime.connectors.files.seen import SeenFiles
+from streamjob_runtime.connectors.files.source import FilesSource
+from streamjob_runtime.connectors.open import open_source
+from streamjob_runtime.connectors.source_context import SourceContext
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.json_lines import JsonDecoder
 from streamjob_runtime.formats.text import TextDecoder
-from streamjob_runtime.sources import new_files
-from streamjob_runtime.sources.context import SourceContext
-from streamjob_runtime.sources.files import FilesSource
-from streamjob_runtime.sources.open import open_source
-from streamjob_runtime.sources.paths import list_files, matches_glob, split_glob
-from streamjob_runtime.sources.seen import SeenFiles
 from streamjob_runtime.stores.base import Entry
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.local import LocalStore

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 
 from streamjob_runtime.clock import ManualClock
+from streamjob_runtime.connectors.open import open_source
+from streamjob_runtime.connectors.queue.source import QueueSource
+from streamjob_runtime.connectors.rate.source import RateSource
+from streamjob_runtime.connectors.shared.input_queue import InputQueue, Rows
+from streamjob_runtime.connectors.source import OffsetRange
+from streamjob_runtime.connectors.source_context import SourceContext
 from streamjob_runtime.errors import Damaged, JobError
-from streamjob_runtime.sources.base import OffsetRange
-from streamjob_runtime.sources.context import SourceContext
-from streamjob_runtime.sources.input_queue import InputQueue, Rows
-from streamjob_runtime.sources.open import open_source
-from streamjob_runtime.sources.queue import QueueSource
-from streamjob_runtime.sources.rate import RateSource
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.memory import MemoryStore
 

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 
 from streamjob_runtime.clock import SystemClock
+from streamjob_runtime.connectors.open import open_source
+from streamjob_runtime.connectors.shared.wal import Segment, Wal
+from streamjob_runtime.connectors.source import OffsetRange, Source
+from streamjob_runtime.connectors.source_context import SourceContext
+from streamjob_runtime.connectors.tcp.source import TcpSource
 from streamjob_runtime.errors import Damaged, JobError, Unavailable
 from streamjob_runtime.formats.json_lines import JsonDecoder
 from streamjob_runtime.formats.text import TextDecoder
-from streamjob_runtime.sources.base import OffsetRange, Source
-from streamjob_runtime.sources.context import SourceContext
-from streamjob_runtime.sources.open import open_source
-from streamjob_runtime.sources.tcp import TcpSource
-from streamjob_runtime.sources.wal import Segment, Wal
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.flaky import Fault, FlakyStore

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamjob_runtime.checkpoint.cleanup import table_key
-from streamjob_runtime.engine.table_files import FileContents
+from streamjob_runtime.connectors.files.contents import FileContents
 from streamjob_runtime.engine.tables import StaticTable, StaticTables
 from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.formats.open import make_decoder, make_encoder

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from streamjob_runtime.clock import ManualClock
+from streamjob_runtime.connectors.source import Source, SourceStatus
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.trouble import SourceNews, TroubleBoard
 from streamjob_runtime.patience import Trouble
-from streamjob_runtime.sources.base import Source, SourceStatus
 
 
 @dataclass

@@ -23,13 +23,15 @@ from streamjob_runtime.checkpoint.records import (
 from streamjob_runtime.checkpoint.recovery import checkpoints, recover
 from streamjob_runtime.checkpoint.snapshots import read_whole
 from streamjob_runtime.cli.exit import exit_code
-from streamjob_runtime.cli.load import InvalidManifest, load_job, location_of
+from streamjob_runtime.cli.invalid import InvalidManifest
+from streamjob_runtime.cli.load import load_job
+from streamjob_runtime.cli.location import location_of
 from streamjob_runtime.cli.units import size
 from streamjob_runtime.clock import iso
+from streamjob_runtime.connectors.shared.wal import Wal
+from streamjob_runtime.connectors.source import OffsetRange
+from streamjob_runtime.connectors.tcp.source import pieces
 from streamjob_runtime.errors import Damaged, StreamJobError
-from streamjob_runtime.sources.base import OffsetRange
-from streamjob_runtime.sources.tcp import pieces
-from streamjob_runtime.sources.wal import Wal
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store

@@ -1,6 +1,5 @@
 """How a command ends: its exit code, and the reason for whoever started it."""
 
-import json
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -8,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamjob_runtime.cli.load import InvalidManifest
+from streamjob_runtime.cli.invalid import InvalidManifest
 from streamjob_runtime.cli.log import Logger
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.errors import Fenced, JobError, StreamJobError, Unavailable
+from streamjob_runtime.printable import json_text, printable
 from streamjob_runtime.server.progress_json import progress_json
 
 DONE = 0
@@ -46,7 +46,7 @@ def write_termination(path: Path, code: int, reason: str, message: str, last: Ma
 
 
 def _line(reason: str, code: int, message: str, last: Mapping[str, Any]) -> str:
-    return json.dumps({"reason": reason, "exitCode": code, "message": message, **last}, ensure_ascii=False) + "\n"
+    return json_text({"reason": reason, "exitCode": code, "message": message, **last}) + "\n"
 
 
 def last_of(progress: Progress, now_ms: int) -> dict[str, Any]:
@@ -89,7 +89,8 @@ class Ending:
         else:
             # The lines of a manifest's mistakes begin with their places, as editors want to find them.
             prefix = "" if isinstance(error, InvalidManifest) else "streamjob: "
-            print(f"{details or ''}{prefix}{message}", file=sys.stderr, flush=True)  # noqa: T201 - the command's output
+            text = printable(f"{details or ''}{prefix}{message}", keep="\n")
+            print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
         self._write(code, reason, message)
         return code
 

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from streamjob_runtime.cli.units import amount, size, span
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.console import sink as console
+from streamjob_runtime.connectors.sink import SinkBatch
 from streamjob_runtime.engine.progress import BatchProgress, CheckpointProgress, Progress, Status
 from streamjob_runtime.server.rates import rates
-from streamjob_runtime.sinks import console
-from streamjob_runtime.sinks.base import SinkBatch
 
 SPARKLINE_BATCHES = 60
 TWO_COLUMNS = 80  # from this width on

@@ -1,18 +1,10 @@
 """From a manifest's file to its job, or to all that is wrong with it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from streamjob_api.manifest import LoadedManifest, Problem, load_manifest
+from streamjob_api.manifest import LoadedManifest, load_manifest
 from streamjob_api.models import StreamJob
-from streamjob_runtime.errors import JobError
-
-
-class InvalidManifest(JobError):
-    """The manifest has mistakes. The text has a line for each, with its place in the file."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
+from streamjob_runtime.cli.invalid import InvalidManifest
 
 
 def load_job(file: Path) -> tuple[StreamJob, LoadedManifest]:
@@ -24,13 +16,3 @@ def load_job(file: Path) -> tuple[StreamJob, LoadedManifest]:
 
         raise InvalidManifest(all_problems(loaded))
     return loaded.job, loaded
-
-
-def location_of(job: StreamJob, file: Path, override: str | None) -> str:
-    """Where the job's log is: as the command line says, or the manifest, or below the current folder."""
-    if override is not None:
-        return override
-    location = job.spec.checkpoint.location
-    if location is None:
-        return f".streamjob/{job.metadata.name}"
-    return location if "://" in location else str(file.parent / location)

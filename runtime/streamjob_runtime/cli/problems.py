@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from streamjob_api.manifest import LoadedManifest, Problem
-from streamjob_runtime.cli.load import InvalidManifest
-from streamjob_runtime.query.planner import plan, problems_of_draft
-from streamjob_runtime.query.problems import PlanError, PlanProblem
+from streamjob_runtime.cli.invalid import InvalidManifest
+from streamjob_runtime.plan.planner import plan, problems_of_draft
+from streamjob_runtime.plan.problems import PlanError, PlanProblem
 
 
 def all_problems(loaded: LoadedManifest) -> list[Problem]:

@@ -17,19 +17,20 @@ from typing import Any, cast
 
 from streamjob_runtime.cli.exit import Ending, last_of
 from streamjob_runtime.cli.live import LiveView
-from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.cli.load import load_job
+from streamjob_runtime.cli.location import location_of
 from streamjob_runtime.cli.log import Level, Logger, Style
 from streamjob_runtime.cli.problems import placed
 from streamjob_runtime.cli.signals import GRACE_S, stop_on_signals
 from streamjob_runtime.clock import Clock, SystemClock
+from streamjob_runtime.connectors.console.sink import TextPrinter
+from streamjob_runtime.connectors.sink_context import Printer
 from streamjob_runtime.engine.build import build
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.steps import StepHook, no_hook
 from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.errors import Unavailable
 from streamjob_runtime.server.http import serve
-from streamjob_runtime.sinks.console import TextPrinter
-from streamjob_runtime.sinks.context import Printer
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
 

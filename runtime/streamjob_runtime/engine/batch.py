@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from streamjob_runtime.checkpoint.records import Intent
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.sink import Sink, SinkBatch, Writer
+from streamjob_runtime.connectors.source import OffsetRange, Source
 from streamjob_runtime.engine.progress import BatchProgress, SinkProgress, SourceProgress, StateProgress
 from streamjob_runtime.engine.steps import Step, StepHook
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.query.api import BatchInput, BatchOutput, Query
-from streamjob_runtime.sinks.base import Sink, SinkBatch, Writer
-from streamjob_runtime.sources.base import OffsetRange, Source
+from streamjob_runtime.query import BatchInput, BatchOutput, Query
 
 
 @dataclass(frozen=True, slots=True)

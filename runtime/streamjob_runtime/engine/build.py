@@ -5,28 +5,21 @@ from datetime import timedelta
 from importlib.metadata import version
 
 from streamjob_api.models import StreamJob
-from streamjob_api.sources import StaticTable as TableModel
 from streamjob_runtime.checkpoint.identity import full_name
+from streamjob_runtime.connectors.open import open_sink, open_source, open_table
+from streamjob_runtime.connectors.sink_context import SinkContext
+from streamjob_runtime.connectors.source import Source
+from streamjob_runtime.connectors.source_context import SourceContext
+from streamjob_runtime.connectors.table import TableContext
+from streamjob_runtime.embedded.open import open_query
 from streamjob_runtime.engine.batch import NamedSink
 from streamjob_runtime.engine.loop import Loop, LoopSettings, Parts
 from streamjob_runtime.engine.surroundings import Surroundings
-from streamjob_runtime.engine.table_files import FileContents
-from streamjob_runtime.engine.tables import Contents, StaticTable, StaticTables
+from streamjob_runtime.engine.tables import StaticTable, StaticTables
 from streamjob_runtime.engine.trouble import TroubleBoard
-from streamjob_runtime.errors import JobError
-from streamjob_runtime.formats.open import make_decoder
-from streamjob_runtime.formats.wire import wire_schema
 from streamjob_runtime.patience import Caller, Patient
-from streamjob_runtime.query.api import Query
-from streamjob_runtime.query.open import open_query
-from streamjob_runtime.sinks.context import SinkContext
-from streamjob_runtime.sinks.open import open_sink
-from streamjob_runtime.sources.base import Source
-from streamjob_runtime.sources.context import SourceContext
-from streamjob_runtime.sources.open import open_source
-from streamjob_runtime.sources.paths import split_glob
+from streamjob_runtime.query import Query
 from streamjob_runtime.stores.base import Store
-from streamjob_runtime.stores.open import open_store
 from streamjob_runtime.stores.proof import prove_atomic_create
 from streamjob_runtime.stores.retrying import RetryingStore
 
@@ -58,14 +51,12 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
     def patience(what: str) -> Caller:
         return Patient(around.clock, around.rng, around.give_up, board.listener(what), what)
 
-    contents = {t.name: _contents(t, around, patient, patience) for t in spec.tables}
+    context = TableContext(around.connections, patient, patience, around.base_dir)
+    contents = {t.name: open_table(t, context) for t in spec.tables}
     undeclared = {t.name: contents[t.name].schema() for t in spec.tables if not t.schema_}
     query = open_query(spec, table_schemas=undeclared, scratch=around.scratch)
-    for model in spec.tables:
-        of = contents[model.name]
-        if isinstance(of, FileContents) and model.format is not None:
-            schema = wire_schema(model.format, query.table_schemas[model.name])
-            of.decoder = make_decoder(model.format, schema, header=model.csv_header)
+    for name, of in contents.items():
+        of.take_columns(query.table_schemas[name])
     tables = [StaticTable(t.name, contents[t.name], _ms(t.refresh) if t.refresh else None) for t in spec.tables]
     store = patient(store, f"the checkpoint store {store.url}")
     return _settings(job, query), Parts(
@@ -87,32 +78,6 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
             ),
         ),
     )
-
-
-def _contents(
-    model: TableModel,
-    around: Surroundings,
-    patient: Callable[[Store, str], Store],
-    patience: Callable[[str], Caller],
-) -> Contents:
-    whose = f"the static table {model.name}"
-    if model.delta is not None:
-        return _delta_contents(model.name, around.resolve(model.delta.path), around, patience(whose))
-    assert model.files is not None, "the rules have seen to it that there is one of them"
-    root, pattern = split_glob(around.resolve(model.files.path))
-    return FileContents(model.name, patient(open_store(root, around.connections), whose), pattern)
-
-
-def _delta_contents(name: str, location: str, around: Surroundings, caller: Caller) -> Contents:
-    try:
-        from streamjob_runtime.delta.contents import DeltaContents
-        from streamjob_runtime.delta.place import place_of
-    except ModuleNotFoundError as err:
-        raise JobError(
-            f"The static table {name!r}: a delta table needs the package {err.name}, which is not installed: "
-            'pip install "streamjob[delta]".'
-        ) from err
-    return DeltaContents(name, place_of(location, around.connections), caller)
 
 
 def _settings(job: StreamJob, query: Query) -> LoopSettings:

@@ -16,10 +16,10 @@ from streamjob_runtime.checkpoint.cleanup import (
 from streamjob_runtime.checkpoint.log import Log
 from streamjob_runtime.checkpoint.records import Boundary, Checkpoint, Record
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download_sources, upload
+from streamjob_runtime.connectors.source import Source
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.errors import Damaged
-from streamjob_runtime.sources.base import Source
 from streamjob_runtime.stores.base import Store
 
 

@@ -8,6 +8,8 @@ from streamjob_runtime.checkpoint.log import Log
 from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Intent, Record
 from streamjob_runtime.checkpoint.recovery import newest_whole
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download
+from streamjob_runtime.connectors.sink import Writer
+from streamjob_runtime.connectors.source import OffsetRange, Source
 from streamjob_runtime.engine.batch import BatchRunner, NamedSink, Stopwatch
 from streamjob_runtime.engine.checkpointer import Checkpointer
 from streamjob_runtime.engine.progress import CheckpointProgress
@@ -18,9 +20,7 @@ from streamjob_runtime.engine.trigger import next_due_ms
 from streamjob_runtime.engine.trouble import SourceNews
 from streamjob_runtime.engine.watermark import advance, watermark
 from streamjob_runtime.errors import Damaged
-from streamjob_runtime.query.api import Query
-from streamjob_runtime.sinks.base import Writer
-from streamjob_runtime.sources.base import OffsetRange, Source
+from streamjob_runtime.query import Query
 from streamjob_runtime.stores.base import Store
 
 

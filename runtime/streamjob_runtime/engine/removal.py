@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from streamjob_runtime.checkpoint.removal import check_still_last, fence_off, is_ours
 from streamjob_runtime.clock import Clock
-from streamjob_runtime.sources.wal import is_segment
+from streamjob_runtime.connectors.shared.wal import is_segment
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.proof import is_proof
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.shared.input_queue import InputQueue
+from streamjob_runtime.connectors.shared.output_queue import OutputQueue
+from streamjob_runtime.connectors.sink_context import Printer
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.steps import StepHook, no_hook
-from streamjob_runtime.sinks.context import Printer
-from streamjob_runtime.sinks.output_queue import OutputQueue
-from streamjob_runtime.sources.input_queue import InputQueue
 from streamjob_runtime.stores.connections import Connections
 
 

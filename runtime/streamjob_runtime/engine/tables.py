@@ -2,32 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import pyarrow as pa
 
 from streamjob_runtime.checkpoint.copies import is_of_files, read_copy, write_copy
+from streamjob_runtime.connectors.table import Contents
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.stores.base import Store
-
-
-class Contents(Protocol):
-    """What a static table is made of."""
-
-    def schema(self) -> pa.Schema:
-        """The columns that it names itself."""
-        ...
-
-    def check(self) -> str:
-        """Look at it; what was found, for people. Raises as `newest`."""
-        ...
-
-    def newest(self, in_use: Callable[[str], bool]) -> tuple[str, pa.Table] | None:
-        """The rows as they are now, with a text of 16 hexadecimal digits that differs whenever they do.
-
-        None: `in_use` says that the rows of that text are the ones in use. Raises `JobError` if they cannot be read.
-        """
-        ...
 
 
 @dataclass

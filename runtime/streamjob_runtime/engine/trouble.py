@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Mapping
 
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.source import Source
 from streamjob_runtime.engine.progress import Progress, Trouble
 from streamjob_runtime.patience import Trouble as Failing
-from streamjob_runtime.sources.base import Source
 
 
 class TroubleBoard:

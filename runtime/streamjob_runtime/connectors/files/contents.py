@@ -1,0 +1,116 @@
+"""Static tables in files."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import pyarrow as pa
+
+from streamjob_runtime.connectors.files.paths import list_files, split_glob
+from streamjob_runtime.connectors.table import TableContext, TableSpec
+from streamjob_runtime.errors import JobError, NotFound
+from streamjob_runtime.formats.base import BadRecord, Decoder
+from streamjob_runtime.formats.compression import decompress
+from streamjob_runtime.formats.open import make_decoder
+from streamjob_runtime.formats.parquet import read_schema
+from streamjob_runtime.formats.wire import wire_schema
+from streamjob_runtime.stores.base import Entry, Store
+
+T = TypeVar("T")
+
+_TRIES = 10  # to read files that nobody changes meanwhile
+
+
+@dataclass
+class FileContents:
+    """The rows of a static table's files."""
+
+    name: str
+    store: Store  # rooted where the files are
+    pattern: str | None  # which of its keys are files of the table, as `split_glob` gives it
+    decoder: Decoder | None = None  # set once the columns are known
+    format: str | None = None  # of the manifest, with which the decoder is made
+    header: bool = True
+
+    @classmethod
+    def from_manifest(cls, table: TableSpec, context: TableContext) -> "FileContents":
+        """The files of a manifest's table."""
+        root, pattern = split_glob(context.resolve(table.config.path))
+        store = context.open_store(root, f"the static table {table.name}")
+        return cls(table.name, store, pattern, None, table.format, table.csv_header)
+
+    def files(self) -> list[Entry]:
+        """The files as they are now. Raises `JobError` if there is none."""
+        found = list(list_files(self.store, self.pattern))
+        if not found:
+            raise JobError(
+                f"The static table {self.name!r} has no file at {self.store.url} "
+                f"(looked for: {self.pattern or 'any file'}). Put its files there, or correct the table's path."
+            )
+        return found
+
+    def schema(self) -> pa.Schema:
+        """See `Contents`: Parquet files name their columns."""
+        return self._of_files(lambda files: self._of_file(files[0].key, read_schema))
+
+    def take_columns(self, columns: pa.Schema) -> None:
+        """See `Contents`."""
+        if self.format is not None:
+            self.decoder = make_decoder(self.format, wire_schema(self.format, columns), header=self.header)
+
+    def check(self) -> str:
+        """See `Contents`: finds the files and decodes the smallest of them."""
+
+        def look(files: list[Entry]) -> str:
+            self.read([min(files, key=lambda e: e.size)])
+            return f"{len(files)} {'file' if len(files) == 1 else 'files'} at {self.store.url}"
+
+        return self._of_files(look)
+
+    def newest(self, in_use: Callable[[str], bool]) -> tuple[str, pa.Table] | None:
+        """See `Contents`."""
+
+        def look(files: list[Entry]) -> tuple[str, pa.Table] | None:
+            version = version_of(files)
+            return None if in_use(version) else (version, self.read(files))
+
+        return self._of_files(look)
+
+    def _of_files(self, look: Callable[[list[Entry]], T]) -> T:
+        """What `look` makes of the files; again if they change meanwhile, when it may have seen half of each state."""
+        files = self.files()
+        for _ in range(_TRIES):
+            found = missing = None
+            try:
+                found = look(files)
+            except NotFound as error:  # removed since they were listed
+                missing = error
+            before, files = version_of(files), self.files()
+            if missing is None and version_of(files) == before:
+                return cast(T, found)
+        raise JobError(
+            f"The files of the static table {self.name!r} at {self.store.url} changed each time they were read. "
+            "Write each file under another name and rename it when it is whole."
+        )
+
+    def read(self, files: Iterable[Entry]) -> pa.Table:
+        """The rows of those files. Raises `JobError` if one of them cannot be decoded."""
+        assert self.decoder is not None
+        return pa.concat_tables([self._of_file(e.key, self.decoder.decode) for e in files])
+
+    def _of_file(self, key: str, look: Callable[[bytes], T]) -> T:
+        """What `look` makes of the file's content."""
+        try:
+            return look(decompress(key, self.store.read(key)))
+        except BadRecord as bad:
+            raise JobError(
+                f"The static table {self.name!r}: record {bad.record} of the file {key} at {self.store.url} cannot be "
+                f"decoded: {bad.reason}. It begins: {bad.excerpt!r}. Mend the file."
+            ) from None
+
+
+def version_of(files: Iterable[Entry]) -> str:
+    """A text that differs whenever a file was added, removed or replaced."""
+    digest = hashlib.sha256("\n".join(f"{e.key}\0{e.size}\0{e.version}" for e in files).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,204 @@
+"""New files in a folder, or below an S3 prefix."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.files.new_files import NewFiles
+from streamjob_runtime.connectors.files.parts import FilePart, FileReader, FileUnusable
+from streamjob_runtime.connectors.files.paths import list_files, split_glob
+from streamjob_runtime.connectors.files.seen import SeenFiles
+from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
+from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
+from streamjob_runtime.formats.base import Decoder
+from streamjob_runtime.formats.open import make_decoder
+from streamjob_runtime.stores.base import Entry, Store
+
+SETTLE_MS = 1000
+_PARTITION = "files"
+_THREADS = 8
+
+_T = TypeVar("_T")
+
+
+class FilesSource:
+    """Files, each read once, by modification time and name.
+
+    A file is known by its key: one that is replaced later is not read again. It is read once it was left alone for
+    `settle_ms`; writers that take longer should write under a name that begins with "." or "_" and rename. A file
+    whose time is seven days before the newest that was read is passed over.
+
+    The partition "files" counts files that were read to their end. Where `limit` cuts a file, a partition "files/<key>"
+    counts its rows. A file is decoded before its range is logged, so that one that cannot be decoded stands in
+    no log, and can be corrected or taken away.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        decoder: Decoder,
+        schema: pa.Schema,
+        max_files: int,
+        clock: Clock,
+        pattern: str | None = None,
+        settle_ms: int = SETTLE_MS,
+    ) -> None:
+        self._name = name
+        self._schema = schema
+        self._max_files = max_files
+        self._store = store
+        self._clock = clock
+        self._reader = FileReader(f'Source "{name}"', store, decoder)
+        self._new = NewFiles(store, pattern, clock, settle_ms, SeenFiles())
+        self._pattern = pattern
+        self._settle_ms = settle_ms
+        self._pool = ThreadPoolExecutor(_THREADS, f"files-{name}")
+        self._count = 0  # files that were read to their end
+        self._current: FilePart | None = None  # what was read of a file that was not read to its end
+        self._loaded: dict[Entry, pa.Table] = {}
+        self._status = SourceStatus({_PARTITION: 0})
+
+    @classmethod
+    def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> "FilesSource":
+        """See `open_source`."""
+        root, pattern = split_glob(context.resolve(source.config.path))
+        # An object in S3 appears as a whole; a local file grows under its reader's eyes.
+        settle_ms = 0 if root.startswith("s3://") else SETTLE_MS
+        decoder = make_decoder(str(source.format), schema, header=source.csv_header)
+        store = context.open_store(root, f'source "{source.name}"')
+        files = source.config.max_files_per_batch
+        return cls(source.name, store, decoder, schema, files, context.clock, pattern, settle_ms)
+
+    def check(self) -> str:
+        """See `Source`: lists the files."""
+        count = sum(1 for _ in list_files(self._store, self._pattern))
+        return f"{count} {'file' if count == 1 else 'files'} at {self._place}"
+
+    def open(self, state: Any) -> None:
+        """See `Source`."""
+        seen = SeenFiles(None if state is None else state["seen"])
+        self._new = NewFiles(self._store, self._pattern, self._clock, self._settle_ms, seen)
+        if state is not None:
+            self._count = int(state["count"])
+            if state["current"]:
+                self._current = FilePart.from_json(state["current"])
+                self._new.begun(self._current.file)
+
+    def limit_to_available(self) -> None:
+        """See `Source`."""
+        self._new.limit_to_available()
+
+    @property
+    def exhausted(self) -> bool:
+        """See `Source`."""
+        return self._new.exhausted and self._current is None
+
+    def poll(self, limit: int | None, now_ms: int) -> OffsetRange | None:
+        """See `Source`. Raises `JobError` for a file that cannot be decoded."""
+        self._new.find(now_ms)
+        parts = list(self._take(limit, now_ms))
+        self._tell()
+        if not parts:
+            return None
+        partitions = {_PARTITION: (self._count, self._count + sum(part.is_last for part in parts))}
+        if partitions[_PARTITION][0] == partitions[_PARTITION][1]:
+            partitions.clear()
+        partitions |= {f"{_PARTITION}/{part.file.key}": (part.first, part.last) for part in parts if not part.is_whole}
+        return OffsetRange(partitions, [part.to_json() for part in parts])
+
+    def _take(self, limit: int | None, now_ms: int) -> Iterator[FilePart]:
+        """The parts of the next range."""
+        files = 0
+        if self._current is not None:
+            part = self._current.following(limit)
+            yield part
+            files, limit = 1, None if limit is None else limit - part.rows
+        candidates = self._new.first(self._max_files - files)
+        # With a limit, no more files are read ahead than there are threads.
+        step = len(candidates) if limit is None else _THREADS
+        for i in range(0, len(candidates), max(1, step)):
+            if limit == 0:
+                return
+            for file, rows in self._load(candidates[i : i + step], now_ms):
+                if limit == 0:
+                    return
+                part = FilePart.of(file, rows.num_rows, limit)
+                yield part
+                limit = None if limit is None else limit - part.rows
+
+    def _load(self, files: list[Entry], now_ms: int) -> list[tuple[Entry, pa.Table]]:
+        """Those of the files that are still as they were listed, with their rows."""
+        missing = [file for file in files if file not in self._loaded]
+        for file, rows in zip(missing, self._map(self._try_to_read, missing), strict=True):
+            if rows is None:
+                self._new.put_back(file, now_ms)
+            else:
+                self._loaded[file] = rows
+        return [(file, self._loaded[file]) for file in files if file in self._loaded]
+
+    def _try_to_read(self, file: Entry) -> pa.Table | None:
+        try:
+            return self._reader.read(file)
+        except FileUnusable:  # replaced or deleted since it was listed: no range names it yet
+            return None
+
+    def advance(self, offsets: OffsetRange) -> None:
+        """See `Source`."""
+        for part in map(FilePart.from_json, offsets.detail):
+            if part.is_last:
+                self._count += 1
+                self._current = None
+                self._new.done(part.file)
+            else:
+                self._current = part
+                self._new.begun(part.file)
+        self._tell()
+
+    def read(self, offsets: OffsetRange) -> pa.Table:
+        """See `Source`."""
+        parts = [FilePart.from_json(part) for part in offsets.detail]
+        missing = [part.file for part in parts if part.file not in self._loaded]
+        self._loaded.update(zip(missing, self._map(self._reader.read, missing), strict=True))
+        tables = [self._schema.empty_table()]
+        for part in parts:
+            tables.append(self._loaded[part.file].slice(part.first, part.rows))
+            if part.is_last:
+                del self._loaded[part.file]
+        return pa.concat_tables(tables)
+
+    def _map(self, function: Callable[[Entry], _T], files: list[Entry]) -> list[_T]:
+        # One file is read sooner than a thread is woken.
+        return list((map if len(files) == 1 else self._pool.map)(function, files))
+
+    def acknowledge(self, offsets: OffsetRange) -> None:
+        """See `Source`. Nobody asks."""
+
+    def snapshot(self) -> Any:
+        """See `Source`."""
+        current = self._current.to_json() if self._current else None
+        return {"count": self._count, "current": current, "seen": self._new.seen.to_json()}
+
+    def release(self, state: Any) -> None:
+        """See `Source`. Files are not ours to delete."""
+
+    def status(self) -> SourceStatus:
+        """See `Source`."""
+        return self._status
+
+    @property
+    def _place(self) -> str:
+        return f"{self._store.url}/{self._pattern or ''}"
+
+    def _tell(self) -> None:
+        latest = self._count + self._new.known + (self._current is not None)
+        message = self._new.message if latest else f"there is no file to read at {self._place} yet"
+        self._status = SourceStatus({_PARTITION: latest}, message=message)
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._pool.shutdown(cancel_futures=True)
+        self._store.close()

@@ -1,0 +1,93 @@
+"""How rows get into a table."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from psycopg import Cursor, sql
+
+from streamjob_runtime.connectors.postgres.rows import as_csv
+from streamjob_runtime.connectors.postgres.table import Column, Table
+from streamjob_runtime.connectors.postgres.values import is_json, would_change
+from streamjob_runtime.connectors.shared.keys import last_of_each
+from streamjob_runtime.errors import JobError
+
+
+class Writing:
+    """The statements that write batches of one result into one table, within a transaction of the caller's."""
+
+    def __init__(
+        self, sink: str, place: tuple[str, str], found: Table, names: Sequence[str], mode: str, key: Sequence[str]
+    ) -> None:
+        self.schema, name = place
+        self._there = [_there(found, column) for column in names]
+        self._sink = sink
+        self._name = name
+        self._target = sql.Identifier(self.schema, name)
+        self._columns = [column.name for column in self._there]
+        self._mode = mode
+        self._key = [_there(found, column).name for column in key]
+        self._nulls_in_key = any(unique.nulls_are_equal for unique in found.uniques_for(key))
+        digest = hashlib.sha256(repr((place, self._there)).encode()).hexdigest()[:16]
+        self._stage = sql.Identifier("pg_temp", f"streamjob_{digest}")
+
+    def write(self, cursor: "Cursor[Any]", rows: pa.Table) -> None:
+        """Write a batch. Raises `JobError` if its rows have no key, or would not stay as they are."""
+        rows = rows.rename_columns(self._columns)
+        if problem := would_change(self._there, rows):
+            raise JobError(f'sink "{self._sink}": the table {self._name} does not take the rows: {problem}')
+        if self._mode == "update":
+            self._check_keys(rows)
+            self._upsert(cursor, last_of_each(rows, self._key))
+            return
+        if self._mode == "complete":
+            # Unlike TRUNCATE, this lets readers see the old rows until the new ones are there.
+            cursor.execute(sql.SQL("DELETE FROM {}").format(self._target))
+        self._copy(cursor, self._target, rows)
+
+    def _copy(self, cursor: "Cursor[Any]", to: sql.Identifier, rows: pa.Table) -> None:
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')").format(to, self._list())
+        as_json = frozenset(c.name for c in self._there if is_json(c, rows.schema.field(c.name).type))
+        with cursor.copy(statement) as copy:
+            for piece in as_csv(rows, as_json):
+                copy.write(piece)
+
+    def _upsert(self, cursor: "Cursor[Any]", rows: pa.Table) -> None:
+        # A session keeps the table, empty between transactions; it has the types, and not the constraints.
+        made = sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA")
+        cursor.execute(made.format(self._stage, self._list(), self._target))
+        self._copy(cursor, self._stage, rows)
+        others = [column for column in self._columns if column not in self._key]
+        each = sql.SQL("{0} = EXCLUDED.{0}")
+        action = sql.SQL("UPDATE SET {}").format(sql.SQL(", ").join(each.format(sql.Identifier(c)) for c in others))
+        statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}").format(
+            self._target,
+            self._list(),
+            self._list(),
+            self._stage,
+            sql.SQL(", ").join(map(sql.Identifier, self._key)),
+            action if others else sql.SQL("NOTHING"),
+        )
+        cursor.execute(statement)
+
+    def _list(self) -> sql.Composed:
+        return sql.SQL(", ").join(map(sql.Identifier, self._columns))
+
+    def _check_keys(self, rows: pa.Table) -> None:
+        if self._nulls_in_key:
+            return
+        for column in self._key:
+            if count := rows.column(column).null_count:
+                raise JobError(
+                    f'sink "{self._sink}": the key\'s column "{column}" is NULL in {count} '
+                    f"{'row' if count == 1 else 'rows'}, and for the table's unique index no NULL equals another, so "
+                    "that such a row could never be replaced: filter them out, use coalesce() in the pipeline, or make "
+                    "the index UNIQUE … NULLS NOT DISTINCT (PostgreSQL 15 and later)"
+                )
+
+
+def _there(found: Table, name: str) -> Column:
+    column = found.column_for(name)
+    assert column is not None, f"{name} was looked for before"
+    return column

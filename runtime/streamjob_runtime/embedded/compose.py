@@ -1,0 +1,68 @@
+# ruff: noqa: S608 - SQL is put together here from names that are quoted and texts that the planner rendered.
+"""SQL texts put together: a statement with the relations it reads in front of it, as WITH."""
+
+from collections.abc import Mapping
+
+from streamjob_runtime.plan.model import NOW, Aggregation, Plan
+from streamjob_runtime.plan.tree import quoted
+
+
+def raw_table(source: str) -> str:
+    """The name under which a source's rows of the batch are registered."""
+    return f"raw:{source}"
+
+
+def rows_table(relation: str) -> str:
+    """The name under which rows that are computed already are registered."""
+    return f"rows:{relation}"
+
+
+class Composer:
+    """Knows how each relation follows from others."""
+
+    def __init__(self, plan: Plan, source_sql: Mapping[str, str]) -> None:
+        self._sql: dict[str, str] = dict(source_sql)
+        self._inputs: dict[str, tuple[str, ...]] = dict.fromkeys(source_sql, ())
+        for step in plan.steps:
+            if isinstance(step, Aggregation):
+                # From its state; of what its rows came from, only tables can stand in its result (in subqueries).
+                self._sql[step.name] = step.result
+                self._inputs[step.name] = tuple(i for i in step.inputs if plan.relations[i].kind == "table")
+            else:
+                self._sql[step.name] = step.sql
+                self._inputs[step.name] = step.inputs
+
+    def statement(self, sql: str, inputs: tuple[str, ...], ready: frozenset[str] = frozenset()) -> str:
+        """The statement, able to stand alone. Relations in `ready` are read from their `rows_table`."""
+        needed: dict[str, str] = {}
+        for name in inputs:
+            self._collect(name, ready, needed)
+        if not needed:
+            return sql
+        return f"WITH {', '.join(f'{quoted(n)} AS ({text})' for n, text in needed.items())} {sql}"
+
+    def relation(self, name: str, ready: frozenset[str] = frozenset()) -> str:
+        """The statement that reads a whole relation."""
+        return self.statement(f"SELECT * FROM {quoted(name)}", (name,), ready)
+
+    def depends_on(self, name: str) -> set[str]:
+        """Every relation that this one is read from, itself included; beyond a kept result nothing more."""
+        found = {name}
+        for below in self._inputs.get(name, ()):
+            found |= self.depends_on(below)
+        return found
+
+    def _collect(self, name: str, ready: frozenset[str], needed: dict[str, str]) -> None:
+        if name in needed or name not in self._sql:
+            return  # a static table stands in the database under its own name
+        if name in ready:
+            needed[name] = f"SELECT * FROM {quoted(rows_table(name))}"
+            return
+        for below in self._inputs[name]:
+            self._collect(below, ready, needed)
+        needed[name] = self._sql[name]
+
+
+def at_time(sql: str, batch_time_ms: int) -> str:
+    """The statement with the batch's time in it."""
+    return sql.replace(NOW, f"make_timestamptz({batch_time_ms * 1000})") if NOW in sql else sql

@@ -1,0 +1,68 @@
+# ruff: noqa: S608 - SQL is put together here from names that are quoted and texts that the planner rendered.
+"""A source's rows in the database: registered as they come, cast to the declared types where they are read."""
+
+import pyarrow as pa
+
+from streamjob_runtime.embedded.compose import raw_table
+from streamjob_runtime.embedded.database import Database
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.formats.wire import wire_schema
+from streamjob_runtime.plan.model import SourcePlan
+from streamjob_runtime.plan.tree import quoted
+
+_EXCERPT = 60  # characters
+
+
+class SourceRows:
+    """One source. `wire`: the columns it must give."""
+
+    def __init__(self, db: Database, source: SourcePlan) -> None:
+        self._db = db
+        self._source = source
+        nulls = ", ".join(f"CAST(NULL AS {c.type}) AS {quoted(c.name)}" for c in source.columns)
+        declared = db.schema(f"SELECT {nulls}")
+        self.wire = _wire(source, declared)
+        self.casts = self.wire != declared  # whether reading a row costs more than finding it
+        self._raw = quoted(raw_table(source.name))
+        # What comes in its declared type already needs no cast, and DuckDB drops a cast to the same type.
+        casts = ", ".join(f"CAST({quoted(c.name)} AS {c.type}) AS {quoted(c.name)}" for c in source.columns)
+        self.sql = f"SELECT {casts} FROM {self._raw}"
+        self._none = self.wire.empty_table()
+        db.register(raw_table(source.name), self._none)
+
+    def take(self, rows: pa.Table | None) -> None:
+        """The rows of the next batch; None: it has none."""
+        self._db.register(raw_table(self._source.name), self._none if rows is None else rows)
+
+    def event_times(self) -> tuple[int, int] | None:
+        """The lowest and highest event time of the rows, in microseconds; None: no row has one, or no watermark."""
+        name = self._source.watermark_column
+        if name is None:
+            return None
+        kind = next(c.type for c in self._source.columns if c.name == name)
+        times = f"SELECT CAST({quoted(name)} AS {kind}) AS t FROM {self._raw}"
+        low, high = self._db.pair(f"SELECT epoch_us(min(t)), epoch_us(max(t)) FROM ({times})")
+        return None if low is None or high is None else (low, high)
+
+    def blame(self) -> None:
+        """Raise `JobError` if a value of the rows is not of its declared type."""
+        for column in self._source.columns:
+            name = quoted(column.name)
+            bad = self._db.rows(
+                f"SELECT CAST({name} AS VARCHAR) AS v FROM {self._raw} "
+                f"WHERE {name} IS NOT NULL AND TRY_CAST({name} AS {column.type}) IS NULL LIMIT 1"
+            )
+            if bad.num_rows:
+                value = str(bad.column(0)[0].as_py())
+                shown = value if len(value) <= _EXCERPT else value[:_EXCERPT] + "…"
+                raise JobError(
+                    f"The source {self._source.name} has the value {shown!r} in the column {column.name}, "
+                    f"which is not a {column.type}. Declare the column as VARCHAR and use TRY_CAST, or mend the data."
+                ) from None
+
+
+def _wire(source: SourcePlan, declared: pa.Schema) -> pa.Schema:
+    if source.format is None:
+        return declared
+    decoded = wire_schema(source.format, pa.schema([f for f in declared if f.name not in source.metadata]))
+    return pa.schema([*decoded, *(f for f in declared if f.name in source.metadata)])

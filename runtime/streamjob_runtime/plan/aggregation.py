@@ -1,0 +1,380 @@
+"""A SELECT with aggregates over a stream, taken apart: what a batch adds to the state, and what the state shows."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import duckdb
+import pyarrow as pa
+
+from streamjob_runtime.plan.binding import explain
+from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.event_time import KeyWindow, find_window, pane_start
+from streamjob_runtime.plan.model import MARK, Aggregation, RollingWindow, state_table
+from streamjob_runtime.plan.order import refuse_order, refuse_shown_order, settled
+from streamjob_runtime.plan.problems import Refusal
+from streamjob_runtime.plan.scope import Scope
+from streamjob_runtime.plan.tree import (
+    STATE,
+    Node,
+    aliased,
+    arguments,
+    bare_name,
+    base_table,
+    call,
+    column,
+    conjunction,
+    function_name,
+    integer,
+    key_of,
+    names,
+    rewrite,
+    select,
+    sorted_by,
+    walk,
+)
+
+# Values that are the states of min and max themselves, and that DuckDB does not take for such where it takes others.
+_UNCAST = {
+    "DATE",
+    "TIME",
+    "TIME_NS",
+    "TIMESTAMP",
+    "TIMESTAMP_S",
+    "TIMESTAMP_MS",
+    "TIMESTAMP_NS",
+    "TIMESTAMP WITH TIME ZONE",
+    "BLOB",
+}
+# As a type, in a list or a struct too, and not a field's name.
+_NOT_IN_PARQUET = re.compile(r"\b(BIT|BIGNUM|UNION)(?=[\[\],()]|$)")
+_INNER = MARK  # begins the names that no name in a manifest's SQL can mean
+_FORMAT = 1  # of the state's columns; a state of another format is not taken up
+
+
+def has_aggregates(catalog: Catalog, node: Node) -> bool:
+    """Whether a SELECT makes groups."""
+    if node.get("group_sets") or node.get("aggregate_handling") == "FORCE_AGGREGATES" or "having" in node:
+        return True
+    places = [node["select_list"], node.get("modifiers", []), node.get("qualify")]
+    return any(is_aggregate(catalog, n) for n in walk(places, into_subqueries=False))
+
+
+def is_aggregate(catalog: Catalog, node: Node) -> bool:
+    """Whether the node is a call of an aggregate function (not over a window)."""
+    return node.get("class") == "FUNCTION" and function_name(node) in catalog.aggregates
+
+
+@dataclass
+class Splitter:
+    """Collects the keys and the aggregates of one SELECT and rewrites its expressions over the state."""
+
+    catalog: Catalog
+    scope: Scope
+    items: list[Node]
+    keys: list[Node] = field(default_factory=list)
+    window: KeyWindow | None = None
+    aggregates: list[Node] = field(default_factory=list)  # as the state holds them
+    written: list[Node] = field(default_factory=list)  # the same as they are written
+
+    def __post_init__(self) -> None:
+        self._aliases: dict[str, Node] = {}
+        resolved = []
+        for item in self.items:
+            item = self._without_aliases(item)
+            resolved.append(item)
+            if item.get("alias"):
+                self._aliases.setdefault(item["alias"].lower(), {**item, "alias": ""})
+        self.items = resolved
+
+    def _without_aliases(self, tree: Node) -> Node:
+        """Names of earlier columns of the SELECT, where no column of FROM has that name, written out."""
+
+        def change(node: Node) -> Node | None:
+            name = bare_name(node)
+            if name is None or self.scope.find(node) is not None:
+                return None
+            meant = self._aliases.get(name)
+            return None if meant is None else {**meant, "alias": node.get("alias", "")}
+
+        changed: Node = rewrite(tree, change)
+        return changed
+
+    def take_keys(self, node: Node) -> None:
+        """Read the GROUP BY."""
+        if node.get("aggregate_handling") == "FORCE_AGGREGATES":
+            groups = [i for i in self.items if not any(is_aggregate(self.catalog, n) for n in walk(i, False))]
+        else:
+            groups = [self._group(g) for g in node.get("group_expressions", [])]
+        if len(node.get("group_sets", [])) > 1:
+            raise Refusal(
+                "groups by several sets at once (GROUPING SETS, ROLLUP, CUBE)", "Write one step for each set."
+            )
+        for group in groups:
+            window = find_window(self.catalog, self.scope, group, node["from_table"])
+            if window is None:
+                self._add_key(group)
+            elif self.window is None:
+                self.window = window
+            elif key_of(self.window.call) != key_of(group):
+                raise Refusal("groups by two windows", "Write one step for each window.", group)
+
+    def where(self, node: Node) -> Node | None:
+        """The WHERE."""
+        return self._without_aliases(node["where_clause"]) if "where_clause" in node else None
+
+    def _group(self, group: Node) -> Node:
+        if group.get("class") == "CONSTANT" and group.get("literal", {}).get("kind") == "INTEGER":
+            position = int(group["literal"]["text"])
+            if not 1 <= position <= len(self.items):
+                raise Refusal(f"groups by column {position}, and there are {len(self.items)}", "", group)
+            return self.items[position - 1]
+        return self._without_aliases(group)
+
+    def _add_key(self, group: Node) -> None:
+        for part in walk(group, into_subqueries=False):
+            if is_aggregate(self.catalog, part) or part.get("class") == "WINDOW":
+                raise Refusal("groups by an aggregate", "Make the aggregate a step of its own.", part)
+        key = {**group, "alias": ""}
+        if all(self._canonical(key) != self._canonical(k) for k in self.keys):
+            self.keys.append(key)
+
+    def _canonical(self, tree: Node) -> str:
+        return key_of(rewrite(tree, lambda n: self.scope.canonical(n) if n["type"] == "COLUMN_REF" else None))
+
+    def over_state(self, tree: Node) -> Node:
+        """The expression with keys and aggregates read from the state."""
+        keys = {self._canonical(k): i for i, k in enumerate(self.keys)}
+
+        def change(node: Node) -> Node | None:
+            alias = node.get("alias", "")
+            if node.get("class") == "STAR":
+                raise Refusal("selects * together with aggregates", "Name the columns.", node)
+            position = keys.get(self._canonical(node)) if "class" in node else None
+            if position is not None:
+                return aliased(column(STATE, f"k{position}"), alias)
+            of_window = self._of_window(node)
+            if of_window is not None:
+                return aliased(of_window, alias)
+            if is_aggregate(self.catalog, node):
+                return aliased(self._aggregate(node), alias)
+            if node["type"] == "COLUMN_REF":
+                raise self._not_grouped(node)
+            return None
+
+        tree = self._without_aliases(tree)
+        refuse_shown_order(tree)
+        changed: Node = rewrite(tree, change)
+        return changed
+
+    def _of_window(self, node: Node) -> Node | None:
+        if self.window is None:
+            return None
+        if key_of(node) == key_of(self.window.call):
+            return column(STATE, "w")
+        if node["type"] == "COLUMN_REF" and self.scope.find(node) is None:
+            if names(node)[-1].lower() == "window_start":
+                return column(STATE, "w")
+            if names(node)[-1].lower() == "window_end":
+                return call("+", column(STATE, "w"), call("to_microseconds", integer(self.window.event.size_us)))
+        return None
+
+    def _aggregate(self, node: Node) -> Node:
+        """The result of an aggregate, read from the state."""
+        refuse_aggregate(node)
+        aggregate, read = settled({**node, "alias": ""})
+        wanted = self._canonical(aggregate)
+        position = next((i for i, a in enumerate(self.aggregates) if self._canonical(a) == wanted), None)
+        if position is None:
+            position = len(self.aggregates)
+            self.aggregates.append(aggregate)
+            self.written.append(node)
+        return read(call("finalize", column(STATE, f"a{position}")))
+
+    def _not_grouped(self, node: Node) -> Refusal:
+        name = ".".join(names(node))
+        if self.scope.find(node) is None:
+            columns = sorted({c for leaf in self.scope.leaves for c in leaf.columns})
+            return Refusal(f"names the column {name}, which is not there", f"There are: {', '.join(columns)}.", node)
+        return Refusal(
+            f"shows the column {name}, which has many values in a group",
+            f"Add it to GROUP BY, or take one of them: any_value({name}).",
+            node,
+        )
+
+
+def refuse_aggregate(node: Node) -> None:
+    """Refuse what does not combine: DISTINCT and ORDER BY inside an aggregate."""
+    name = function_name(node)
+    if any(part.get("class") == "STAR" for part in walk(node)):
+        raise Refusal(f"has several columns at once inside {name}()", "Write the aggregate for each column.", node)
+    if node.get("distinct"):
+        remedy = "Use approx_count_distinct(…)." if name == "count" else "Leave DISTINCT out."
+        raise Refusal(f"has DISTINCT inside {name}(), which cannot be combined over batches", remedy, node)
+    if node.get("order_bys", {}).get("orders"):
+        raise Refusal(
+            f"has ORDER BY inside {name}(), which cannot be combined over batches",
+            "Use arg_max(value, order) or arg_min(value, order), or order the finished list: list_sort(list(x)).",
+            node,
+        )
+
+
+def plan_aggregation(
+    catalog: Catalog, scope: Scope, name: str, node: Node, rolling: RollingWindow | None, inputs: tuple[str, ...]
+) -> tuple[Aggregation, bool]:
+    """The aggregation of a SELECT whose clocks are put in already; and whether it shows its groups one by one."""
+    split = Splitter(catalog, scope, node["select_list"])
+    split.take_keys(node)
+    if split.window and rolling:
+        raise Refusal("has an event-time window and a rolling window", "Keep one of the two.", split.window.call)
+    items = [
+        aliased(split.over_state(resolved), catalog.output_name(given))
+        for resolved, given in zip(split.items, node["select_list"], strict=True)
+    ]
+    having = split.over_state(node["having"]) if "having" in node else None
+    result = select(items, base_table(state_table(name), STATE), having)
+    result["modifiers"] = [sorted_by(m, _over_result(split, items)) for m in node.get("modifiers", [])]
+    if "qualify" in node:
+        result["qualify"] = split.over_state(node["qualify"])
+    for part in walk(result, into_subqueries=False):
+        if part.get("class") == "SUBQUERY":
+            _refuse_outer_names(catalog, part)
+    shown = list(walk([items, having or []]))
+    one_by_one = not (
+        result["modifiers"]
+        or "qualify" in node
+        or any(n.get("class") in ("WINDOW", "SUBQUERY") or function_name(n) == "unnest" for n in shown)
+    )
+    delta = _delta(catalog, split, node)
+    return (
+        Aggregation(
+            name=name,
+            delta=delta,
+            inputs=inputs,
+            keys=len(split.keys),
+            restored=tuple(_restored(catalog, node, a, f"a{i}") for i, a in enumerate(split.aggregates)),
+            result=catalog.render(result),
+            items=tuple(catalog.render_expression(i) for i in items),
+            having=None if having is None else catalog.render_expression(having),
+            event_window=split.window.event if split.window else None,
+            rolling=rolling,
+            fingerprint=_fingerprint(catalog, split, node, delta, rolling),
+        ),
+        one_by_one,
+    )
+
+
+def _over_result(split: Splitter, items: list[Node]) -> Callable[[Node], Node]:
+    """What an expression of ORDER BY or DISTINCT ON becomes over the state."""
+    shown = {str(i["alias"]).lower() for i in items}
+
+    def over_result(expression: Node) -> Node:
+        # A name that stands alone is a shown column before it is one of FROM; a number and ALL mean shown columns.
+        if bare_name(expression) in shown:
+            return column(names(expression)[0])
+        return expression if expression.get("class") in ("CONSTANT", "STAR") else split.over_state(expression)
+
+    return over_result
+
+
+def _refuse_outer_names(catalog: Catalog, subquery: Node) -> None:
+    """Refuse a subquery that needs the rows around it: where it stands now these are the state's."""
+    try:
+        catalog.columns(catalog.render(subquery["subquery"]["node"]))
+    except duckdb.Error as error:
+        raise Refusal(
+            f"has a subquery beside aggregates that {explain(error, subquery).message}",
+            "Such a subquery sees only its own FROM. Ask it of each group in a later step.",
+            subquery,
+        ) from None
+
+
+def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
+    keys = [aliased(k, f"{_INNER}k{i}") for i, k in enumerate(split.keys)]
+    where = split.where(node)
+    if split.window is not None:
+        keys.append(aliased(pane_start(split.window), f"{_INNER}w"))
+        there = {"class": "OPERATOR", "type": "OPERATOR_IS_NOT_NULL", "children": [split.window.column]}
+        where = conjunction([*([where] if where else []), there])
+    states = [aliased({**a, "export_state": True}, f"{_INNER}a{i}") for i, a in enumerate(split.aggregates)]
+    for key in split.keys:
+        _bind(catalog, select([key], node["from_table"], where), key)
+        _refuse_unstorable(catalog, node["from_table"], "groups by", key, key)
+    for written, aggregate, state in zip(split.written, split.aggregates, states, strict=True):
+        _bind(catalog, select([aliased({**written, "export_state": True}, "")], node["from_table"], where), written)
+        refuse_order(aggregate)
+        _refuse_unstorable(catalog, node["from_table"], f"keeps in {function_name(written)}()", aggregate, state)
+    rows = [aliased(call("count_star"), f"{_INNER}n")] if split.window is not None else []
+    inner = select([*keys, *states, *rows], node["from_table"], where, len(keys))
+    outer = [aliased(column(i["alias"]), str(i["alias"]).removeprefix(_INNER)) for i in inner["select_list"]]
+    return catalog.render(select(outer, {"type": "SUBQUERY", "subquery": {"node": inner}}))
+
+
+def _restored(catalog: Catalog, node: Node, aggregate: Node, name: str) -> str:
+    if function_name(aggregate) in ("min", "max"):
+        shown = catalog.columns(catalog.render(select([aggregate], node["from_table"])))[0].type
+        if shown in _UNCAST:
+            return f"to_aggregate_state(CAST({name} AS {shown}), '{function_name(aggregate)}', ['{shown}'])"
+    return name
+
+
+def _bind(catalog: Catalog, query: Node, at: Node) -> None:
+    try:
+        catalog.columns(catalog.render(query))
+    except duckdb.NotImplementedException as error:
+        if "export state" not in str(error):
+            raise explain(error, at) from None
+        name = function_name(at)
+        raise Refusal(f"uses {name}(), whose state cannot be kept between batches", _instead(name), at) from None
+    except duckdb.Error as error:
+        raise explain(error, at) from None
+
+
+def _refuse_unstorable(catalog: Catalog, source: Node, does: str, at: Node, kept: Node) -> None:
+    """Parquet, in which snapshots are, has no INTERVAL, BIGNUM and UNION; a BIT comes back as other bits.
+
+    `at`: what the user has written; `kept`: what the state holds of it.
+    """
+    if found := _NOT_IN_PARQUET.search(catalog.columns(catalog.render(select([at], source)))[0].type):
+        raise Refusal(f"{does} values of type {found[1]}, which no checkpoint can hold", "Cast them: x::VARCHAR.", at)
+    if _has_interval(catalog.arrow(catalog.render(select([kept], source))).field(0).type):
+        remedy = "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x)."
+        raise Refusal(f"{does} values of type INTERVAL, which no checkpoint can hold", remedy, at)
+
+
+def _has_interval(kind: pa.DataType) -> bool:
+    inner = [kind.field(i).type for i in range(kind.num_fields)]
+    return pa.types.is_interval(kind) or any(map(_has_interval, inner))
+
+
+def _instead(name: str) -> str:
+    if name in ("mode", "histogram", "entropy"):
+        return "Count each value in a step of its own (GROUP BY value), and take this from that step's table."
+    if name == "reservoir_quantile":
+        return "Use approx_quantile."
+    return "Keep the values themselves, list_sort(list(x)), or use another aggregate."
+
+
+def _fingerprint(catalog: Catalog, split: Splitter, node: Node, delta: str, rolling: RollingWindow | None) -> str:
+    what = {
+        "format": _FORMAT,
+        "keys": [catalog.render_expression(k) for k in split.keys],
+        "aggregates": [catalog.render_expression(a) for a in split.aggregates],
+        # DuckDB calls every aggregate's state alike, whatever it is the state of; and a state may hold a number
+        # without its scale, and then looks alike in Arrow too.
+        "types": [_types(catalog, node, a) for a in split.aggregates],
+        "columns": [c.type for c in catalog.columns(delta)],
+        "layout": [str(f.type) for f in catalog.arrow(delta)],
+        "event_window": repr(split.window.event) if split.window else None,
+        "rolling": repr(rolling) if rolling else None,
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _types(catalog: Catalog, node: Node, aggregate: Node) -> list[str]:
+    """The types of an aggregate's arguments and of its result."""
+    given = [aliased(a, "") for a in arguments(aggregate)]
+    queries = [select([e], node["from_table"]) for e in [*given, aggregate]]
+    return [c.type for query in queries for c in catalog.columns(catalog.render(query))]

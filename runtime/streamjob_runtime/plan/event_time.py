@@ -1,0 +1,90 @@
+"""`tumble` and `hop` in GROUP BY: windows over event time, aligned to the epoch."""
+
+import math
+from dataclasses import dataclass
+
+import duckdb
+
+from streamjob_runtime.plan.binding import explain
+from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.model import EventWindow
+from streamjob_runtime.plan.problems import Refusal
+from streamjob_runtime.plan.scope import Scope
+from streamjob_runtime.plan.sources import TIMES
+from streamjob_runtime.plan.tree import Node, arguments, call, cast, function_name, integer, select, text, walk
+
+WINDOWS = {"tumble": "tumble(column, size)", "hop": "hop(column, slide, size)"}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWindow:
+    """A window as it stands in GROUP BY."""
+
+    call: Node
+    column: Node  # the event time
+    event: EventWindow
+
+
+def refuse_windows(tree: object, clause: str) -> None:
+    """Refuse `tumble`, `hop` and `session` where they mean nothing."""
+    for node in walk(tree):
+        if node.get("class") == "FUNCTION" and function_name(node) in (*WINDOWS, "session"):
+            raise Refusal(
+                f"has {function_name(node)}() {clause}",
+                "It belongs into GROUP BY; its bounds are window_start and window_end.",
+                node,
+            )
+
+
+def find_window(catalog: Catalog, scope: Scope, group: Node, from_table: Node) -> KeyWindow | None:
+    """The window that this expression of a GROUP BY is; None: it is a plain key."""
+    name = function_name(group)
+    if name == "session":
+        raise Refusal("groups by session(), which comes later", "Use tumble or hop.", group)
+    if name not in WINDOWS:
+        refuse_windows(group, "inside another expression")
+        return None
+    given = arguments(group)
+    if len(given) != (2 if name == "tumble" else 3):
+        raise Refusal(f"calls {name}() with {len(given)} arguments", f"Write {WINDOWS[name]}.", group)
+    lengths = [_length(catalog, g) for g in given[1:]]
+    slide, size = lengths[0], lengths[-1]
+    if slide > size:
+        raise Refusal("has windows that slide by more than their size, so rows fall between", "", group)
+    leaf = scope.leaf_of(given[0]) if given[0]["type"] == "COLUMN_REF" else None
+    watermarked = leaf is not None and scope.is_event_time(given[0], leaf)
+    kind = _time_type(catalog, given[0], from_table)
+    return KeyWindow(group, given[0], EventWindow(size, slide, kind, watermarked))
+
+
+def _length(catalog: Catalog, node: Node) -> int:
+    interval = catalog.interval(node)
+    if interval is None or interval[0] or interval[1] <= 0:
+        raise Refusal(
+            "has a window whose length is not a fixed time", "Write it in days, hours, minutes or seconds.", node
+        )
+    return interval[1]
+
+
+def _time_type(catalog: Catalog, event_time: Node, from_table: Node) -> str:
+    try:
+        kind = catalog.columns(catalog.render(select([event_time], from_table)))[0].type
+    except duckdb.Error as error:
+        raise explain(error, event_time) from None
+    if kind not in TIMES:
+        remedy = "It must be a TIMESTAMP: CAST(… AS TIMESTAMP)."
+        raise Refusal(f"has a window over a column of type {kind}", remedy, event_time)
+    return kind
+
+
+def pane_us(window: EventWindow) -> int:
+    """The length of the pieces that windows are made of."""
+    return math.gcd(window.size_us, window.slide_us)
+
+
+def pane_start(window: KeyWindow) -> Node:
+    """The start of the pane that a row is in."""
+    epoch = cast(text("1970-01-01 00:00:00+00"), "TIMESTAMPTZ")
+    if window.event.type == "TIMESTAMP":
+        epoch = cast(text("1970-01-01"), "TIMESTAMP")
+    return call("time_bucket", call("to_microseconds", integer(pane_us(window.event))), window.column, epoch)

@@ -1,0 +1,125 @@
+"""A plan: what to keep, and how each relation follows from the others. Plain data, no engine in it but SQL text.
+
+In SQL texts the relations stand under their own names, quoted; `NOW` stands for the batch's time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+# Stands in SQL texts for the batch's time. No manifest may contain this character.
+MARK = "\ue000"
+NOW = f'"{MARK}"()'
+
+
+def state_table(name: str) -> str:
+    """The name of an aggregation's state in an engine's database."""
+    return f"state:{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column and its SQL type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Something that can be read by name: a source, a static table, a step or a part of a step."""
+
+    name: str
+    kind: Literal["stream", "table"]
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """A source's declared columns."""
+
+    name: str
+    format: str | None  # None: typed rows of their own (rate, queue)
+    columns: tuple[Column, ...]
+    watermark_column: str | None
+    metadata: tuple[str, ...] = ()  # those of the columns that the format has nothing to do with
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A relation that follows from others as a whole: a SELECT over a batch's rows or over tables."""
+
+    name: str
+    sql: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventWindow:
+    """Windows over event time, aligned to the epoch. Their start is the state's column `w`."""
+
+    size_us: int
+    slide_us: int  # equal to the size: tumbling
+    type: str  # of the start: TIMESTAMP or TIMESTAMP WITH TIME ZONE
+    watermarked: bool  # the event time is a source's watermark column
+
+
+@dataclass(frozen=True, slots=True)
+class RollingWindow:
+    """The batches of the last while, by batch time."""
+
+    length_ms: int
+    inclusive: bool  # `>=`: a batch exactly that old still counts
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """A table that is kept up to date: one row of aggregate states for each combination of keys.
+
+    The state's columns are the keys `k0`, `k1` …, with an event window its start `w` as the last key, then the
+    aggregate states `a0`, `a1` ….
+    """
+
+    name: str
+    # SELECT of a batch's keys and states. With an event window `w` is the pane's start, and `n` the number of rows.
+    delta: str
+    inputs: tuple[str, ...]
+    keys: int  # without the window's start
+    restored: tuple[str, ...]  # the aggregate states as expressions over the rows of a snapshot
+    result: str  # SELECT of the relation's rows from the state, read as `s`
+    items: tuple[str, ...]  # its columns as expressions over `s`, with aliases; for rows that changed
+    having: str | None  # which rows are in it
+    event_window: EventWindow | None
+    rolling: RollingWindow | None
+    fingerprint: str
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The state's key columns."""
+        keys = tuple(f"k{i}" for i in range(self.keys))
+        return (*keys, "w") if self.event_window else keys
+
+    @property
+    def state_columns(self) -> tuple[str, ...]:
+        """The state's aggregate columns."""
+        return tuple(f"a{i}" for i in range(len(self.restored)))
+
+
+@dataclass(frozen=True, slots=True)
+class SinkPlan:
+    """What a sink is given."""
+
+    relation: str
+    mode: Literal["append", "update", "complete"]
+    operator: str | None  # the aggregation whose new, changed or final rows it gets; None: a stream, or all rows
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A pipeline that can be run."""
+
+    relations: Mapping[str, Relation]
+    sources: tuple[SourcePlan, ...]
+    tables: tuple[Relation, ...]
+    steps: tuple[Projection | Aggregation, ...]  # each reads only what stands before it
+    sinks: tuple[SinkPlan, ...]

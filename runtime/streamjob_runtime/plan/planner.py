@@ -1,0 +1,220 @@
+"""From a manifest to a plan, or to everything that is wrong with it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.functions import check_calls, expand_calls
+from streamjob_runtime.plan.model import (
+    MARK,
+    Aggregation,
+    Column,
+    Plan,
+    Projection,
+    Relation,
+    SinkPlan,
+    SourcePlan,
+)
+from streamjob_runtime.plan.normalize import Flat, Target, flatten
+from streamjob_runtime.plan.problems import PlanError, PlanProblem, Refusal
+from streamjob_runtime.plan.scope import Known
+from streamjob_runtime.plan.sinks import plan_sink
+from streamjob_runtime.plan.sources import TIMES, declared_columns, implied_columns, watermark_problem
+from streamjob_runtime.plan.steps import plan_step
+from streamjob_runtime.plan.tree import Node, walk
+
+
+def plan(spec: Any, table_schemas: Mapping[str, pa.Schema] | None = None) -> Plan:
+    """The plan of a `StreamJobSpec`. Raises `PlanError` with every problem.
+
+    `table_schemas`: the columns of the static tables whose manifest entry has no `schema`. Without it these are not
+    known, and what reads them is not checked.
+    """
+    planner = _Planner(spec, table_schemas)
+    try:
+        return planner.plan()
+    finally:
+        planner.catalog.close()
+
+
+def problems_of_draft(draft: Any) -> list[PlanProblem]:
+    """What is wrong with the SQL of a manifest that has other mistakes. `draft`: a `Draft` of the resource's package.
+
+    What reads something that is broken itself is not blamed for it.
+    """
+    planner = _Planner(draft, None, draft.broken, draft.complete)
+    try:
+        planner.plan()
+    except PlanError as error:
+        return error.problems
+    finally:
+        planner.catalog.close()
+    return []
+
+
+class _Planner:
+    def __init__(
+        self,
+        spec: Any,
+        table_schemas: Mapping[str, pa.Schema] | None,
+        broken: Iterable[str] = (),
+        complete: bool = True,
+    ) -> None:
+        self.catalog = Catalog()
+        self._spec = spec
+        self._table_schemas = table_schemas
+        self._problems: list[PlanProblem] = []
+        self._known: dict[str, Known] = {}
+        self._relations: dict[str, Relation] = {}
+        self._broken = set(broken)  # names in lower case whose mistake is said already
+        self._complete = complete  # whether every relation's name is known
+        self._sources: list[SourcePlan] = []
+        self._steps: dict[str, Projection | Aggregation] = {}
+
+    def plan(self) -> Plan:
+        """See the module's `plan`."""
+        for i, source in _there(self._spec.sources):
+            self._source(f"spec.sources[{i}]", source)
+        tables = [self._table(f"spec.tables[{i}]", t) for i, t in _there(self._spec.tables)]
+        for i, step in _there(self._spec.pipeline):
+            self._pipeline_step(i, str(step.name), str(step.sql))
+        sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink)]
+        if self._problems:
+            raise PlanError(self._problems)
+        return Plan(
+            relations=self._relations,
+            sources=tuple(self._sources),
+            tables=tuple(t for t in tables if t is not None),
+            steps=tuple(_needed(list(self._steps.values()), sinks)),
+            sinks=tuple(sinks),
+        )
+
+    def _source(self, path: str, source: Any) -> None:
+        columns = implied_columns(source)
+        if columns is None:
+            columns = self._declared(path, source.ordered_schema, source.format)
+        if columns is not None:
+            columns += tuple(Column(name, self.catalog.type_of(text)) for name, text in source.metadata.items())
+        watermark = source.watermark.column if source.watermark is not None else None
+        if columns is not None and watermark is not None:
+            # The manifest's own rules see to it that the column is there, in whatever case.
+            column = next(c for c in columns if c.name.lower() == watermark.lower())
+            watermark = column.name
+            if column.type not in TIMES:
+                self._problems.append(watermark_problem(path, column))
+                columns = None
+        if columns is None:
+            self._broken.add(source.name.lower())
+            return
+        self._sources.append(SourcePlan(source.name, source.format, columns, watermark, tuple(source.metadata)))
+        self._add(Known(source.name, "stream", tuple(c.name for c in columns), event_time=watermark), columns)
+
+    def _table(self, path: str, table: Any) -> Relation | None:
+        columns: tuple[Column, ...] | None
+        if table.schema_ is None and table.name in (self._table_schemas or {}):
+            columns = self.catalog.columns_of_arrow((self._table_schemas or {})[table.name])
+        elif table.schema_ is None and self._table_schemas is None:
+            columns = None  # only its files can tell, and here nobody looks into them
+        else:
+            columns = self._declared(path, table.ordered_schema, table.format)
+        if columns is None:
+            self._broken.add(table.name.lower())
+            return None
+        self._add(Known(table.name, "static", tuple(c.name for c in columns)), columns)
+        return self._relations[table.name]
+
+    def _declared(self, path: str, schema: Mapping[str, str] | None, format_: str | None) -> tuple[Column, ...] | None:
+        columns, problems = declared_columns(self.catalog, path, schema, format_)
+        self._problems += problems
+        return None if problems else columns
+
+    def _add(self, known: Known, columns: tuple[Column, ...]) -> None:
+        kind = "stream" if known.shape == "stream" else "table"
+        self._known[known.name] = known
+        self._relations[known.name] = Relation(known.name, kind, columns)  # type: ignore[arg-type]
+        self.catalog.define(known.name, columns)
+
+    def _pipeline_step(self, i: int, name: str, sql: str) -> None:
+        # A step whose name is wrong is looked at under one that no other step can name.
+        unseen = name.lower() in self._broken
+        try:
+            for flat in self._flatten(f"broken step.{i}" if unseen else name, sql):
+                step, known, columns = plan_step(self.catalog, self._known, flat)
+                self._steps[flat.name] = step
+                self._add(known, columns)
+        except Refusal as refusal:
+            self._broken.add(name.lower())
+            if refusal.message:
+                self._problems.append(_problem(f"spec.pipeline[{i}].sql", name or "without a name", sql, refusal))
+
+    def _flatten(self, name: str, sql: str) -> list[Flat]:
+        if MARK in sql:
+            raise Refusal("contains the character U+E000", "Leave it out.")
+        statements = self.catalog.parse(sql)
+        if len(statements) != 1:
+            raise Refusal(f"has {len(statements)} statements", "A step is one SELECT; write a step for each.")
+        visible = {n.lower(): Target(n) for n in self._relations if "." not in n}
+        visible.update({n: Target("") for n in self._broken})
+        check_calls(self.catalog, statements[0])
+        query = expand_calls(self.catalog, statements[0])
+        check_calls(self.catalog, query)
+        if not self._complete:
+            visible = {**dict.fromkeys(_named(query), Target("")), **visible}
+        flats = flatten(name, query, visible)
+        if any(_reads_broken(flat.node) for flat in flats):
+            raise Refusal("")  # what it reads is wrong itself, and that is said already
+        return flats
+
+    def _sink(self, path: str, sink: Any) -> Iterator[SinkPlan]:
+        known = self._known.get(sink.from_)
+        if known is None:
+            return  # the manifest's own rules see to it that there is one, so its mistake is said already
+        planned = plan_sink(path, known, self._relations[known.name].columns, sink)
+        if isinstance(planned, PlanProblem):
+            self._problems.append(planned)
+        else:
+            yield planned
+
+
+def _there(parts: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    return ((i, part) for i, part in enumerate(parts) if part is not None)
+
+
+def _named(query: Node) -> Iterator[str]:
+    """The names in lower case of all that a query reads."""
+    for node in walk(query):
+        if node["type"] == "BASE_TABLE":
+            yield str(node["qualified_name"]["path"][-1]).lower()
+
+
+def _reads_broken(tree: object) -> bool:
+    if isinstance(tree, dict):
+        return tree.get("table_name") == "" or any(_reads_broken(v) for v in tree.values())
+    return isinstance(tree, list) and any(_reads_broken(v) for v in tree)
+
+
+def _needed(steps: list[Projection | Aggregation], sinks: list[SinkPlan]) -> list[Projection | Aggregation]:
+    """The steps that some sink's rows follow from, in order."""
+    wanted = {s.relation for s in sinks}
+    for step in reversed(steps):
+        if step.name in wanted:
+            wanted.update(step.inputs)
+    return [s for s in steps if s.name in wanted]
+
+
+def _problem(path: str, name: str, sql: str, refusal: Refusal) -> PlanProblem:
+    at = refusal.at if isinstance(refusal.at, dict) else {}
+    start = at.get("query_location")
+    clause, line = "", None
+    if isinstance(start, int):
+        text = sql.encode()
+        line = text[:start].count(b"\n") + 1
+        length = int(at.get("query_location_length", 0))
+        clause = " ".join(text[start : start + length].decode(errors="replace").split())
+    return PlanProblem(path, f"The step {name} {refusal.message}", refusal.remedy, _short(clause), line)
+
+
+def _short(clause: str) -> str:
+    return clause if len(clause) <= 80 else clause[:79] + "…"

@@ -1,0 +1,83 @@
+"""Which mode a relation can be written in."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from streamjob_runtime.plan.model import Column, SinkPlan
+from streamjob_runtime.plan.problems import PlanProblem
+from streamjob_runtime.plan.scope import Known
+from streamjob_runtime.plan.written import unwritable_column
+
+
+def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> SinkPlan | PlanProblem:
+    """What the sink is given, or why its mode does not fit its relation."""
+    refused = _refused(known, sink.mode)
+    if refused is not None:
+        message, remedy = refused
+        return PlanProblem(f"{path}.mode", f"{known.name} cannot be written in {sink.mode} mode: {message}", remedy)
+    for field, i, column in _named(sink):
+        if column.lower() not in (c.lower() for c in known.columns):
+            near = get_close_matches(column, known.columns, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known.columns)}."
+            return PlanProblem(f"{path}.{field}[{i}]", f"{known.name} has no column {column}", remedy)
+    if sink.kind == "kafka" and sink.format in ("text", "raw"):
+        problem = _single_value(path, known, columns, sink)
+        if problem is not None:
+            return problem
+    unwritable = unwritable_column(path, known.name, columns, sink)
+    if unwritable is not None:
+        return unwritable
+    operator = known.operator if sink.mode != "complete" else None
+    return SinkPlan(known.name, sink.mode, operator)
+
+
+def _named(sink: Any) -> Iterator[tuple[str, int, str]]:
+    """The columns that the sink's fields name: the field, the place in it, the column."""
+    fields = {
+        "files": {"files.partitionBy": "partition_by"},
+        "kafka": {"kafka.key": "key", "kafka.value": "value"},
+        "postgres": {"postgres.key": "key"},
+        "delta": {"delta.key": "key", "delta.partitionBy": "partition_by"},
+    }
+    for field, attribute in fields.get(sink.kind, {}).items():
+        for i, column in enumerate(getattr(sink.config, attribute) or ()):
+            yield field, i, column
+
+
+def _single_value(path: str, known: Known, columns: Sequence[Column], sink: Any) -> PlanProblem | None:
+    """What is wrong with a value that is to be the text or the bytes of one column."""
+    names = [name.lower() for name in sink.kafka.value] or [c.name.lower() for c in columns]
+    if len(names) != 1:
+        return PlanProblem(
+            f"{path}.kafka.value",
+            f"{sink.format} is the value of one column, and {known.name} has {', '.join(known.columns)}",
+            "Name one, or take format json.",
+        )
+    column = next(c for c in columns if c.name.lower() == names[0])
+    if sink.format == "raw" and column.type not in ("BLOB", "VARCHAR"):
+        remedy = "Take format text or json, or cast it to BLOB."
+        return PlanProblem(f"{path}.kafka.value", f"{column.name} is of type {column.type}, which are no bytes", remedy)
+    return None
+
+
+def _refused(known: Known, mode: str) -> tuple[str, str] | None:
+    if known.shape == "stream":
+        if mode == "complete":
+            return "it is a stream, which never ends", "Use append, or group the rows first."
+        return None
+    if mode == "complete":
+        return None
+    if known.shape == "static":
+        return "it follows from static tables only", "Use complete."
+    if known.shape == "view":
+        return (
+            "it is a view of a table as a whole (ORDER BY, LIMIT, OVER, a join or an aggregate of tables)",
+            "Use complete.",
+        )
+    if mode == "append" and not known.final:
+        return (
+            "its groups change with every batch and never become final",
+            "Use update or complete, or group by tumble() or hop() over a column with a watermark.",
+        )
+    return None

@@ -1,0 +1,56 @@
+"""The declared columns of sources and tables."""
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import duckdb
+
+from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.model import Column
+from streamjob_runtime.plan.problems import PlanProblem, Refusal
+
+_BY_FORMAT = {"text": (Column("value", "VARCHAR"),), "raw": (Column("value", "BLOB"),)}
+TIMES = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")  # the types that event time may have
+# DuckDB would read their JSON text by the rules of a cast, which are others: {"a b":1} is no map, and "12" a number.
+_NOT_FROM_JSON = re.compile(r"\b(MAP\(|JSON\b|UNION\()")
+_RATE = (Column("value", "BIGINT"), Column("timestamp", "TIMESTAMP"))
+
+
+def implied_columns(source: Any) -> tuple[Column, ...] | None:
+    """The columns of a source that has always the same; None: they are declared."""
+    return _RATE if source.kind == "rate" else _BY_FORMAT.get(source.format or "")
+
+
+def declared_columns(
+    catalog: Catalog, path: str, schema: Mapping[str, str] | None, format_: str | None
+) -> tuple[tuple[Column, ...], list[PlanProblem]]:
+    """The columns of a manifest's `schema`, with full type names, and what is wrong with it for that format."""
+    if not schema:
+        return (), [PlanProblem(f"{path}.schema", "Its columns are not known", "Declare them: schema: {column: TYPE}.")]
+    columns, problems = [], []
+    for name, text in schema.items():
+        place = f"{path}.schema.{name}"
+        try:
+            columns.append(Column(name, catalog.type_of(text)))
+            if format_ == "json" and _NOT_FROM_JSON.search(columns[-1].type):
+                problems.append(
+                    PlanProblem(
+                        place,
+                        f"{text} is no type that a field of JSON is read in",
+                        "Declare it VARCHAR, which takes any value as JSON text, and take it apart in the pipeline: "
+                        f"{name}->>'key', or from_json({name}, …).",
+                    )
+                )
+        except (duckdb.Error, Refusal):
+            near = get_close_matches(text.upper(), catalog.type_names(), n=1)
+            remedy = f"Did you mean {near[0]}?" if near else "Use a SQL type, such as VARCHAR, BIGINT or TIMESTAMP."
+            problems.append(PlanProblem(place, f"{text} is not a SQL type", remedy))
+    return tuple(columns), problems
+
+
+def watermark_problem(path: str, column: Column) -> PlanProblem:
+    """A watermark's column is of a type that is no time."""
+    remedy = "Declare it as TIMESTAMP or TIMESTAMP WITH TIME ZONE."
+    return PlanProblem(f"{path}.watermark.column", f"{column.name} is of type {column.type}", remedy)
