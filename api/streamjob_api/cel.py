@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from streamjob_api.rules_pods import VOLUMES
 from streamjob_api.texts import KAFKA_PARTITION, LABEL_KEY
 
 
@@ -443,6 +444,13 @@ _ENV = (
     ),
 )
 
+_VOLUME = (
+    CelRule(
+        f"[{', '.join(f'has(self.{kind})' for kind in VOLUMES)}].exists_one(given, given)",
+        f"a volume is of one kind; give exactly one of {', '.join(VOLUMES)}",
+    ),
+)
+
 # Where rules stand; empty: the whole resource.
 RULES: Mapping[str, tuple[CelRule, ...]] = {
     "": _JOB,
@@ -465,4 +473,5 @@ RULES: Mapping[str, tuple[CelRule, ...]] = {
     "spec.podTemplate.annotations": _LABEL_NAMES,
     "spec.podTemplate.nodeSelector": _LABEL_NAMES,
     "spec.podTemplate.env[]": _ENV,
+    "spec.podTemplate.volumes[]": _VOLUME,
 }

@@ -11,6 +11,7 @@ from streamjob_api.trees import Broken, Tree
 from streamjob_api.words import shown
 
 _OWN_LABELS = (LABEL_NAME, LABEL_INSTANCE, LABEL_MANAGED_BY)
+VOLUMES = ("secret", "configMap", "emptyDir", "persistentVolumeClaim", "csi")
 _DEFAULT_BACKOFF = {"initial": "1s", "max": "60s"}
 
 
@@ -23,6 +24,8 @@ def pods(spec: Tree) -> Iterator[Broken]:
     yield from (broken.below("podTemplate") for broken in pod_template(template))
     for i, item in enumerate(trees.items(template.get("env"))):
         yield from (broken.below("podTemplate", "env", i) for broken in env_var(trees.mapping(item)))
+    for i, item in enumerate(trees.items(template.get("volumes"))):
+        yield from (broken.below("podTemplate", "volumes", i) for broken in volume(trees.mapping(item)))
 
 
 def resources(tree: Tree) -> Iterator[Broken]:
@@ -52,6 +55,13 @@ def env_var(tree: Tree) -> Iterator[Broken]:
     """A variable has one value."""
     if tree.get("value") is not None and tree.get("valueFrom") is not None:
         yield Broken(("valueFrom",), "a variable has a value or a valueFrom, and this has both", "keep one of them")
+
+
+def volume(tree: Tree) -> Iterator[Broken]:
+    """A volume is of one kind, and of one that stays away from the node and from the cluster's credentials."""
+    given = [kind for kind in VOLUMES if tree.get(kind) is not None]
+    if len(given) != 1:
+        yield Broken((), "a volume is of one kind", f"give exactly one of {', '.join(VOLUMES)}")
 
 
 def pod_template(tree: Tree) -> Iterator[Broken]:
