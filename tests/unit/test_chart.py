@@ -182,3 +182,10 @@ def test_selectors_select_the_operator_and_not_the_test() -> None:
     for selector in selectors:
         assert selects(selector, labels)
         assert not selects(selector, only(objects, "Pod")["metadata"]["labels"])
+
+
+@pytest.mark.parametrize("wrong", ["", "{}", "[1]", "from"])
+def test_what_is_no_list_of_peers_is_refused_by_the_operator(wrong: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--runtime-image=rt", f"--runtimes-from={wrong}"])
+    assert ended.value.code == 2

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from streamjob_api import names
+from streamjob_operator.failures import Kind, judge
 from streamjob_operator.mounts import MANIFEST_MISSING, waiting_for
 from streamjob_operator.pods import is_starting, read_pod
 
@@ -93,6 +94,26 @@ def test_what_the_cluster_did_is_told_from_what_the_job_did(status: dict[str, An
     assert pod.infrastructure == "Evicted"
 
 
+@pytest.mark.parametrize(
+    ("message", "own"),
+    [
+        ('Usage of EmptyDir volume "streamjob-scratch" exceeds the limit "10Gi". ', True),
+        ("Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ", True),
+        ('Container runtime exceeded its local ephemeral storage limit "1Gi". ', True),
+        ("The node was low on resource: ephemeral-storage. Threshold quantity: 1, available: 0. ", False),
+    ],
+)
+def test_a_pod_that_is_evicted_for_what_it_has_written_has_failed_by_itself(message: str, own: bool) -> None:
+    evicted = tree("Failed", ended(137), reason="Evicted", message=message)
+    evicted["status"]["conditions"] = [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}]
+    pod = read_pod(evicted)
+    assert pod.ended is not None
+    judged = judge(pod, pod.ended, "1Gi")
+    assert judged.kind is (Kind.APPLICATION if own else Kind.INFRASTRUCTURE)
+    assert judged.message.startswith(message.strip().rstrip("."))
+    assert ("spec.resources.limits.ephemeral-storage" in judged.message) is own
+
+
 def test_a_check_that_took_too_long_is_not_the_clusters_doing() -> None:
     assert read_pod(tree("Failed", ended(137), reason="DeadlineExceeded")).infrastructure is None
 
@@ -153,7 +174,7 @@ def test_a_sidecar_that_is_not_well_is_named_and_the_job_is_judged_by_its_own_co
 
 
 def test_a_sidecar_of_kubernetes_own_kind_is_named_and_one_that_is_done_hinders_nothing() -> None:
-    status = {"containerStatuses": runtime_and({"ready": False, "state": ended(0, "Completed")})}
+    status: dict[str, Any] = {"containerStatuses": runtime_and({"ready": False, "state": ended(0, "Completed")})}
     assert read_pod(tree(**status)).beside is None
     init = {"name": "mesh", "ready": False, "state": RUNNING}
     native = read_pod(tree(**status, initContainerStatuses=[init]))
