@@ -57,8 +57,9 @@ def last_of(progress: Progress, now_ms: int) -> dict[str, Any]:
     for batch in said["recentProgress"]:
         lags = [{"lag": source["lag"]} for source in batch["sources"]]
         last["batch"] = {**{field: batch[field] for field in fields}, "sources": lags}
-    if said["status"]["checkpoint"]:
-        last["checkpoint"] = said["status"]["checkpoint"]
+    checkpoint = said["status"]["checkpoint"]
+    if checkpoint:
+        last["checkpoint"] = {field: checkpoint[field] for field in ("batchId", "timestamp", "sizeBytes")}
     return last
 
 
