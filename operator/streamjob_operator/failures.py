@@ -13,6 +13,7 @@ DONE = 0
 WRONG_USAGE = 2
 UNAVAILABLE = 75
 INVALID_JOB = 78
+CREDENTIALS_REFUSED = "Refused"  # the reason that the runtime gives, with `INVALID_JOB`
 
 
 class Kind(Enum):

@@ -107,6 +107,8 @@ class _Planner(Decision):
         if kind is Kind.COMPLETED:
             self.conclude("Completed", "Completed", failure.message)
             return
+        if failure.reason == failures.CREDENTIALS_REFUSED and self._may_be_rotated():
+            kind = Kind.APPLICATION
         self.remember(failure)
         s = self.s
         if kind is Kind.APPLICATION:
@@ -123,6 +125,16 @@ class _Planner(Decision):
             delay = delay_after(policy, s.application_failures, s.infrastructure_failures, self.o.jitter)
             self.s = replace(s, next_start=now + delay if delay else None)
             self.tell(failure.reason, f"Attempt {s.attempt} ended: {failure.message}", warning=True)
+
+    def _may_be_rotated(self) -> bool:
+        """Whether credentials that a system refuses may be about to be replaced: a new pod reads the Secret anew.
+
+        A job that has never worked has wrong ones. One that has gets one new start, and another one if that works.
+        """
+        before = self.s.last_failure or {}
+        again = (before.get("reason"), before.get("attempt")) == (failures.CREDENTIALS_REFUSED, self.s.attempt - 1)
+        worked = self.pod is not None and self.pod.ended is not None and self.pod.ended.last_batch is not None
+        return worked or (not again and "lastBatch" in self.o.job.status)
 
     def _forget_failures(self) -> None:
         """A job that has run well for long enough starts with a clean slate."""

@@ -877,3 +877,32 @@ def test_half_a_memory_is_none(field: str) -> None:
     cluster.status = {**cluster.status, field: {}}
     cluster.settle()
     assert cluster.status["phase"] == "Running" and field not in cluster.status
+
+
+def test_credentials_that_are_refused_where_they_once_worked_get_one_new_start() -> None:
+    cluster = running(policy=Policy(restart=RestartPolicy(max_failures=9)))
+    refused = (78, "Refused", "S3 does not take the credentials")
+    cluster.ends(cluster.runtime(), *refused, batch={"id": 7})
+    cluster.settle()
+    assert condition(cluster, "Ready")["reason"] == "BackOff"
+    cluster.waits(60)
+    cluster.settle()
+    cluster.starts()
+    assert cluster.runtime().attempt == 2, "a new pod reads the Secret anew"
+    cluster.ends(cluster.runtime(), *refused, batch={"id": 8})
+    cluster.settle()
+    cluster.waits(60)
+    cluster.settle()
+    cluster.starts()
+    assert cluster.runtime().attempt == 3, "the new start had worked"
+    cluster.ends(cluster.runtime(), *refused)
+    cluster.settle()
+    assert cluster.status["phase"] == "Failed" and cluster.runtime().attempt == 3
+    assert "does not take the credentials" in condition(cluster, "Failed")["message"]
+
+
+def test_credentials_that_never_worked_are_wrong() -> None:
+    cluster = running()
+    cluster.ends(cluster.runtime(), 78, "Refused", "S3 does not take the credentials")
+    cluster.settle()
+    assert cluster.status["phase"] == "Failed" and cluster.runtime().attempt == 1
