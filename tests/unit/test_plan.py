@@ -906,3 +906,19 @@ def test_credentials_that_never_worked_are_wrong() -> None:
     cluster.ends(cluster.runtime(), 78, "Refused", "S3 does not take the credentials")
     cluster.settle()
     assert cluster.status["phase"] == "Failed" and cluster.runtime().attempt == 1
+
+
+def test_a_check_whose_credentials_are_refused_is_tried_once_more_before_the_change_is_refused() -> None:
+    cluster = running()
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    refused = (78, "Refused", "S3 does not take the credentials")
+    cluster.ends(cluster.pod_of(ROLE_CHECK), *refused)
+    cluster.settle()
+    assert condition(cluster, "Progressing")["reason"] == "Checking"
+    cluster.waits(60)
+    cluster.settle()
+    cluster.ends(cluster.pod_of(ROLE_CHECK), *refused)
+    cluster.settle()
+    assert condition(cluster, "Progressing")["reason"] == "ChangeRefused"
+    assert cluster.runtime().attempt == 1 and condition(cluster, "Ready")["status"] == "True"
