@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts import tools
+from scripts.images import BASE
 from scripts.kind import debian
 from scripts.kind.archive import Image, copy_into, load
 from scripts.kind.steps import WORK, ImpossibleHere, fingerprint, fresh_folder, is_ci, run, step, works
 
-PYTHON = "python:3.12-slim"
+PYTHON = BASE
 PYTHON_STAND_IN = "streamjob/python:bookworm"
 
 # The last public release that creates an object only once when asked to (`If-None-Match: *`).

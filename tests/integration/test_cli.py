@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from streamjob_operator.answers import last_batch, last_checkpoint
 from streamjob_runtime.engine.steps import Step
 from support.command import STREAMJOB, Running, running, streamjob
 from support.minio import MinioServer
@@ -53,11 +54,12 @@ def change(job: Path, before: str, after: str) -> None:
 def test_a_job_that_is_done_ends_with_0(job: Path) -> None:
     done = streamjob("run", "job.yaml", "--termination-log", "end", "--log-format", "json", cwd=job)
     assert done.returncode == 0, done.stderr
-    assert json.loads((job / "end").read_text()) == {
-        "reason": "Done",
-        "exitCode": 0,
-        "message": "The job is done.",
-    }
+    end = json.loads((job / "end").read_text())
+    assert (end["reason"], end["exitCode"], end["message"]) == ("Done", 0, "The job is done.")
+    # As the operator reads it, who may not have asked the job before its end.
+    batch = last_batch(end["batch"])
+    assert (batch["id"], batch["inputRows"], batch["lag"]) == (3, 1, 0)
+    assert last_checkpoint(end["checkpoint"])["batch"] == 3
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["rows"] for line in lines if line["message"] == "batch"] == [1, 1, 1, 1]
 
