@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from scripts import tools
 
 ROOT = Path(__file__).parent.parent
 WHEELS = ROOT / "requirements" / "wheels"
@@ -73,7 +74,7 @@ def main(arguments: list[str]) -> None:
 
 def load(engine: str) -> None:
     """Bring the images to every node of the kind cluster."""
-    kind = str(ROOT / ".tools" / "bin" / "kind") if (ROOT / ".tools" / "bin" / "kind").exists() else "kind"
+    kind = shutil.which("kind", path=tools.path()) or "kind"
     if engine.endswith("docker"):
         run(kind, "load", "docker-image", "--name", CLUSTER, *IMAGES.values())
         return

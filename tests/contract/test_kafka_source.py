@@ -15,6 +15,7 @@ from streamjob_runtime.kafka.cluster import Cluster
 from streamjob_runtime.sources.base import OffsetRange, Source
 from streamjob_runtime.sources.kafka import GONE_LOOKS, LOOK_MS, MOST, KafkaSource
 from streamjob_runtime.sources.kafka_topics import Topics
+from support.installed import require
 from support.kafka import KafkaServer
 from support.sources import KafkaBench, wait_until
 
@@ -588,9 +589,7 @@ def test_a_broker_that_does_not_answer_has_lost_nothing(own_kafka: KafkaServer, 
 
 
 def test_passwords_and_certificates(tmp_path: Path) -> None:
-    from conftest import require_kafka
-
-    require_kafka()
+    require("kafka")
     server = KafkaServer(tmp_path / "kafka", secure=True)
     server.start()
     try:

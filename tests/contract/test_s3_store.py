@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from benchmarks.ports import free_port
 
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Unavailable
@@ -15,7 +16,7 @@ from streamjob_runtime.stores.open import open_store
 from streamjob_runtime.stores.retrying import RetryingStore
 from streamjob_runtime.stores.s3 import S3Access, S3Store
 from streamjob_runtime.stores.s3_errors import from_answer
-from support.minio import MinioServer, free_port
+from support.minio import MinioServer
 from support.proxy import CUT_AFTER, CUT_BEFORE, HANG_AFTER, HANG_BEFORE, Lost, Proxy, proxy
 
 

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from benchmarks.ports import free_port
 from hdfs_native import Client
 
 from support.hdfs import HdfsServer, Settings
-from support.minio import free_port
 
 REALM = "EXAMPLE.COM"
 USER, STRANGER = f"etl@{REALM}", f"stranger@{REALM}"
