@@ -1,5 +1,6 @@
 """Where tests get their cluster from: the one that runs, or one made now and removed afterwards."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from scripts import tools
+from scripts.run_tests import BEFORE
 
 from support.cluster import NAME, ROOT, Cluster, CommandFailed, path, run
 
@@ -25,8 +28,7 @@ def running_cluster(kubeconfig: Path) -> Iterator[Cluster]:
     In CI everything that is missing is made, Docker engine included. Elsewhere the tests are skipped, and say how to
     get it.
     """
-    had_engine = answers("docker", "info")
-    had_cluster = had_engine and bool(run("docker", "ps", "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={NAME}"))
+    had_engine, had_cluster = before()
     make(kubeconfig)
     try:
         yield Cluster(kubeconfig)
@@ -37,9 +39,21 @@ def running_cluster(kubeconfig: Path) -> Iterator[Cluster]:
             run("kind", "delete", "cluster", "--name", NAME)
 
 
+def before() -> tuple[bool, bool]:
+    """Whether there was a Docker engine, and whether a cluster, before anybody made one for these tests."""
+    if said := os.environ.get(BEFORE):
+        found = json.loads(said)
+        return found["engine"], found["cluster"]
+    had_engine = answers("docker", "info")
+    ours = ("docker", "ps", "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={NAME}")
+    return had_engine, had_engine and bool(run(*ours))
+
+
 def make(kubeconfig: Path) -> None:
     """Have a cluster, or skip the test."""
     in_ci = bool(os.environ.get("CI"))
+    for command in missing():
+        tools.is_there_in_the_end(command)
     if not in_ci and missing():
         skip(f"{', '.join(missing())} cannot be found")
     code = scripts("-m", "scripts.kind", "up", "--kubeconfig", str(kubeconfig))
@@ -47,7 +61,7 @@ def make(kubeconfig: Path) -> None:
         skip("no Docker engine answers, or there is no node image")
     assert code == 0, "the cluster could not be made, see above"
     if in_ci and missing():
-        assert scripts("scripts/tools.py", *missing()) == 0, "a tool could not be built, see above"
+        assert scripts("-m", "scripts.tools", *missing()) == 0, "a tool could not be built, see above"
 
 
 def missing() -> list[str]:
