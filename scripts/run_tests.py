@@ -32,7 +32,7 @@ BUILT_FOR_USERS = ("minio", "helm")
 
 WORKERS = 4  # of which one has the cluster's tests; all of them wait most of the time
 LOW_PRIORITY = 5
-CLAIMED_WITHIN_S = 30
+CLAIMED_WITHIN_S = 120
 ENDS_WITHIN_S = 30
 
 

@@ -80,8 +80,8 @@ def main(names: list[str]) -> int:
 
 
 def install(*names: str) -> None:
-    """Have these tools in the cache. One that cannot be had stops none of the others; raises `InstallError` then."""
-    problems = []
+    """Have these tools in the cache. One that cannot be had stops none of the others; `InstallError` in the end."""
+    missed = []
     with ExitStack() as stack:
         go: Go | None = None
         for name in names:
@@ -95,11 +95,12 @@ def install(*names: str) -> None:
                     began = time.monotonic()
                     make(name, go)
                 except (InstallError, OSError, subprocess.CalledProcessError) as err:
-                    problems.append(f"{name}: {err}")
+                    say(f"{name}: {err}")
+                    missed.append(name)
                 else:
                     say(f"{name}: {time.monotonic() - began:.0f} s, in {place(name).path}")
-    if problems:
-        raise InstallError("\n".join(problems))
+    if missed:
+        raise InstallError(f"not installed: {', '.join(missed)}; see above why")
 
 
 def say(text: str) -> None:
