@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 NAME = "streamjob"
 
 COMMAND_S = 180
-WAIT_S = 60
+WAIT_S = 120
 _POLL_S = 0.2
 _NAMESPACE_S = 90
 

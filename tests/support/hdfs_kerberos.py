@@ -27,7 +27,7 @@ max.ticket.lifetime=86400000
 max.renewable.lifetime=604800000
 debug=false
 """
-_START_S = 60
+_START_S = 120
 
 
 class KerberisedHdfs(HdfsServer):

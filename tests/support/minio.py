@@ -19,7 +19,7 @@ from streamjob_runtime.stores.s3 import S3Access, S3Store
 
 BINARY = tools.program("minio")
 
-_START_S = 30
+_START_S = 90
 _STOP_S = 10
 
 

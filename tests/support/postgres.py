@@ -20,7 +20,7 @@ from scripts import tools
 _UNPACKED = tools.place("postgres").path
 _BIN = "usr/lib/postgresql/15/bin"
 
-_START_S = 60
+_START_S = 120
 _STOP_S = 20
 _NOBODY = 65534
 _SETTINGS = {
