@@ -4,7 +4,6 @@ What the tests need is installed and built beside them. Lint begins at once, and
 needs (tests/support/installed.py). The last line is pytest's.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -21,8 +20,8 @@ from scripts.kind import cluster, engine
 from scripts.kind.steps import is_ci, say, works
 
 ROOT = Path(__file__).parent.parent
-BEFORE = "STREAMJOB_BEFORE_TESTS"
-"""Tells the tests whether there was a Docker engine, and whether a cluster, before anything was made for them."""
+KEPT = "STREAMJOB_CLUSTER_IS_KEPT"
+"""Tells the tests that they need not remove the cluster in the end."""
 
 DOWNLOADED = ("kafka", "hdfs", "registry", "postgres")
 # In the order in which tests can go on with them: making the cluster takes a while, too.
@@ -31,29 +30,38 @@ BUILT = ("kubernetes", "etcd", "kind", "coredns", "minio", "helm", "kwok")
 BUILT_FOR_USERS = ("minio", "helm")
 
 WORKERS = 4  # of which one has the cluster's tests; all of them wait most of the time
-LOW_PRIORITY = 5
 CLAIMED_WITHIN_S = 120
 ENDS_WITHIN_S = 30
+DOWN_WITHIN_S = 180
 
 
 def main(arguments: list[str]) -> int:
     """Lint and test; the exit code."""
-    had_engine = engine.is_running()
-    before = {"engine": had_engine, "cluster": had_engine and cluster.is_up()}
     with ExitStack() as stack:
+        stack.enter_context(as_it_was())
         helpers = prepare(stack)
         code = subprocess.run(["make", "--no-print-directory", "lint"], cwd=ROOT, check=False).returncode
         if code == 0:
             command = [sys.executable, "-m", "pytest", f"-n{WORKERS}", *arguments]
-            environ = os.environ | {BEFORE: json.dumps(before)}
-            code = subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode
-        elif not had_engine:
-            stack.callback(works, sys.executable, "-m", "scripts.kind", "down", seconds=120)
+            code = subprocess.run(command, cwd=ROOT, env=os.environ | {KEPT: "1"}, check=False).returncode
         failed = [helper for helper in helpers if helper.poll()]
     if failed and is_ci() and code == 0:
         say("something could not be installed, see above, though no test has missed it")
         return 1
     return code
+
+
+@contextmanager
+def as_it_was() -> Iterator[None]:
+    """When the block ends there is no Docker engine and no cluster that was not there before; nothing is said of it."""
+    had_engine = engine.is_running()
+    had_cluster = had_engine and cluster.is_up()
+    try:
+        yield
+    finally:
+        if not had_cluster:
+            keep = ["--keep-engine"] if had_engine else []
+            works(sys.executable, "-m", "scripts.kind", "down", *keep, seconds=DOWN_WITHIN_S)
 
 
 def prepare(stack: ExitStack) -> list["subprocess.Popen[bytes]"]:
@@ -69,21 +77,17 @@ def prepare(stack: ExitStack) -> list["subprocess.Popen[bytes]"]:
     if is_ci() or all(shutil.which(name, path=tools.path()) for name in ("docker", "kind", "kubectl")):
         # Tests get access of their own to the cluster.
         kubeconfig = stack.enter_context(tempfile.TemporaryDirectory()) + "/kubeconfig"
-        helpers.append(
-            stack.enter_context(beside("scripts.kind", "up", "--with-images", "--kubeconfig", kubeconfig, low=False))
-        )
+        helpers.append(stack.enter_context(beside("scripts.kind", "up", "--with-images", "--kubeconfig", kubeconfig)))
     return helpers
 
 
 @contextmanager
-def beside(module: str, *arguments: str, low: bool = True) -> Iterator["subprocess.Popen[bytes]"]:
+def beside(module: str, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A module of this project that runs as a program until it has done its work, or the block ends.
 
-    `low`: it lets others go first. An engine that it starts would hand that on to the cluster.
+    It has the same priority as the tests: those of the cluster take longest, and wait for what is built here.
     """
     command = [sys.executable, "-m", module, *arguments]
-    if low:
-        command = ["nice", "-n", str(LOW_PRIORITY), *command]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0)
     try:
         yield process

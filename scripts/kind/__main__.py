@@ -18,7 +18,8 @@ def main(arguments: list[str]) -> int:
     up = commands.add_parser("up", help="make the cluster, unless it runs")
     up.add_argument("--kubeconfig", type=Path, help="where access to it is written, in place of kubectl's usual file")
     up.add_argument("--with-images", action="store_true", help="build the project's images first")
-    commands.add_parser("down", help="remove the cluster, and the Docker engine if this project started it")
+    down = commands.add_parser("down", help="remove the cluster, and the Docker engine if this project started it")
+    down.add_argument("--keep-engine", action="store_true", help="remove the cluster alone")
     commands.add_parser("from-source", help="make Docker engine and node image from packages; changes this machine")
     image = commands.add_parser("image", help="have an image in the Docker engine, and print its name")
     made = {"python": images.python, "minio": images.minio, "hdfs": images.hdfs}
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
             if asked.command == "up":
                 cluster.up(asked.kubeconfig, asked.with_images)
             elif asked.command == "down":
-                cluster.down()
+                cluster.down(asked.keep_engine)
             elif asked.command == "from-source":
                 from_source.make()
             else:

@@ -51,12 +51,13 @@ def up(kubeconfig: Path | None = None, with_images: bool = False) -> None:
             raise StepError(f"not all nodes of {NAME} are ready: kubectl describe nodes. To begin anew: make kind-down")
 
 
-def down() -> None:
-    """Remove the cluster, and the Docker engine if it is ours."""
+def down(keep_engine: bool = False) -> None:
+    """Remove the cluster, and the Docker engine if it is ours and not to be kept."""
     if engine.is_running() and is_up():
         with step(f"kind delete cluster {NAME}"):
             run(program("kind"), "delete", "cluster", "--name", NAME)
-    engine.stop()
+    if not keep_engine:
+        engine.stop()
 
 
 def is_up() -> bool:

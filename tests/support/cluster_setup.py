@@ -1,6 +1,5 @@
 """Where tests get their cluster from: the one that runs, or one made now and removed afterwards."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 from scripts import tools
-from scripts.run_tests import BEFORE
+from scripts.run_tests import KEPT
 
 from support.cluster import NAME, ROOT, Cluster, CommandFailed, path, run
 
@@ -28,25 +27,18 @@ def running_cluster(kubeconfig: Path) -> Iterator[Cluster]:
     In CI everything that is missing is made, Docker engine included. Elsewhere the tests are skipped, and say how to
     get it.
     """
-    had_engine, had_cluster = before()
+    had_engine = answers("docker", "info")
+    had_cluster = had_engine and bool(run("docker", "ps", "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={NAME}"))
     make(kubeconfig)
     try:
         yield Cluster(kubeconfig)
     finally:
-        if not had_engine:
+        if os.environ.get(KEPT):
+            pass  # `make test` has made it, and removes it
+        elif not had_engine:
             scripts("-m", "scripts.kind", "down")
         elif not had_cluster:
             run("kind", "delete", "cluster", "--name", NAME)
-
-
-def before() -> tuple[bool, bool]:
-    """Whether there was a Docker engine, and whether a cluster, before anybody made one for these tests."""
-    if said := os.environ.get(BEFORE):
-        found = json.loads(said)
-        return found["engine"], found["cluster"]
-    had_engine = answers("docker", "info")
-    ours = ("docker", "ps", "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={NAME}")
-    return had_engine, had_engine and bool(run(*ours))
 
 
 def make(kubeconfig: Path) -> None:
