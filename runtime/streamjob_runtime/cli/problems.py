@@ -36,7 +36,7 @@ def located(loaded: LoadedManifest, problems: Sequence[PlanProblem]) -> list[Pro
     """The planner's problems, with their places in the file."""
     found = []
     for problem in problems:
-        line, column = loaded.locate(problem.path, problem.line)
+        line, column = loaded.locate(problem.path, problem.sql, problem.offset)
         found.append(Problem(loaded.file, line, column, problem.path, problem.text))
     return sorted(found, key=_place)
 

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
+from streamjob_runtime.plan.allowed import FUNCTIONS, is_type
 from streamjob_runtime.plan.connect import connect
 from streamjob_runtime.plan.model import MARK, Column
 from streamjob_runtime.plan.problems import Refusal
-from streamjob_runtime.plan.tree import Node, call, quoted, select, walk
+from streamjob_runtime.plan.syntax import unreadable
+from streamjob_runtime.plan.tree import Node, call, is_deeper, quoted, select, walk
+
+# Lists and objects within each other, of a syntax tree: some 200 operators in a chain.
+MAX_DEPTH = 650
 
 # With the connection's time zone UTC, what the batch's time is cast to, in turn, for what each of these says.
 TIME_FUNCTIONS: dict[str, tuple[str, ...]] = {
@@ -29,8 +34,6 @@ TIME_FUNCTIONS: dict[str, tuple[str, ...]] = {
 }
 # Without an effect, though DuckDB does not fold them.
 _HARMLESS = {"error"}
-# Marked as constant by DuckDB, but they look at the catalog or at the process.
-_LOOKING = {"json_serialize_plan", "getenv", "version", "pg_conf_load_time", "pg_postmaster_start_time"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +52,30 @@ class Catalog:
         self._con.execute(f"CREATE MACRO \"{MARK}\"() AS TIMESTAMPTZ '1970-01-01 00:00:00+00'")
         self.aggregates: set[str] = set()
         self.volatile: set[str] = set()
-        self.looking: set[str] = set(_LOOKING)
+        self.functions: set[str] = set()  # all there are, in lower case
         self.macros: dict[str, list[Macro]] = {}
+        self.reserved: set[str] = set()  # what is no column's name without quotes, in lower case
+        self._columns: set[str] = set()  # of all relations, in lower case
         self._read_functions()
 
     def _read_functions(self) -> None:
         rows = self._con.execute(
             "SELECT lower(function_name), function_type, stability, parameters, macro_definition "
-            "FROM duckdb_functions() WHERE function_type IN ('aggregate', 'macro') OR stability <> 'CONSISTENT'"
+            "FROM duckdb_functions()"
         ).fetchall()
         for name, kind, stability, parameters, definition in rows:
+            self.functions.add(name)
             if kind == "aggregate":
                 self.aggregates.add(name)
-            elif kind == "macro" and definition and name != MARK:
+            elif kind == "macro" and definition and name in FUNCTIONS:
                 self.macros.setdefault(name, []).append(Macro(tuple(parameters or ()), definition))
             elif stability == "VOLATILE" and name not in _HARMLESS:
                 self.volatile.add(name)
-            elif stability == "CONSISTENT_WITHIN_QUERY" and name not in TIME_FUNCTIONS:
-                self.looking.add(name)
+
+        words = self._con.execute(
+            "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')"
+        ).fetchall()
+        self.reserved.update(word for (word,) in words)
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -75,13 +84,17 @@ class Catalog:
     def parse(self, sql: str) -> list[Node]:
         """The query of each statement. Raises `Refusal` where DuckDB cannot read the text as SELECT."""
         reply = self._con.execute("SELECT json_serialize_sql(?::VARCHAR, skip_default := true)", [sql]).fetchall()
-        answer = json.loads(reply[0][0])
+        try:
+            answer = json.loads(reply[0][0])
+            deep = is_deeper(answer, MAX_DEPTH)
+        except RecursionError:
+            deep = True
+        if deep:
+            raise Refusal("is nested too deep", "Make its inner parts steps of their own.")
         if answer.get("error"):
+            position = int(answer["position"]) if answer.get("position") else None
             message = str(answer["error_message"]).split("\n")[0]
-            if "Only SELECT" in message:
-                raise Refusal("is not a SELECT", "A step is one SELECT; where its rows go is said under `sinks`.")
-            at = {"query_location": int(answer["position"])} if answer.get("position") else None
-            raise Refusal(f"cannot be read: {message}", "", at)
+            raise unreadable(sql, message, position, self.reserved, self._columns)
         return [s["node"] for s in answer["statements"]]
 
     def render(self, node: Node) -> str:
@@ -114,6 +127,7 @@ class Catalog:
 
     def define(self, name: str, columns: tuple[Column, ...]) -> None:
         """Make an empty table of that name."""
+        self._columns.update(c.name.lower() for c in columns)
         self._con.execute(f"CREATE TABLE {quoted(name)} ({', '.join(f'{quoted(c.name)} {c.type}' for c in columns)})")
 
     def define_as(self, name: str, sql: str) -> None:
@@ -129,6 +143,9 @@ class Catalog:
             raise Refusal("is not a type")
         if statements[0]["from_table"]["type"] != "EMPTY" or any(n.get("class") == "SUBQUERY" for n in walk(item)):
             raise Refusal("is not a type")
+        if not all(is_type(n) for n in walk(item) if n["type"] == "TYPE"):
+            remedy = "Declare another, such as VARCHAR, which takes any value as text."
+            raise Refusal("is a type that no column may have", remedy)
         return self.columns(self.render(statements[0]))[0].type
 
     def columns_of_arrow(self, schema: pa.Schema) -> tuple[Column, ...]:

@@ -1,11 +1,13 @@
 """From a manifest to a plan, or to everything that is wrong with it."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 
-from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
 from streamjob_runtime.plan.functions import check_calls, expand_calls
 from streamjob_runtime.plan.model import (
     MARK,
@@ -25,6 +27,8 @@ from streamjob_runtime.plan.sources import TIMES, declared_columns, implied_colu
 from streamjob_runtime.plan.steps import plan_step
 from streamjob_runtime.plan.tree import Node, walk
 
+_FRAMES = 8 * MAX_DEPTH
+
 
 def plan(spec: Any, table_schemas: Mapping[str, pa.Schema] | None = None) -> Plan:
     """The plan of a `StreamJobSpec`. Raises `PlanError` with every problem.
@@ -32,11 +36,8 @@ def plan(spec: Any, table_schemas: Mapping[str, pa.Schema] | None = None) -> Pla
     `table_schemas`: the columns of the static tables whose manifest entry has no `schema`. Without it these are not
     known, and what reads them is not checked.
     """
-    planner = _Planner(spec, table_schemas)
-    try:
+    with _planner(spec, table_schemas) as planner:
         return planner.plan()
-    finally:
-        planner.catalog.close()
 
 
 def problems_of_draft(draft: Any) -> list[PlanProblem]:
@@ -44,14 +45,24 @@ def problems_of_draft(draft: Any) -> list[PlanProblem]:
 
     What reads something that is broken itself is not blamed for it.
     """
-    planner = _Planner(draft, None, draft.broken, draft.complete)
-    try:
-        planner.plan()
-    except PlanError as error:
-        return error.problems
-    finally:
-        planner.catalog.close()
+    with _planner(draft, None, draft.broken, draft.complete) as planner:
+        try:
+            planner.plan()
+        except PlanError as error:
+            return error.problems
     return []
+
+
+@contextmanager
+def _planner(*given: Any) -> Iterator["_Planner"]:
+    """A planner, with room on the stack for the deepest syntax tree that it takes."""
+    planner, before = _Planner(*given), sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _FRAMES))
+    try:
+        yield planner
+    finally:
+        sys.setrecursionlimit(before)
+        planner.catalog.close()
 
 
 class _Planner:
@@ -207,13 +218,14 @@ def _needed(steps: list[Projection | Aggregation], sinks: list[SinkPlan]) -> lis
 def _problem(path: str, name: str, sql: str, refusal: Refusal) -> PlanProblem:
     at = refusal.at if isinstance(refusal.at, dict) else {}
     start = at.get("query_location")
-    clause, line = "", None
+    clause, line, offset = "", None, None
     if isinstance(start, int):
         text = sql.encode()
         line = text[:start].count(b"\n") + 1
+        offset = len(text[:start].decode(errors="replace"))
         length = int(at.get("query_location_length", 0))
         clause = " ".join(text[start : start + length].decode(errors="replace").split())
-    return PlanProblem(path, f"The step {name} {refusal.message}", refusal.remedy, _short(clause), line)
+    return PlanProblem(path, f"The step {name} {refusal.message}", refusal.remedy, _short(clause), line, sql, offset)
 
 
 def _short(clause: str) -> str:
