@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from streamjob_api import rules
 from streamjob_api.base import FIELDS_ONLY
 from streamjob_api.messages import explain, is_echo
 from streamjob_api.models import StreamJob
+from streamjob_api.rules.job import job as rules_of_job
 from streamjob_api.trees import Broken
 
 # Who has more mistakes than these mends them first.
@@ -44,7 +44,7 @@ def check(tree: Any) -> tuple[StreamJob | None, list[Broken]]:
     except ValidationError as error:
         found = (explain(details) for details in error.errors(include_url=False) if not is_echo(details))
         broken = list(islice(found, MAX_BROKEN))
-    broken += islice(rules.job(tree), MAX_BROKEN)
+    broken += islice(rules_of_job(tree), MAX_BROKEN)
     return (None, broken) if broken else (job, [])
 
 

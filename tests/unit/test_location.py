@@ -24,8 +24,8 @@ def job(location: str | None = None) -> StreamJob:
 
 def write_log(folder: Path, version: str) -> None:
     (folder / "log").mkdir(parents=True)
-    fence = Fence("1", "job", 0, version, {})
-    (folder / log_key(0)).write_bytes(encode(Record(0, 1, "n", 0, fence))[1])
+    fence = Fence("1", "job", 0, {})
+    (folder / log_key(0)).write_bytes(encode(Record(0, 1, "n", 0, version, fence))[1])
 
 
 @pytest.fixture

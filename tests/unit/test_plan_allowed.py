@@ -55,7 +55,7 @@ CALLS = (
     'SELECT [x for x in [1] if "{}"(x)]',
     'FROM t WHERE "{}"(k) = 1',
 )
-REFUSED_TYPES = {"geometry", "null", "timestamptz_ns", "type", "variant"}
+REFUSED_TYPES = {"geometry", "null", "type", "variant"}
 
 
 @pytest.fixture(scope="module")

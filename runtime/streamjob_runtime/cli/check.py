@@ -23,6 +23,7 @@ from streamjob_runtime.engine.check import check
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.errors import Unavailable
+from streamjob_runtime.printable import printable
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
 
@@ -91,4 +92,4 @@ def _tell(log: Logger, what: str, found: str) -> None:
     if log.style == "json":
         log.log_event("info", "checked", what=what, found=found)
     else:
-        print(f"{what}: {found}", flush=True)  # noqa: T201 - the command's output
+        print(printable(f"{what}: {found}"), flush=True)  # noqa: T201 - the command's output

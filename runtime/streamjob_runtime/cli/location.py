@@ -4,7 +4,6 @@ from pathlib import Path
 
 from streamjob_api.models import StreamJob
 from streamjob_runtime.checkpoint.log import read_log
-from streamjob_runtime.checkpoint.records import Fence
 from streamjob_runtime.errors import JobError, StreamJobError
 from streamjob_runtime.stores.local import LocalStore
 
@@ -37,7 +36,7 @@ def _is_old_log(folder: Path) -> bool:
     if not (folder / "log").is_dir():
         return False
     try:
-        fences = [r.body for r in read_log(LocalStore(folder)) if isinstance(r.body, Fence)]
+        records = read_log(LocalStore(folder))
     except StreamJobError:
         return False
-    return bool(fences) and fences[-1].version.startswith(_BELOW_CURRENT_FOLDER)
+    return bool(records) and records[-1].version.startswith(_BELOW_CURRENT_FOLDER)

@@ -129,7 +129,7 @@ TYPES = words(
     array bigint bignum binary bit bitstring blob bool boolean bpchar bytea char date datetime dec decimal double enum
     float float4 float8 guid hugeint int int1 int128 int16 int2 int32 int4 int64 int8 integer integral interval json
     list logical long map numeric nvarchar oid real row short signed smallint string struct text time time_ns
-    timestamp timestamp_ms timestamp_ns timestamp_s timestamp_us timestamptz timetz tinyint tuple ubigint uhugeint
+    timestamp timestamp_ms timestamp_ns timestamp_s timestamp_us timestamptz timestamptz_ns timetz tinyint tuple ubigint uhugeint
     uint128 uint16 uint32 uint64 uint8 uinteger union usmallint utinyint uuid varbinary varchar varint
     """
 ) | {"time with time zone", "timestamp with time zone"}
