@@ -20,7 +20,7 @@ REFUSED = allowed.words(
     current_query_id current_role current_schema current_schemas current_setting current_transaction_id current_user
     currval decimal_average finalize format_pg_type format_type gen_random_uuid get_block_size get_type getvariable
     hive_partition_component icu_sort_key in_search_path index_key invoke json_deserialize_sql json_serialize_plan
-    json_serialize_sql lttb make_type map_to_pg_oid nextval obj_description parse_duckdb_log_message random
+    json_serialize_sql make_type map_to_pg_oid nextval obj_description parse_duckdb_log_message random
     remap_struct replace_type session_user setseed setval shobj_description sleep_ms stats timetz_byte_comparable
     to_aggregate_state txid_current unpivot_list user uuid uuidv4 uuidv7 vector_type version vertex_extract
     write_log

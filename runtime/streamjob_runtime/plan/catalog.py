@@ -3,6 +3,7 @@
 
 import json
 from dataclasses import dataclass
+from itertools import islice
 
 import duckdb
 import pyarrow as pa
@@ -12,7 +13,7 @@ from streamjob_runtime.plan.connect import connect
 from streamjob_runtime.plan.model import MARK, Column
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.syntax import unreadable
-from streamjob_runtime.plan.tree import Node, call, is_deeper, quoted, select, walk
+from streamjob_runtime.plan.tree import Node, call, function_name, is_deeper, quoted, select, walk
 
 # Lists and objects within each other, of a syntax tree: some 200 operators in a chain.
 MAX_DEPTH = 650
@@ -34,6 +35,9 @@ TIME_FUNCTIONS: dict[str, tuple[str, ...]] = {
 }
 # Without an effect, though DuckDB does not fold them.
 _HARMLESS = {"error"}
+# No rows are read here: this is for what the SQL itself computes.
+_MEMORY = "512MB"
+_UNITS = {"microseconds", "milliseconds", "seconds", "minutes", "hours", "days", "weeks", "months", "quarters", "years"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,22 @@ class Macro:
     definition: str
 
 
+_MOST_OF_INTERVAL = 40
+
+
+def _of_interval(part: Node) -> bool:
+    """Whether a node may stand in an interval that is written down: constants, their casts and what counts units."""
+    if part.get("class") == "FUNCTION":
+        name = function_name(part)
+        return name in ("+", "-", "*", "trunc") or (name.startswith("to_") and name[3:] in _UNITS)
+    return part.get("class") in ("CONSTANT", "CAST", "TYPE") or part["type"] == "ORDER_MODIFIER"
+
+
 class Catalog:
     """A DuckDB of its own that holds every relation of a pipeline, empty."""
 
     def __init__(self) -> None:
-        self._con = connect()
+        self._con = connect(threads=1, memory_limit=_MEMORY)
         self._con.execute(f"CREATE MACRO \"{MARK}\"() AS TIMESTAMPTZ '1970-01-01 00:00:00+00'")
         self.aggregates: set[str] = set()
         self.volatile: set[str] = set()
@@ -143,10 +158,11 @@ class Catalog:
             raise Refusal("is not a type")
         if statements[0]["from_table"]["type"] != "EMPTY" or any(n.get("class") == "SUBQUERY" for n in walk(item)):
             raise Refusal("is not a type")
+        found = self.columns(self.render(statements[0]))[0].type
         if not all(is_type(n) for n in walk(item) if n["type"] == "TYPE"):
             remedy = "Declare another, such as VARCHAR, which takes any value as text."
             raise Refusal("is a type that no column may have", remedy)
-        return self.columns(self.render(statements[0]))[0].type
+        return found
 
     def columns_of_arrow(self, schema: pa.Schema) -> tuple[Column, ...]:
         """The columns that rows of this schema have in SQL."""
@@ -163,6 +179,10 @@ class Catalog:
 
     def interval(self, node: Node) -> tuple[int, int] | None:
         """A constant interval as (months, microseconds of the rest); None: it is not one."""
+        if not all(_of_interval(part) for part in islice(walk(node), _MOST_OF_INTERVAL)):
+            return None
+        if sum(1 for _ in islice(walk(node), _MOST_OF_INTERVAL + 1)) > _MOST_OF_INTERVAL:
+            return None
         text = self.render_expression({k: v for k, v in node.items() if k != "alias"})
         try:
             row = self._con.execute(

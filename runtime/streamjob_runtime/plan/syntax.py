@@ -65,9 +65,6 @@ def _reserved(sql: str, start: int, token: str, reserved: Set[str], columns: Set
             return Refusal(
                 f"names the column {word}, which is a reserved word", f'Write it in quotes: "{word}".', place
             )
-    if token.lower() in reserved and before and before[0][0].lower() == "as":
-        place = _place(sql, start, start + len(token))
-        return Refusal(f"gives the name {token}, which is a reserved word", f'Write it in quotes: "{token}".', place)
     for match in before:
         if match[0].lower() in reserved - _CLAUSES or (match[0].lower() in _NEED_BY and token.lower() != "by"):
             place = _place(sql, match.start(), match.end())
