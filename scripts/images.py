@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from scripts import tools
 from scripts.version import VERSION
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +117,7 @@ def architecture(engine: str, image: str) -> str:
 
 def load(engine: str) -> None:
     """Bring the images to every node of the kind cluster."""
-    kind = str(ROOT / ".tools" / "bin" / "kind") if (ROOT / ".tools" / "bin" / "kind").exists() else "kind"
+    kind = shutil.which("kind", path=tools.path()) or "kind"
     if engine.endswith("docker"):
         run(kind, "load", "docker-image", "--name", CLUSTER, *IMAGES.values())
         return

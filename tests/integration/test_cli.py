@@ -15,7 +15,7 @@ from streamjob_operator.answers import last_batch, last_checkpoint
 from streamjob_runtime.engine.steps import Step
 from support.command import STREAMJOB, Running, running, streamjob
 from support.minio import MinioServer
-from support.runtime import Runtime, wait_for
+from support.runtime import TIMEOUT_S, Runtime, wait_for
 
 OLD = 1_700_000_000  # seconds; a file of that time is left alone by its writer
 
@@ -216,7 +216,7 @@ def test_the_first_interrupt_finishes_the_batch_and_takes_a_checkpoint(job: Path
 
 def test_the_second_interrupt_ends_it_at_once(job: Path) -> None:
     with script(job, "interrupt_twice") as process:
-        assert process.wait(20) == 128 + signal.SIGINT
+        assert process.wait(TIMEOUT_S) == 128 + signal.SIGINT
     assert not (job / "end").exists()
     shown = streamjob("checkpoints", "list", "job.yaml", cwd=job).stdout
     assert shown.endswith("from the beginning, replay 0 batches, write batch 0 again, then run batch 1.\n")
@@ -228,7 +228,7 @@ def test_a_signal_before_the_job_is_even_read_ends_it_by_its_own_hand(job: Path)
     os.mkfifo(job / "job.yaml")
     with running([STREAMJOB, "run", "job.yaml"], job) as process, (job / "job.yaml").open("w"):
         process.send(signal.SIGTERM)
-        assert process.wait(20) == 128 + signal.SIGTERM
+        assert process.wait(TIMEOUT_S) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
@@ -241,7 +241,7 @@ def test_a_store_that_is_not_there_is_waited_for_until_an_interrupt(job: Path, t
         if twice:
             process.until("once more to stop at once")
             process.send(signal.SIGINT)
-        assert process.wait(20) in ((130, 75) if twice else (75,))
+        assert process.wait(TIMEOUT_S) in ((130, 75) if twice else (75,))
     lines = [json.loads(line) for line in process.err.splitlines()]
     told = [line for line in lines if line["message"] == "waiting for a system outside"]
     assert told[0]["what"] == "the checkpoint store s3://bucket/ck"
@@ -259,7 +259,7 @@ def test_a_call_that_hangs_does_not_hold_up_the_end_for_ever(job: Path) -> None:
             process.until("starting job")
             silent.accept()[0].close()  # asked, so it is waiting for an answer
             process.send(signal.SIGINT)
-            assert process.wait(20) == 75
+            assert process.wait(TIMEOUT_S) == 75
     end = json.loads((job / "end").read_text())
     assert end["reason"] == "Unavailable"
     assert "was asked to stop and waited for systems outside" in end["message"]
