@@ -176,11 +176,10 @@ def test_the_longest_manifest_comes_to_a_pod(cluster: Cluster, letter: str) -> N
     each = 16_300 // len(letter.encode())
     steps = [{"name": f"s{i}", "sql": f"SELECT value FROM lines /* {letter * each} */"} for i in range(64)]
     name = f"long-{len(letter.encode())}"
-    head = {"apiVersion": "streamjob.dev/v1alpha1", "kind": "StreamJob", "metadata": {"name": name}}
+    job: dict[str, Any] = {"apiVersion": "streamjob.dev/v1alpha1", "kind": "StreamJob", "metadata": {"name": name}}
+    job["spec"] = {**SPEC, "pipeline": steps}
     # Not by `kubectl apply`, which keeps it all in an annotation once more.
-    cluster.kubectl(
-        "create", "-n", NAMESPACE, "-f", "-", stdin=json.dumps({**head, "spec": {**SPEC, "pipeline": steps}})
-    )
+    cluster.kubectl("create", "-n", NAMESPACE, "-f", "-", stdin=json.dumps(job))
     wait_until_running(cluster, name)
     revision = cluster.get("stj", name, NAMESPACE)["status"]["revision"]
     config = cluster.get("configmap", f"{name}-{revision}", NAMESPACE)
