@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pytest
@@ -228,7 +229,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert said == {
         "missing": f"{missing}: cannot be read; No such file or directory",
         "folder": f"{folder}: cannot be read; Is a directory",
-        "large": f"{large}: is larger than 1 MiB; a manifest is a short text: is this the right file?",
+        "large": f"{large}: is larger than 3 MiB; a manifest is a short text: is this the right file?",
         "latin": f"{latin}:2:4: is not UTF-8 text; save it as UTF-8",
     }
 
@@ -287,3 +288,14 @@ def test_a_list_far_too_long_is_one_problem() -> None:
     sinks = ", ".join("{from: words, console: {}}" for _ in range(500))
     text = GOOD[: GOOD.index("  sinks:")] + f"  sinks: [{sinks}]\n"
     assert told(text) == ["job.yaml:17:3: spec.sinks: has too many items; take at most 32"]
+
+
+def test_a_compressed_manifest_is_read_like_a_plain_one_and_never_becomes_too_long(tmp_path: Path) -> None:
+    packed, damaged, long = (tmp_path / f"{name}.yaml" for name in ("packed", "damaged", "long"))
+    packed.write_bytes(gzip.compress(GOOD.encode()))
+    damaged.write_bytes(b"\x1f\x8b" + b"no such thing")
+    long.write_bytes(gzip.compress(b"#" * (MAX_BYTES + 1)))
+    assert load_manifest(packed).job == parse_manifest(GOOD, "job.yaml").job is not None
+    assert load_manifest(packed).locate("spec.sinks[0].mode") == (18, 5)
+    assert "is compressed, and damaged" in str(load_manifest(damaged).problems[0])
+    assert "is larger than 3 MiB" in str(load_manifest(long).problems[0])
