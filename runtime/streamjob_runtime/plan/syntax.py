@@ -59,7 +59,9 @@ def unreadable(sql: str, message: str, position: int | None, reserved: Set[str],
 def _reserved(sql: str, start: int, token: str, reserved: Set[str], columns: Set[str]) -> Refusal | None:
     """The refusal of a reserved word that stands for a name: the token itself, or the word before it."""
     before = [m for m in _WORD.finditer(sql) if m.end() <= start][-1:]
-    for word, at in [(token, start), *((m[0], m.start()) for m in before)]:
+    # Where a clause begins, what stands before it is the more likely name.
+    both = [(token, start), *((m[0], m.start()) for m in before)]
+    for word, at in reversed(both) if token.lower() in _CLAUSES else both:
         if word.lower() in reserved & columns:
             place = _place(sql, at, at + len(word))
             return Refusal(
