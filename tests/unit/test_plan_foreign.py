@@ -59,6 +59,11 @@ def test_words_in_texts_and_comments_are_no_words() -> None:
         ("SELECT k FROM events WHERE k = 'a",
          "has a text that does not end|Close it with ', and write '' for a ' in it."),
         ('SELECT k FROM "events', 'has a name that does not end|Close it with ", and write "" for a " in it.'),
+        ('SELECT n FROM events WHERE k = "view"', "names the column view, which is not there|Did you mean k? "
+         "A text stands in single quotes: 'view'."),
+        ("SELECT ", "has a SELECT without columns|Write them, or *. In YAML a # behind a space begins a comment: put "
+         "SQL that has one below | ."),
+        ("-- SELECT 1", "has no statements|A step is one SELECT; write a step for each."),
         ("SELECT at FROM events", 'cannot be read: syntax error after "at"|'
          'at is a reserved word; if a column is called so, write it in quotes: "at".'),
         ("SELECT date_trunc('minute', t) AS m, count(*) AS c FROM events GROUP BY m", f"|{NO_WINDOW} "

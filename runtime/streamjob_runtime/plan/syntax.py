@@ -36,6 +36,9 @@ def unreadable(sql: str, message: str, position: int | None, reserved: Set[str],
     if known is not None:
         said, remedy, start, end = known
         return Refusal(said, remedy, _place(sql, start, end))
+    if "without selection list" in message:
+        remedy = "Write them, or *. In YAML a # behind a space begins a comment: put SQL that has one below | ."
+        return Refusal("has a SELECT without columns", remedy)
     if position is None:
         return Refusal(f"cannot be read: {message}")
     start = len(sql.encode()[:position].decode(errors="replace"))
