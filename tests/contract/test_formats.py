@@ -179,6 +179,9 @@ def test_a_bad_json_record_is_found_among_many(record: str, reason: str) -> None
     error = bad("json", JSON, good * 7000 + b"\n" + record.encode() + b"\n" + good * 9000)
     assert (error.record, error.reason) == (7001, reason)
     assert error.excerpt[:199] == record[:199]
+    # No column's type mends a record that is no object.
+    whole = not reason.startswith("field")
+    assert ("format text" in error.remedy and "TRY_CAST(value AS JSON)" in error.remedy) == whole
 
 
 def test_blank_lines_are_no_json_records() -> None:

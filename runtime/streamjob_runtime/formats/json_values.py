@@ -13,6 +13,17 @@ from streamjob_runtime.formats.lines import excerpt
 _Convert = Callable[[Any], Any]  # of a value that is not null; raises ValueError
 
 
+# No column's type mends a record that is none.
+_TAKE_TEXT = (
+    "Take format text, whose one column, value, is the whole record, and in the pipeline TRY_CAST(value AS JSON), "
+    "which is NULL for what is no JSON"
+)
+
+
+class _NoObjectError(ValueError):
+    """The record is no JSON object at all."""
+
+
 def decode_lines(data: bytes, first: int, schema: pa.Schema) -> pa.Table:
     """One row a line that is not blank; the first line has the number `first`. Raises `BadRecord`."""
     converters = [(f.name, _converter(f.type)) for f in schema]
@@ -21,6 +32,8 @@ def decode_lines(data: bytes, first: int, schema: pa.Schema) -> pa.Table:
         if line and not line.isspace():
             try:
                 rows.append(_row(line, converters))
+            except _NoObjectError as e:
+                raise BadRecord(str(e), number, excerpt(line), _TAKE_TEXT) from None
             except ValueError as e:
                 raise BadRecord(str(e), number, excerpt(line)) from None
     return pa.Table.from_pylist(rows, schema)
@@ -44,11 +57,11 @@ def _row(line: bytes, converters: list[tuple[str, _Convert]]) -> dict[str, Any]:
     try:
         record = _DECODER.decode(line.decode())
     except json.JSONDecodeError as e:
-        raise ValueError(f"it is not JSON: {e.msg} at column {e.colno}") from None
+        raise _NoObjectError(f"it is not JSON: {e.msg} at column {e.colno}") from None
     except RecursionError:
-        raise ValueError("its values are nested too deeply") from None
+        raise _NoObjectError("its values are nested too deeply") from None
     if not isinstance(record, dict):
-        raise ValueError(f"{_kind(record)} stands where an object is expected, with a field a column")
+        raise _NoObjectError(f"{_kind(record)} stands where an object is expected, with a field a column")
     row = {}
     for name, convert in converters:
         value = record.get(name)

@@ -108,7 +108,7 @@ class LineMessages:
             try:
                 rows = self._lines.decode(message)
             except BadRecord as bad:
-                raise BadRecord(bad.reason, number, excerpt(message)) from None
+                raise BadRecord(bad.reason, number, excerpt(message), bad.remedy) from None
             if rows.num_rows != 1:
                 found = f"it holds {rows.num_rows} records, and one is expected"
                 raise BadRecord(found if rows.num_rows else "it is empty", number, excerpt(message))

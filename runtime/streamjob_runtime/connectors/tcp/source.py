@@ -190,10 +190,11 @@ class TcpSource:
                     lines = lines[end_of_lines(lines, first) : end_of_lines(lines, last)]
                 tables.append(self._decoder.decode(lines))
             except BadRecord as e:
+                remedy = e.remedy or "Declare the column VARCHAR, or take format text"
                 raise JobError(
                     f'Source "{self._name}", line {position + e.record}, counted from 0: {e.reason}. It begins: '
                     f"{e.excerpt} What was received cannot be taken back: start with a new checkpoint location, and "
-                    "declare the column VARCHAR, or take format text, if such lines will come again."
+                    f"{remedy[0].lower()}{remedy[1:]}, if such lines will come again."
                 ) from None
             position += last - first
         return pa.concat_tables(tables)
