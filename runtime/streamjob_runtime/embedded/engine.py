@@ -44,7 +44,6 @@ class EmbeddedQuery:
         self._shared = self._find_shared()
         self._operators: dict[str, Operator] = {}
         self._read_from = {r: self._composer.depends_on(r) & set(self._sources) for r in plan.relations}
-        self._no_rows: dict[str, pa.Table] = {}  # shared stream -> no rows, in its columns
         self._compute_shared(Moment(0, None, None, {}), set(self._sources))
         for step in plan.steps:
             if isinstance(step, Aggregation):
@@ -80,7 +79,7 @@ class EmbeddedQuery:
 
     def _empty_result(self, sink: SinkPlan) -> pa.Table:
         if sink.operator is not None:
-            self._db.register(rows_table(sink.operator), self._operators[sink.operator].empty())
+            self._db.hold(rows_table(sink.operator), self._operators[sink.operator].nothing)
         return self._db.schema(at_time(self._sink_sql(sink), 0)).empty_table()
 
     def _sink_sql(self, sink: SinkPlan) -> str:
@@ -146,11 +145,9 @@ class EmbeddedQuery:
         for name in (n for n in order if n in self._shared):
             if self._read_from[name] & filled:
                 sql = at_time(self._composer.relation(name, frozenset(done)), moment.batch_time_ms)
-                rows = self._db.rows(sql)
-                self._no_rows.setdefault(name, rows.schema.empty_table())
+                self._db.keep(rows_table(name), sql)
             else:
-                rows = self._no_rows[name]  # and not the last batch's: another source may have rows in this one
-            self._db.register(rows_table(name), rows)
+                self._db.keep_none(rows_table(name))  # the last batch's: another source may have rows in this one
             done.add(name)
 
     def _run_operators(self, moment: Moment, filled: set[str]) -> set[str]:
@@ -179,12 +176,12 @@ class EmbeddedQuery:
         if sink.operator is None:
             return compute() if self._read_from[sink.relation] & filled else self._empty[_key(sink)]
         operator = self._operators[sink.operator]
-        rows = operator.final if sink.mode == "append" else operator.changed
-        if rows is None or rows.num_rows == 0:
+        returned = operator.final if sink.mode == "append" else operator.changed
+        if returned is None or (rows := returned.rows).num_rows == 0:
             return self._empty[_key(sink)]
         if sink.relation == sink.operator:
             return rows
-        self._db.register(rows_table(sink.operator), rows)
+        self._db.hold(rows_table(sink.operator), returned.relation)
         return compute()
 
     def snapshot(self) -> Mapping[str, pa.Table]:

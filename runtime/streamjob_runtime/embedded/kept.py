@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from streamjob_runtime.embedded.compose import Composer, at_time
-from streamjob_runtime.embedded.database import Database
+from streamjob_runtime.embedded.database import Database, Returned
 from streamjob_runtime.plan.model import MARK, Aggregation, state_table
 from streamjob_runtime.plan.tree import quoted
 from streamjob_runtime.query import OperatorProgress
@@ -43,8 +43,8 @@ class Operator(ABC):
         self, db: Database, step: Aggregation, composer: Composer, ready: frozenset[str], wanted: Wanted
     ) -> None:
         self.step = step
-        self.changed: pa.Table | None = None  # rows whose result changed in this batch
-        self.final: pa.Table | None = None  # rows that became final in this batch
+        self.changed: Returned | None = None  # rows whose result changed in this batch
+        self.final: Returned | None = None  # rows that became final in this batch
         self._db = db
         self._wanted = wanted
         self._delta_sql = composer.statement(step.delta, step.inputs, ready)
@@ -56,8 +56,8 @@ class Operator(ABC):
         columns = ", ".join((*step.key_columns, *step.state_columns))
         # Over no rows this gives no groups, or, without keys, the one group there always is.
         db.do(f"CREATE TABLE {self._state} AS SELECT {columns} FROM ({at_time(self._delta_sql, 0)})")
-        shown = f"SELECT {', '.join(step.items)} FROM {self._state} AS s"
-        self._result_schema = db.schema(at_time(shown, 0))
+        # Never any rows, in the columns of the result.
+        self.nothing = at_time(f"SELECT {', '.join(step.items)} FROM {self._state} AS s LIMIT 0", 0)
 
     @abstractmethod
     def run(self, moment: Moment, sources: Set[str]) -> bool:
@@ -101,10 +101,6 @@ class Operator(ABC):
             self._rows_total = self._db.value(f"SELECT count(*) FROM {self._state}") or 0
         return self._rows_total
 
-    def empty(self) -> pa.Table:
-        """No rows, in the columns of the result."""
-        return self._result_schema.empty_table()
-
     def _merge(self, delta: str, keep: str | None = None) -> None:
         """Combine states into the table, and take the changed rows if somebody reads them."""
         columns = (*self.step.key_columns, *self.step.state_columns)
@@ -117,9 +113,8 @@ class Operator(ABC):
         )
         self._rows_total = None
         if self._wanted.update:
-            rows = self._db.rows(f"{merge} RETURNING {self._returned(keep)}")
-            self._updated += rows.num_rows
-            self.changed = self._shown(rows)
+            self.changed = self._db.returned(f"{merge} RETURNING {self._returned(keep)}")
+            self._updated += self.changed.count
         else:
             self._updated += self._db.do(merge)
 
@@ -128,11 +123,6 @@ class Operator(ABC):
         conditions = [c for c in (self.step.having, keep) if c is not None]
         shown = [f"({' AND '.join(conditions)}) AS {quoted(MARK)}"] if conditions else []
         return at_time(", ".join([*self.step.items, *shown]), self._shown_at_ms)
-
-    def _shown(self, returned: pa.Table) -> pa.Table:
-        if MARK not in returned.column_names:
-            return returned
-        return returned.drop_columns([MARK]).filter(returned.column(MARK))
 
 
 class Kept(Operator):
