@@ -1,9 +1,9 @@
 # ruff: noqa: S608 - SQL is put together here from names that are quoted and texts that the planner rendered.
 """The engine's DuckDB: statements in, Arrow tables out, its errors in our words.
 
-Arrow has not all of DuckDB's types: a HUGEINT comes back as a DECIMAL, an ENUM, a UUID and JSON as texts. So rows that a
-later step reads never leave DuckDB: they are kept in a temporary table, or held as what a statement has returned. Arrow
-stands at both ends alone, where sources give rows and sinks get them.
+Arrow has not all of DuckDB's types: a HUGEINT comes back as a DECIMAL, an ENUM, a UUID and JSON as texts. So rows that
+a later step reads never leave DuckDB: they are kept in a temporary table, or held as what a statement has returned.
+Arrow stands at both ends alone, where sources give rows and sinks get them.
 """
 
 from collections.abc import Iterator

@@ -13,11 +13,13 @@ from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.embedded.rolling import Rolling
 from streamjob_runtime.embedded.room import Room
 from streamjob_runtime.embedded.windowed import Windowed
+from streamjob_runtime.errors import JobError
 from streamjob_runtime.plan.model import MARK, Aggregation, Plan, SinkPlan
 from streamjob_runtime.plan.tree import quoted
 from streamjob_runtime.query import BatchInput, BatchOutput
 
-_Result = tuple[str, str | None, str]  # relation, operator, mode: sinks that share these get the same rows
+# relation, operator, mode, columns as text: sinks that share these get the same rows
+_Result = tuple[str, str | None, str, tuple[str, ...]]
 
 
 class EmbeddedQuery:
@@ -84,7 +86,9 @@ class EmbeddedQuery:
 
     def _sink_sql(self, sink: SinkPlan) -> str:
         ready = self._shared if sink.operator is None else self._shared | {sink.operator}
-        return self._composer.relation(sink.relation, ready)
+        texts = ", ".join(f"CAST({quoted(c)} AS VARCHAR) AS {quoted(c)}" for c in sink.as_text)
+        columns = f"* REPLACE ({texts})" if texts else "*"
+        return self._composer.statement(f"SELECT {columns} FROM {quoted(sink.relation)}", (sink.relation,), ready)
 
     @property
     def source_schemas(self) -> Mapping[str, pa.Schema]:
@@ -163,6 +167,7 @@ class EmbeddedQuery:
         for sink in self._plan.sinks:
             if _key(sink) not in done:
                 done[_key(sink)] = self._result(sink, moment, filled, moved)
+            _check_wide_integers(sink, done[_key(sink)])
         return tuple(done[_key(s)] for s in self._plan.sinks)
 
     def _result(self, sink: SinkPlan, moment: Moment, filled: set[str], moved: set[str]) -> pa.Table:
@@ -179,7 +184,7 @@ class EmbeddedQuery:
         returned = operator.final if sink.mode == "append" else operator.changed
         if returned is None or (rows := returned.rows).num_rows == 0:
             return self._empty[_key(sink)]
-        if sink.relation == sink.operator:
+        if sink.relation == sink.operator and not sink.as_text:
             return rows
         self._db.hold(rows_table(sink.operator), returned.relation)
         return compute()
@@ -206,4 +211,16 @@ class EmbeddedQuery:
 
 
 def _key(sink: SinkPlan) -> _Result:
-    return (sink.relation, sink.operator, sink.mode if sink.operator else "")
+    return (sink.relation, sink.operator, sink.mode if sink.operator else "", sink.as_text)
+
+
+def _check_wide_integers(sink: SinkPlan, rows: pa.Table) -> None:
+    """Raise `JobError` if an integer has more digits than Arrow's decimals, in which sinks get a HUGEINT."""
+    for name in sink.wide_integers:
+        try:
+            rows.column(name).validate(full=True)
+        except pa.ArrowInvalid:
+            raise JobError(
+                f"The column {name} of {sink.relation} has an integer of more than 38 digits, which the sink cannot "
+                f"hold as a number. Cast it in the pipeline: CAST({name} AS VARCHAR)."
+            ) from None

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from streamjob_runtime.embedded.compose import Composer, at_time
 from streamjob_runtime.embedded.database import Database, Returned
+from streamjob_runtime.embedded.stored import from_stored, to_stored
 from streamjob_runtime.plan.model import MARK, Aggregation, state_table
 from streamjob_runtime.plan.tree import quoted
 from streamjob_runtime.query import OperatorProgress
@@ -130,12 +131,12 @@ class Kept(Operator):
 
     def snapshot(self) -> pa.Table:
         """See `Operator`."""
-        return self._db.rows(f"SELECT * FROM {self._state}")
+        return to_stored(self._db.rows(f"SELECT * FROM {self._state}"))
 
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
         self._rows_total = None
-        self._db.register(RESTORED, rows)
+        self._db.register(RESTORED, from_stored(rows, self._db.schema(f"SELECT * FROM {self._state}")))
         self._db.do(f"DELETE FROM {self._state}")
         columns = ", ".join((*self.step.key_columns, *self.step.restored))
         self._db.do(f"INSERT INTO {self._state} SELECT {columns} FROM {quoted(RESTORED)}")

@@ -2,20 +2,20 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import duckdb
-import pyarrow as pa
 
 from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.event_time import KeyWindow, find_window, pane_start
+from streamjob_runtime.plan.leaving import of_groups
 from streamjob_runtime.plan.model import MARK, Aggregation, RollingWindow, state_table
 from streamjob_runtime.plan.order import refuse_order, refuse_shown_order, settled
 from streamjob_runtime.plan.problems import Refusal
-from streamjob_runtime.plan.scope import Scope
+from streamjob_runtime.plan.scope import Changes, Scope
+from streamjob_runtime.plan.storable import refuse_unstorable, refuse_unstorable_state, restored, type_of
 from streamjob_runtime.plan.tree import (
     STATE,
     Node,
@@ -36,20 +36,6 @@ from streamjob_runtime.plan.tree import (
     walk,
 )
 
-# Values that are the states of min and max themselves, and that DuckDB does not take for such where it takes others.
-_UNCAST = {
-    "DATE",
-    "TIME",
-    "TIME_NS",
-    "TIMESTAMP",
-    "TIMESTAMP_S",
-    "TIMESTAMP_MS",
-    "TIMESTAMP_NS",
-    "TIMESTAMP WITH TIME ZONE",
-    "BLOB",
-}
-# As a type, in a list or a struct too, and not a field's name.
-_NOT_IN_PARQUET = re.compile(r"\b(BIT|BIGNUM|UNION)(?=[\[\],()]|$)")
 _INNER = MARK  # begins the names that no name in a manifest's SQL can mean
 _FORMAT = 1  # of the state's columns; a state of another format is not taken up
 
@@ -223,8 +209,10 @@ def refuse_aggregate(node: Node) -> None:
 
 def plan_aggregation(
     catalog: Catalog, scope: Scope, name: str, node: Node, rolling: RollingWindow | None, inputs: tuple[str, ...]
-) -> tuple[Aggregation, bool]:
-    """The aggregation of a SELECT whose clocks are put in already; and whether it shows its groups one by one."""
+) -> tuple[Aggregation, bool, Changes]:
+    """The aggregation of a SELECT whose clocks are put in already; whether it shows its groups one by one; and what
+    becomes of its rows.
+    """
     split = Splitter(catalog, scope, node["select_list"])
     split.take_keys(node)
     if split.window and rolling:
@@ -254,7 +242,7 @@ def plan_aggregation(
             delta=delta,
             inputs=inputs,
             keys=len(split.keys),
-            restored=tuple(_restored(catalog, node, a, f"a{i}") for i, a in enumerate(split.aggregates)),
+            restored=tuple(restored(catalog, node, a, f"a{i}") for i, a in enumerate(split.aggregates)),
             result=catalog.render(result),
             items=tuple(catalog.render_expression(i) for i in items),
             having=None if having is None else catalog.render_expression(having),
@@ -263,6 +251,7 @@ def plan_aggregation(
             fingerprint=_fingerprint(catalog, split, node, delta, rolling),
         ),
         one_by_one,
+        of_groups(items, having, split.aggregates, rolling is not None),
     )
 
 
@@ -301,23 +290,15 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
     states = [aliased({**a, "export_state": True}, f"{_INNER}a{i}") for i, a in enumerate(split.aggregates)]
     for key in split.keys:
         _bind(catalog, select([key], node["from_table"], where), key)
-        _refuse_unstorable(catalog, node["from_table"], "groups by", key, key)
+        refuse_unstorable("groups by", key, [type_of(catalog, key, node["from_table"])])
     for written, aggregate, state in zip(split.written, split.aggregates, states, strict=True):
         _bind(catalog, select([aliased({**written, "export_state": True}, "")], node["from_table"], where), written)
         refuse_order(aggregate)
-        _refuse_unstorable(catalog, node["from_table"], f"keeps in {function_name(written)}()", aggregate, state)
+        refuse_unstorable_state(catalog, node["from_table"], written, aggregate, state)
     rows = [aliased(call("count_star"), f"{_INNER}n")] if split.window is not None else []
     inner = select([*keys, *states, *rows], node["from_table"], where, len(keys))
     outer = [aliased(column(i["alias"]), str(i["alias"]).removeprefix(_INNER)) for i in inner["select_list"]]
     return catalog.render(select(outer, {"type": "SUBQUERY", "subquery": {"node": inner}}))
-
-
-def _restored(catalog: Catalog, node: Node, aggregate: Node, name: str) -> str:
-    if function_name(aggregate) in ("min", "max"):
-        shown = catalog.columns(catalog.render(select([aggregate], node["from_table"])))[0].type
-        if shown in _UNCAST:
-            return f"to_aggregate_state(CAST({name} AS {shown}), '{function_name(aggregate)}', ['{shown}'])"
-    return name
 
 
 def _bind(catalog: Catalog, query: Node, at: Node) -> None:
@@ -330,23 +311,6 @@ def _bind(catalog: Catalog, query: Node, at: Node) -> None:
         raise Refusal(f"uses {name}(), whose state cannot be kept between batches", _instead(name), at) from None
     except duckdb.Error as error:
         raise explain(error, at) from None
-
-
-def _refuse_unstorable(catalog: Catalog, source: Node, does: str, at: Node, kept: Node) -> None:
-    """Parquet, in which snapshots are, has no INTERVAL, BIGNUM and UNION; a BIT comes back as other bits.
-
-    `at`: what the user has written; `kept`: what the state holds of it.
-    """
-    if found := _NOT_IN_PARQUET.search(catalog.columns(catalog.render(select([at], source)))[0].type):
-        raise Refusal(f"{does} values of type {found[1]}, which no checkpoint can hold", "Cast them: x::VARCHAR.", at)
-    if _has_interval(catalog.arrow(catalog.render(select([kept], source))).field(0).type):
-        remedy = "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x)."
-        raise Refusal(f"{does} values of type INTERVAL, which no checkpoint can hold", remedy, at)
-
-
-def _has_interval(kind: pa.DataType) -> bool:
-    inner = [kind.field(i).type for i in range(kind.num_fields)]
-    return pa.types.is_interval(kind) or any(map(_has_interval, inner))
 
 
 def _instead(name: str) -> str:
@@ -376,5 +340,4 @@ def _fingerprint(catalog: Catalog, split: Splitter, node: Node, delta: str, roll
 def _types(catalog: Catalog, node: Node, aggregate: Node) -> list[str]:
     """The types of an aggregate's arguments and of its result."""
     given = [aliased(a, "") for a in arguments(aggregate)]
-    queries = [select([e], node["from_table"]) for e in [*given, aggregate]]
-    return [c.type for query in queries for c in catalog.columns(catalog.render(query))]
+    return [type_of(catalog, e, node["from_table"]) for e in [*given, aggregate]]

@@ -7,12 +7,14 @@ from typing import Any
 from streamjob_runtime.plan.model import Column, SinkPlan
 from streamjob_runtime.plan.problems import PlanProblem
 from streamjob_runtime.plan.scope import Known
-from streamjob_runtime.plan.written import unwritable_column
+from streamjob_runtime.plan.written import as_text, unwritable_column, wide_integers
+
+_BY_KEY = {"postgres": "PostgreSQL", "delta": "the Delta table"}  # sinks that put rows in place by their key
 
 
 def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> SinkPlan | PlanProblem:
     """What the sink is given, or why its mode does not fit its relation."""
-    refused = _refused(known, sink.mode)
+    refused = _refused(known, sink)
     if refused is not None:
         message, remedy = refused
         return PlanProblem(f"{path}.mode", f"{known.name} cannot be written in {sink.mode} mode: {message}", remedy)
@@ -29,7 +31,7 @@ def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> 
     if unwritable is not None:
         return unwritable
     operator = known.operator if sink.mode != "complete" else None
-    return SinkPlan(known.name, sink.mode, operator)
+    return SinkPlan(known.name, sink.mode, operator, as_text(columns, sink), wide_integers(columns, sink))
 
 
 def _named(sink: Any) -> Iterator[tuple[str, int, str]]:
@@ -61,7 +63,8 @@ def _single_value(path: str, known: Known, columns: Sequence[Column], sink: Any)
     return None
 
 
-def _refused(known: Known, mode: str) -> tuple[str, str] | None:
+def _refused(known: Known, sink: Any) -> tuple[str, str] | None:
+    mode = sink.mode
     if known.shape == "stream":
         if mode == "complete":
             return "it is a stream, which never ends", "Use append, or group the rows first."
@@ -79,5 +82,10 @@ def _refused(known: Known, mode: str) -> tuple[str, str] | None:
         return (
             "its groups change with every batch and never become final",
             "Use update or complete, or group by tumble() or hop() over a column with a watermark.",
+        )
+    if mode == "update" and sink.kind in _BY_KEY and known.changes.leave:
+        return (
+            f"{known.changes.leave}, and its row would stay in {_BY_KEY[sink.kind]} for ever",
+            "Use complete; or show the condition as a column, and filter by it where the rows are read.",
         )
     return None

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.kinds import KNOWN, first_but
 from streamjob_runtime.plan.model import Column
 from streamjob_runtime.plan.problems import PlanProblem, Refusal
 
@@ -34,6 +35,9 @@ def declared_columns(
         place = f"{path}.schema.{name}"
         try:
             columns.append(Column(name, catalog.type_of(text)))
+            if first_but(columns[-1].type, KNOWN) is not None:
+                remedy = "Declare it VARCHAR, or JSON where it is JSON."
+                problems.append(PlanProblem(place, f"{text} is no type that a column may have", remedy))
             if format_ == "json" and _NOT_FROM_JSON.search(columns[-1].type):
                 problems.append(
                     PlanProblem(

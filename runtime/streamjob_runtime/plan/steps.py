@@ -1,5 +1,7 @@
 """Which kind of step a flat query is, and what it becomes."""
 
+from dataclasses import replace
+
 import duckdb
 
 from streamjob_runtime.plan.aggregation import has_aggregates, plan_aggregation
@@ -7,6 +9,7 @@ from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.event_time import refuse_windows
 from streamjob_runtime.plan.followed import shown_event_time, united_event_time
+from streamjob_runtime.plan.leaving import of_rows
 from streamjob_runtime.plan.model import Aggregation, Column, Projection, RollingWindow, state_table
 from streamjob_runtime.plan.normalize import Flat
 from streamjob_runtime.plan.order import settle_over_table
@@ -15,6 +18,7 @@ from streamjob_runtime.plan.refuse import refuse_on_stream
 from streamjob_runtime.plan.scope import BATCH_TIME, Known, Leaf, Scope, leaves, merged_columns
 from streamjob_runtime.plan.times import narrower, put_times, put_times_in_union, take_rolling
 from streamjob_runtime.plan.tree import Node, walk
+from streamjob_runtime.plan.types import check_columns
 
 Planned = tuple[Projection | Aggregation, Known, tuple[Column, ...]]
 
@@ -33,7 +37,7 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat) -> Plan
         if not shapes <= {"static"}:
             node = settle_over_table(catalog, node)
         refuse_windows(node, "on what is no stream")
-        known = _over_tables(flat.name, node, parts, shapes, grouped)
+        known = _over_tables(catalog, flat.name, node, scope, parts, shapes, grouped)
         return _projection(catalog, flat, node, inputs, known)
     refuse_on_stream(catalog, flat.node, parts, relations, grouped)
     rolling, where = take_rolling(catalog, scope, flat.node.get("where_clause"))
@@ -63,10 +67,11 @@ def _projection(catalog: Catalog, flat: Flat, node: Node, inputs: tuple[str, ...
     except duckdb.Error as error:
         raise explain(error, flat.node) from None
     _refuse_same_names(columns)
+    check_columns(columns, flat.node)
     shown = tuple(c.name for c in columns)
     # A column that is named keeps the spelling with which it was declared.
     event_time = next((c for c in shown if c.lower() == (known.event_time or "").lower()), None)
-    known = Known(known.name, known.shape, shown, event_time, known.rolling, known.operator, known.final)
+    known = replace(known, columns=shown, event_time=event_time)
     return Projection(flat.name, sql, inputs), known, columns
 
 
@@ -86,13 +91,14 @@ def _aggregation(
     rolling: RollingWindow | None,
     inputs: tuple[str, ...],
 ) -> Planned:
-    step, one_by_one = plan_aggregation(catalog, scope, name, node, rolling, inputs)
+    step, one_by_one, changes = plan_aggregation(catalog, scope, name, node, rolling, inputs)
     try:
         catalog.define_as(state_table(name), step.delta)
         columns = catalog.columns(step.result)
     except duckdb.Error as error:
         raise explain(error, node) from None
     _refuse_same_names(columns)
+    check_columns(columns, node)
     final = one_by_one and step.event_window is not None and step.event_window.watermarked
     known = Known(
         name,
@@ -100,11 +106,14 @@ def _aggregation(
         tuple(c.name for c in columns),
         operator=name if one_by_one else None,
         final=final,
+        changes=changes,
     )
     return step, known, columns
 
 
-def _over_tables(name: str, node: Node, parts: list[Leaf], shapes: set[str], grouped: bool) -> Known:
+def _over_tables(
+    catalog: Catalog, name: str, node: Node, scope: Scope, parts: list[Leaf], shapes: set[str], grouped: bool
+) -> Known:
     """A step that reads no stream: rows of static tables, or of a kept result, or a view of results."""
     if shapes <= {"static"}:
         return Known(name, "static", ())
@@ -122,7 +131,8 @@ def _over_tables(name: str, node: Node, parts: list[Leaf], shapes: set[str], gro
     )
     if table is None or not row_by_row:
         return Known(name, "view", ())
-    return Known(name, "table", (), operator=table.operator, final=table.final)
+    changes = of_rows(catalog, scope, kept[0], node)
+    return Known(name, "table", (), operator=table.operator, final=table.final, changes=changes)
 
 
 def _set_operation(
