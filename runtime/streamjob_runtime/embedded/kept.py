@@ -129,17 +129,20 @@ class Operator(ABC):
 class Kept(Operator):
     """An operator whose state is the one table."""
 
+    @property
+    def _snapshot_sql(self) -> str:
+        return f"SELECT {self.step.snapshot_columns} FROM {self._state}"
+
     def snapshot(self) -> pa.Table:
         """See `Operator`."""
-        return to_stored(self._db.rows(f"SELECT * FROM {self._state}"))
+        return to_stored(self._db.rows(self._snapshot_sql))
 
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
         self._rows_total = None
-        self._db.register(RESTORED, from_stored(rows, self._db.schema(f"SELECT * FROM {self._state}")))
+        self._db.register(RESTORED, from_stored(rows, self._db.schema(self._snapshot_sql)))
         self._db.do(f"DELETE FROM {self._state}")
-        columns = ", ".join((*self.step.key_columns, *self.step.restored))
-        self._db.do(f"INSERT INTO {self._state} SELECT {columns} FROM {quoted(RESTORED)}")
+        self._db.do(f"INSERT INTO {self._state} SELECT {', '.join(self.step.restored)} FROM {quoted(RESTORED)}")
         self._db.register(RESTORED, rows.schema.empty_table())
 
 

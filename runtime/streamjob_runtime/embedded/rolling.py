@@ -177,15 +177,16 @@ class Rolling(Operator):
         return pa.concat_tables([self._none, *parts])
 
     def _fetch(self, rows: str) -> pa.Table:
-        return to_stored(self._db.rows(f"SELECT u AS pane, t AS batch_time, {self._columns} FROM {rows}"))
+        return to_stored(self._db.rows(f"SELECT u AS pane, t AS batch_time, {self.step.snapshot_columns} FROM {rows}"))
 
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
         typed = quoted(f"restored:{self.step.name}")  # the states as such again, no longer as plain values
-        panes = f"SELECT CAST(0 AS BIGINT) AS pane, CAST(0 AS BIGINT) AS batch_time, * FROM {self._state}"
-        self._db.register(RESTORED, from_stored(rows, self._db.schema(panes)))
-        self._db.do(f"CREATE TABLE {typed} AS {panes} LIMIT 0")
-        columns = ", ".join(("pane", "batch_time", *self.step.key_columns, *self.step.restored))
+        panes = "SELECT CAST(0 AS BIGINT) AS pane, CAST(0 AS BIGINT) AS batch_time"
+        stored = self._db.schema(f"{panes}, {self.step.snapshot_columns} FROM {self._state}")
+        self._db.register(RESTORED, from_stored(rows, stored))
+        self._db.do(f"CREATE TABLE {typed} AS {panes}, * FROM {self._state} LIMIT 0")
+        columns = ", ".join(("pane", "batch_time", *self.step.restored))
         self._db.do(f"INSERT INTO {typed} SELECT {columns} FROM {quoted(RESTORED)}")
         found = self._db.rows(f"SELECT pane, batch_time, count(*) AS rows FROM {typed} GROUP BY ALL ORDER BY pane")
         for pane in found.to_pylist():

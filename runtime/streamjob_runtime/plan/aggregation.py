@@ -15,7 +15,7 @@ from streamjob_runtime.plan.model import MARK, Aggregation, RollingWindow, state
 from streamjob_runtime.plan.order import refuse_order, refuse_shown_order, settled
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Changes, Scope
-from streamjob_runtime.plan.storable import refuse_unstorable, refuse_unstorable_state, restored, type_of
+from streamjob_runtime.plan.storable import Stored, stored_key, stored_state, type_of
 from streamjob_runtime.plan.tree import (
     STATE,
     Node,
@@ -235,14 +235,16 @@ def plan_aggregation(
         or "qualify" in node
         or any(n.get("class") in ("WINDOW", "SUBQUERY") or function_name(n) == "unnest" for n in shown)
     )
-    delta = _delta(catalog, split, node)
+    delta, stored = _delta(catalog, split, node)
     return (
         Aggregation(
             name=name,
             delta=delta,
             inputs=inputs,
             keys=len(split.keys),
-            restored=tuple(restored(catalog, node, a, f"a{i}") for i, a in enumerate(split.aggregates)),
+            aggregates=len(split.aggregates),
+            stored=tuple(there for there, _ in stored),
+            restored=tuple(back for _, back in stored),
             result=catalog.render(result),
             items=tuple(catalog.render_expression(i) for i in items),
             having=None if having is None else catalog.render_expression(having),
@@ -280,7 +282,7 @@ def _refuse_outer_names(catalog: Catalog, subquery: Node) -> None:
         ) from None
 
 
-def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
+def _delta(catalog: Catalog, split: Splitter, node: Node) -> tuple[str, list[Stored]]:
     keys = [aliased(k, f"{_INNER}k{i}") for i, k in enumerate(split.keys)]
     where = split.where(node)
     if split.window is not None:
@@ -288,17 +290,20 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
         there = {"class": "OPERATOR", "type": "OPERATOR_IS_NOT_NULL", "children": [split.window.column]}
         where = conjunction([*([where] if where else []), there])
     states = [aliased({**a, "export_state": True}, f"{_INNER}a{i}") for i, a in enumerate(split.aggregates)]
-    for key in split.keys:
+    stored = []
+    for i, key in enumerate(split.keys):
         _bind(catalog, select([key], node["from_table"], where), key)
-        refuse_unstorable("groups by", key, [type_of(catalog, key, node["from_table"])])
-    for written, aggregate, state in zip(split.written, split.aggregates, states, strict=True):
+        stored.append(stored_key(catalog, node["from_table"], key, f"k{i}"))
+    if split.window is not None:
+        stored.append(("w", "w"))
+    for i, (written, aggregate, state) in enumerate(zip(split.written, split.aggregates, states, strict=True)):
         _bind(catalog, select([aliased({**written, "export_state": True}, "")], node["from_table"], where), written)
         refuse_order(aggregate)
-        refuse_unstorable_state(catalog, node["from_table"], written, aggregate, state)
+        stored.append(stored_state(catalog, node["from_table"], written, aggregate, state, f"a{i}"))
     rows = [aliased(call("count_star"), f"{_INNER}n")] if split.window is not None else []
     inner = select([*keys, *states, *rows], node["from_table"], where, len(keys))
     outer = [aliased(column(i["alias"]), str(i["alias"]).removeprefix(_INNER)) for i in inner["select_list"]]
-    return catalog.render(select(outer, {"type": "SUBQUERY", "subquery": {"node": inner}}))
+    return catalog.render(select(outer, {"type": "SUBQUERY", "subquery": {"node": inner}})), stored
 
 
 def _bind(catalog: Catalog, query: Node, at: Node) -> None:

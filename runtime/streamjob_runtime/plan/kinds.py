@@ -1,7 +1,7 @@
 """SQL types taken apart: which kinds of values a column of such a type can hold."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _TOKEN = re.compile(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|\[[0-9]*\]|[(),]|[^\s(),\[\]\"']+")
@@ -23,7 +23,7 @@ TIMES = frozenset(
 # such values; and neither the states of aggregates nor types as values.
 KNOWN = NESTED | NUMBERS | TIMES | {"NULL", "BOOLEAN", "VARCHAR", "JSON", "UUID", "ENUM", "BLOB", "BIT", "GEOMETRY"}
 # What a snapshot of a state gives back as it was.
-KEPT = KNOWN - {"BIT", "BIGNUM", "UHUGEINT", "UNION", "INTERVAL", "TIME WITH TIME ZONE", "GEOMETRY"}
+KEPT = KNOWN - {"BIGNUM", "UNION", "INTERVAL", "GEOMETRY"}
 _WITH_FIELDS = ("STRUCT", "UNION")  # a name stands before each type
 
 
@@ -54,6 +54,13 @@ def first_of(text: str, names: frozenset[str]) -> str | None:
 def first_but(text: str, names: frozenset[str]) -> str | None:
     """The name of the first kind that a type holds and that is none of these."""
     return next((k.name for k in kind_of(text).walk() if k.name not in names), None)
+
+
+def replaced(text: str, names: Mapping[str, str]) -> str:
+    """The type with other kinds in place of these, none of which has brackets."""
+    kinds = "|".join(map(re.escape, names))
+    pattern = rf"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|(?<!\w)({kinds})(?=[\[\],()]|$)"
+    return re.sub(pattern, lambda found: names[found[1]] if found[1] else found[0], text)
 
 
 class _Reader:

@@ -1,15 +1,22 @@
-"""What a snapshot of a state can hold, and how it is taken up again."""
+"""What a snapshot of a state can hold, and how: columns as expressions, there and back.
 
-from collections.abc import Sequence
+A snapshot is Arrow and then Parquet. What these do not give back as it was stands in it as text.
+"""
 
 import duckdb
 import pyarrow as pa
 
 from streamjob_runtime.plan.catalog import Catalog
-from streamjob_runtime.plan.kinds import KEPT, first_but
+from streamjob_runtime.plan.kinds import KEPT, first_but, first_of, replaced
 from streamjob_runtime.plan.problems import Refusal
-from streamjob_runtime.plan.tree import Node, aliased, arguments, function_name, select
+from streamjob_runtime.plan.tree import Node, aliased, arguments, function_name, literal, select
 
+Stored = tuple[str, str]  # a column of the state as it stands in a snapshot, and back
+
+# By Arrow these come back as other values.
+_TEXTS = {"UHUGEINT": "VARCHAR", "BIT": "VARCHAR", "TIME WITH TIME ZONE": "VARCHAR"}
+# What min and max compare in place of such values, and keep beside them.
+_COMPARED = {"BIT": "BLOB", "TIME WITH TIME ZONE": "UBIGINT"}
 # Values that are the states of min and max themselves, and that DuckDB does not take for such where it takes others.
 _UNCAST = {
     "DATE",
@@ -25,42 +32,72 @@ _UNCAST = {
 }
 
 
-def restored(catalog: Catalog, node: Node, aggregate: Node, name: str) -> str:
-    """The state of an aggregate as an expression over a snapshot's column `name`."""
-    if function_name(aggregate) in ("min", "max"):
-        shown = type_of(catalog, aggregate, node["from_table"])
-        if shown in _UNCAST:
-            return f"to_aggregate_state(CAST({name} AS {shown}), '{function_name(aggregate)}', ['{shown}'])"
-    return name
+def stored_key(catalog: Catalog, source: Node, key: Node, name: str) -> Stored:
+    """How a key is stored. Raises `Refusal` for a type that no snapshot holds."""
+    kind = type_of(catalog, key, source)
+    _refuse_unkept("groups by", key, kind)
+    return (name, name) if first_of(kind, frozenset(_TEXTS)) is None else _by_text(name, kind)
 
 
-def refuse_unstorable(does: str, at: Node, kinds: Sequence[str]) -> None:
-    """Refuse values that no snapshot gives back as they were. `at`: what the user has written.
+def stored_state(catalog: Catalog, source: Node, written: Node, aggregate: Node, state: Node, name: str) -> Stored:
+    """How an aggregate's state is stored. Raises `Refusal` for values that no snapshot holds.
 
-    By Arrow a BIT, a UHUGEINT and a TIME WITH TIME ZONE come back as other values; Parquet has no INTERVAL, no UNION.
+    `written`: the aggregate as the user has it, for messages; `aggregate`: as it is kept; `state`: what it exports.
     """
-    found = next((name for kind in kinds if (name := first_but(kind, KEPT)) is not None), None)
-    if found == "INTERVAL":
-        remedy = "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x)."
-        raise Refusal(f"{does} values of type INTERVAL, which no checkpoint can hold", remedy, at)
-    if found is not None:
-        raise Refusal(f"{does} values of type {found}, which no checkpoint can hold", "Cast them: x::VARCHAR.", at)
-
-
-def refuse_unstorable_state(catalog: Catalog, source: Node, written: Node, aggregate: Node, state: Node) -> None:
-    """The same for an aggregate whose state holds values of its arguments, and not only numbers that count them."""
+    does, function = f"keeps in {function_name(written)}()", function_name(aggregate)
     given = [type_of(catalog, aliased(a, ""), source) for a in arguments(aggregate)]
     try:
-        counts = _is_numbers(catalog.arrow(catalog.render(select([state], source))).field(0).type)
+        layout: pa.DataType | None = catalog.arrow(catalog.render(select([state], source))).field(0).type
     except duckdb.NotImplementedException:
-        counts = False  # a state that Arrow does not know
-    if not counts:
-        refuse_unstorable(f"keeps in {function_name(written)}()", written, given)
+        layout = None  # a state that Arrow does not know
+    if layout is not None and _is_numbers(layout):
+        return name, name  # of the arguments themselves it holds nothing
+    for kind in given:
+        _refuse_unkept(does, written, kind)
+    for kind in given:
+        if found := first_of(kind, frozenset(_TEXTS)):
+            made_of = _layout(catalog, kind, layout)
+            if made_of is None:
+                raise _refusal(does, written, found)
+            return _by_text(name, made_of)
+    if function in ("min", "max") and given[0] in _UNCAST:
+        return name, f"to_aggregate_state(CAST({name} AS {given[0]}), {literal(function)}, [{literal(given[0])}])"
+    return name, name
 
 
 def type_of(catalog: Catalog, expression: Node, source: Node) -> str:
     """The type of an expression over a FROM clause."""
     return catalog.columns(catalog.render(select([expression], source)))[0].type
+
+
+def _by_text(name: str, kind: str) -> Stored:
+    return f"CAST({name} AS {replaced(kind, _TEXTS)})", f"CAST({name} AS {kind})"
+
+
+def _layout(catalog: Catalog, kind: str, layout: pa.DataType | None) -> str | None:
+    """The type of which a state over values of that kind is made, by its form in Arrow. DuckDB itself says it of none.
+
+    None: it has another form than is known here.
+    """
+    compared = replaced(kind, _COMPARED)
+    for wanted in (kind, f"{kind}[]", f'STRUCT(arg {kind}, "by" {compared})'):
+        if catalog.arrow(f"SELECT CAST(NULL AS {wanted})").field(0).type == layout:
+            return wanted
+    return None
+
+
+def _refuse_unkept(does: str, at: Node, kind: str) -> None:
+    found = first_but(kind, KEPT)
+    if found is not None:
+        raise _refusal(does, at, found)
+
+
+def _refusal(does: str, at: Node, kind: str) -> Refusal:
+    remedy = "Cast them: x::VARCHAR."
+    if kind == "INTERVAL":
+        # 30 days equal a month: which of them a group or max() shows would depend on the order of rows.
+        remedy = "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x)."
+    return Refusal(f"{does} values of type {kind}, which no checkpoint can hold", remedy, at)
 
 
 def _is_numbers(kind: pa.DataType) -> bool:
