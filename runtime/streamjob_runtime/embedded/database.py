@@ -23,11 +23,11 @@ INCOMING = "incoming:"  # no relation's name has a colon
 
 
 class Returned:
-    """Rows that were computed, and that DuckDB still holds in its own types."""
+    """Rows that a statement has returned: a copy in Arrow, and what DuckDB itself still holds, in its own types."""
 
-    def __init__(self, relation: duckdb.DuckDBPyRelation) -> None:
-        self._relation = relation
-        self._rows: pa.Table = relation.to_arrow_table()  # a copy, which is the quickest way to count them too
+    def __init__(self, relation: duckdb.DuckDBPyRelation, held: bool) -> None:
+        self._rows: pa.Table = relation.to_arrow_table()  # the quickest way to count them too
+        self._relation = relation if held else None
         self._marked = MARK in self._rows.column_names
         self.count = self._rows.num_rows
 
@@ -41,6 +41,7 @@ class Returned:
     @property
     def relation(self) -> duckdb.DuckDBPyRelation:
         """The same rows in DuckDB."""
+        assert self._relation is not None, "they were not to be held"
         if not self._marked:
             return self._relation
         return self._relation.filter(quoted(MARK)).project(f"* EXCLUDE ({quoted(MARK)})")
@@ -53,7 +54,7 @@ class Database:
         self._con = con
         self._registered: dict[str, pa.Table] = {}
         self._kept: dict[str, int] = {}  # temporary table -> its rows
-        self._held: set[str] = set()  # names of rows that statements have returned
+        self._held: set[str] = set()  # names of large rows that statements have returned
 
     def register(self, name: str, rows: pa.Table) -> None:
         """Make rows readable by name, without a copy."""
@@ -70,10 +71,15 @@ class Database:
         if self._kept[name]:
             self.keep(name, f"SELECT * FROM {quoted(name)} LIMIT 0")
 
-    def hold(self, name: str, rows: duckdb.DuckDBPyRelation | str) -> None:
-        """Make the rows that a statement has returned readable by name, or those of a query each time anew."""
-        self._con.register(name, self._con.sql(rows) if isinstance(rows, str) else rows)
-        self._held.add(name)
+    def view(self, name: str, sql: str) -> None:
+        """Make the rows of a query readable by name, each time as they are then."""
+        self._con.register(name, self._con.sql(sql))
+
+    def hold(self, name: str, returned: Returned) -> None:
+        """Make the rows that a statement has returned readable by name."""
+        self._con.register(name, returned.relation)
+        if returned.count > _KEPT_ROWS:
+            self._held.add(name)
 
     def release_large(self) -> None:
         """Put an empty table in the place of each large one."""
@@ -115,16 +121,18 @@ class Database:
         table: pa.Table = result.to_arrow_table()
         return table
 
-    def returned(self, sql: str) -> Returned:
-        """What a statement that changes a table returns."""
+    def returned(self, sql: str, held: bool) -> Returned:
+        """What a statement that changes a table returns. `held`: for a later step to read."""
         relation = self._con.sql(sql)
         assert relation is not None
-        return Returned(relation)
+        return Returned(relation, held)
 
-    def selected(self, name: str, sql: str) -> Returned:
-        """The rows of a query as they are now, kept by name."""
-        self.keep(name, sql)
-        return self.returned(f"SELECT * FROM {quoted(name)}")
+    def selected(self, name: str, sql: str, held: bool) -> Returned:
+        """The rows of a query as they are now; where they are held, by that name."""
+        if held:
+            self.keep(name, sql)
+            sql = f"SELECT * FROM {quoted(name)}"
+        return self.returned(sql, held)
 
     def schema(self, sql: str) -> pa.Schema:
         """The columns of a query."""

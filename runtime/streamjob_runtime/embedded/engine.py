@@ -64,6 +64,7 @@ class EmbeddedQuery:
             append=any(s.mode == "append" for s in readers),
             update=any(s.mode == "update" for s in readers),
             complete=bool(below),
+            by_steps=any(not _as_it_is(s) for s in readers),
         )
         kind = Windowed if step.event_window else Rolling if step.rolling else Grouped
         return kind(self._db, step, self._composer, self._shared, wanted)
@@ -81,7 +82,7 @@ class EmbeddedQuery:
 
     def _empty_result(self, sink: SinkPlan) -> pa.Table:
         if sink.operator is not None:
-            self._db.hold(rows_table(sink.operator), self._operators[sink.operator].nothing)
+            self._db.view(rows_table(sink.operator), self._operators[sink.operator].nothing)
         return self._db.schema(at_time(self._sink_sql(sink), 0)).empty_table()
 
     def _sink_sql(self, sink: SinkPlan) -> str:
@@ -139,6 +140,8 @@ class EmbeddedQuery:
             for source in self._sources.values():
                 source.blame()
             raise
+        for operator in self._operators.values():
+            operator.end()
         self._db.release_large()
         latest = {n: high // 1000 for n, (_, high) in times.items()}
         return BatchOutput(sinks, latest, tuple(o.progress() for o in self._operators.values()))
@@ -184,9 +187,9 @@ class EmbeddedQuery:
         returned = operator.final if sink.mode == "append" else operator.changed
         if returned is None or (rows := returned.rows).num_rows == 0:
             return self._empty[_key(sink)]
-        if sink.relation == sink.operator and not sink.as_text:
+        if _as_it_is(sink):
             return rows
-        self._db.hold(rows_table(sink.operator), returned.relation)
+        self._db.hold(rows_table(sink.operator), returned)
         return compute()
 
     def snapshot(self) -> Mapping[str, pa.Table]:
@@ -212,6 +215,11 @@ class EmbeddedQuery:
 
 def _key(sink: SinkPlan) -> _Result:
     return (sink.relation, sink.operator, sink.mode if sink.operator else "", sink.as_text)
+
+
+def _as_it_is(sink: SinkPlan) -> bool:
+    """Whether a sink gets the rows of its operator without a further step."""
+    return sink.relation == sink.operator and not sink.as_text
 
 
 def _check_wide_integers(sink: SinkPlan, rows: pa.Table) -> None:

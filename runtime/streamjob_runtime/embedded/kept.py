@@ -25,6 +25,7 @@ class Wanted:
     append: bool
     update: bool
     complete: bool
+    by_steps: bool  # later steps read those of append or update
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,10 @@ class Operator(ABC):
     def restore(self, rows: pa.Table) -> None:
         """Take up a state in place of an empty one."""
 
+    def end(self) -> None:
+        """Let the rows of the batch go."""
+        self.changed = self.final = None
+
     def begin(self, batch_time_ms: int) -> None:
         """Forget what the last batch did; what is shown of this one is as of its time."""
         self._shown_at_ms = batch_time_ms
@@ -114,7 +119,7 @@ class Operator(ABC):
         )
         self._rows_total = None
         if self._wanted.update:
-            self.changed = self._db.returned(f"{merge} RETURNING {self._returned(keep)}")
+            self.changed = self._db.returned(f"{merge} RETURNING {self._returned(keep)}", self._wanted.by_steps)
             self._updated += self.changed.count
         else:
             self._updated += self._db.do(merge)

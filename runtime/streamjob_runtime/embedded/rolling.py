@@ -125,7 +125,7 @@ class Rolling(Operator):
             )
         if self._wanted.update:
             shown = f"SELECT {self._returned()} FROM {self._state} AS s SEMI JOIN {keys} ON {self._on('s', 'd')}"
-            self.changed = self._db.selected(f"shown:{self.step.name}", shown)
+            self.changed = self._db.selected(f"shown:{self.step.name}", shown, self._wanted.by_steps)
         self._sweep(deleted)
         for pane in gone:
             self._panes.popleft()

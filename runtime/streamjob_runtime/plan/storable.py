@@ -101,6 +101,6 @@ def _refusal(does: str, at: Node, kind: str) -> Refusal:
 
 
 def _is_numbers(kind: pa.DataType) -> bool:
-    inner = [kind.field(i).type for i in range(kind.num_fields)]
-    plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    return all(map(_is_numbers, inner)) if inner else plain
+    if pa.types.is_struct(kind) or pa.types.is_list(kind):
+        return all(_is_numbers(kind.field(i).type) for i in range(kind.num_fields))
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
