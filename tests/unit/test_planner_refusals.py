@@ -294,6 +294,16 @@ def test_types_that_no_declared_column_may_have(kind: str) -> None:
     assert (found.path, found.message) == ("spec.sources[0].schema.k", f"{kind} is no type that a column may have")
 
 
+@pytest.mark.parametrize("kind", ["BIT", "STRUCT(a INTERVAL)", "UHUGEINT[]", "TIMETZ", "UNION(a BIGINT)", "BIGNUM"])
+def test_types_that_parquet_does_not_have(kind: str) -> None:
+    declared = {"format": "parquet", "schema": {"k": kind}}
+    source = {"name": "events", "files": {"path": "in/"}, **declared}
+    table = {"name": "names", "files": {"path": "names.parquet"}, **declared}
+    found = problems({"v": "SELECT 1 AS one FROM events"}, None, [source], [table])
+    assert [p.path for p in found] == ["spec.sources[0].schema.k", "spec.tables[0].schema.k"]
+    assert {p.message for p in found} == {f"{kind} is no type that Parquet has"}
+
+
 MODES = [
     (
         "SELECT k, sum(n) AS s FROM events GROUP BY k",
