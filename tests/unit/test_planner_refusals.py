@@ -453,7 +453,7 @@ STAY = [
     ["SELECT k, window_start AS w, sum(n) AS s FROM events GROUP BY k, tumble(t, INTERVAL '1 minute') "
      "HAVING window_start > TIMESTAMP '2026-01-01'"],
 ]  # fmt: skip
-BY_KEY = {
+BY_KEY: dict[str, dict[str, object]] = {
     "PostgreSQL": {"postgres": {"table": "t", "key": ["k"], "dsnSecretRef": {"name": "pg", "key": "dsn"}}},
     "the Delta table": {"delta": {"path": "t", "key": ["k"]}},
 }

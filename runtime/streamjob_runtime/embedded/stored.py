@@ -1,5 +1,7 @@
 """A state's rows as Parquet holds them: it has no times of whole seconds, and far ones do not fit into milliseconds."""
 
+from typing import Any, cast
+
 import pyarrow as pa
 import pyarrow.types as pt
 
@@ -20,7 +22,7 @@ def from_stored(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return rows.cast(pa.schema(fields))
 
 
-def _stored(kind: pa.DataType) -> pa.DataType:
+def _stored(kind: Any) -> pa.DataType:
     if kind == _SECONDS:
         return pa.int64()
     if pt.is_fixed_size_list(kind):
@@ -31,4 +33,4 @@ def _stored(kind: pa.DataType) -> pa.DataType:
         return pa.map_(_stored(kind.key_type), _stored(kind.item_type))
     if pt.is_struct(kind):
         return pa.struct([field.with_type(_stored(field.type)) for field in kind])
-    return kind
+    return cast("pa.DataType", kind)

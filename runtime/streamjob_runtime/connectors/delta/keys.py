@@ -1,7 +1,7 @@
 """Rows that are told apart by a key, as Delta's MERGE does it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,5 +25,7 @@ def last_of_each(rows: pa.Table, key: Sequence[str]) -> pa.Table:
 def _in_one_form(values: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
     if not pa.types.is_floating(values.type):
         return values
-    positive = pc.add(values, pa.scalar(0.0, values.type))  # -0.0 + 0.0 is 0.0
-    return pc.if_else(pc.is_nan(positive), pa.scalar(float("nan"), values.type), positive)
+    compute: Any = pc  # its stubs know no scalar but their own
+    positive = compute.add(values, pa.scalar(0.0, values.type))  # -0.0 + 0.0 is 0.0
+    one = compute.if_else(compute.is_nan(positive), pa.scalar(float("nan"), values.type), positive)
+    return cast("pa.ChunkedArray[Any]", one)
