@@ -17,7 +17,8 @@ from support.queries import Row, Runner, problems
 from support.types import ALL, UNKEPT, VALUES, value_of
 
 BASE = datetime(2026, 1, 1)
-COLUMNS = pa.schema({"k": pa.string(), "n": pa.int64(), "t": pa.timestamp("us"), "l": pa.list_(pa.int64())})
+FIELDS: dict[str, pa.DataType] = {"k": pa.string(), "n": pa.int64(), "t": pa.timestamp("us"), "l": pa.list_(pa.int64())}
+COLUMNS = pa.schema(FIELDS)
 Batches = Sequence[Sequence[tuple[str, int]]]
 
 # What each step makes of the one before, so that DuckDB has the same steps as views.

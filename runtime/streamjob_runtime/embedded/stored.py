@@ -26,7 +26,7 @@ def _stored(kind: Any) -> pa.DataType:
     if kind == _SECONDS:
         return pa.int64()
     if pt.is_fixed_size_list(kind):
-        return pa.list_(kind.field(0).with_type(_stored(kind.value_type)), kind.list_size)
+        return cast("pa.DataType", pa.list_(kind.field(0).with_type(_stored(kind.value_type)), kind.list_size))
     if pt.is_list(kind):
         return pa.list_(kind.field(0).with_type(_stored(kind.value_type)))
     if pt.is_map(kind):
