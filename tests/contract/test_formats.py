@@ -22,6 +22,7 @@ from streamjob_runtime.formats import json_values, lines
 from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.compression import decompress
 from streamjob_runtime.formats.open import make_decoder, make_encoder
+from streamjob_runtime.formats.parquet import read_schema
 from streamjob_runtime.formats.wire import wire_schema
 
 
@@ -261,10 +262,14 @@ def test_a_bad_csv_record_is_named(data: bytes, record: int, reason: str) -> Non
     assert (error.record, error.reason) == (record, reason)
 
 
-def parquet(columns: dict[str, Any]) -> bytes:
+def parquet_of(table: pa.Table) -> bytes:
     out = io.BytesIO()
-    pq.write_table(pa.table(columns), out)
+    pq.write_table(table, out)
     return out.getvalue()
+
+
+def parquet(columns: dict[str, Any]) -> bytes:
+    return parquet_of(pa.table(columns))
 
 
 def test_parquet_columns_are_cast_to_the_declared_types() -> None:
@@ -272,6 +277,15 @@ def test_parquet_columns_are_cast_to_the_declared_types() -> None:
     data = parquet({"t": pa.array([1_500], pa.timestamp("ns", "UTC")), "n": pa.array([7], pa.int8()), "more": ["x"]})
     (row,) = make_decoder("parquet", schema).decode(data).cast(schema).to_pylist()
     assert (row["n"], row["t"].isoformat(), row["gone"]) == (7, "1970-01-01T00:00:00.000001", None)
+
+
+def test_a_parquet_file_with_two_columns_of_one_name_is_refused_where_one_of_them_is_read() -> None:
+    twice = parquet_of(pa.table([[1], [2], [3]], names=["n", "n", "m"]))
+    assert 'more than one column of the name "n"' in bad("parquet", pa.schema([("n", pa.int64())]), twice).reason
+    assert make_decoder("parquet", pa.schema([("m", pa.int64())])).decode(twice).to_pylist() == [{"m": 3}]
+    for names in (["n", "n"], ["n", "N"]):
+        with pytest.raises(BadRecord, match="more than one column of the name"):
+            read_schema(parquet_of(pa.table([[1], [2]], names=names)))
 
 
 def test_a_parquet_file_that_does_not_fit_says_which_column() -> None:

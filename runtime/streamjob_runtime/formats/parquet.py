@@ -1,7 +1,8 @@
 """Parquet: columns with their types, compressed by zstd."""
 
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +15,16 @@ from streamjob_runtime.formats.base import BadRecord
 def read_schema(data: bytes) -> pa.Schema:
     """The columns that a file names. Raises `BadRecord`, as `ParquetDecoder` does."""
     with _opened(data) as file:
-        return file.schema_arrow
+        schema = file.schema_arrow
+    # SQL tells no names apart by upper and lower case.
+    names = Counter(name.lower() for name in schema.names)
+    _refuse_several(name for name in schema.names if names[name.lower()] > 1)
+    return schema
+
+
+def _refuse_several(names: Iterable[str]) -> None:
+    for name in names:
+        raise BadRecord(f'it has more than one column of the name "{name}"', 0, "")
 
 
 @contextmanager
@@ -39,7 +49,8 @@ class ParquetDecoder:
     def decode(self, data: bytes) -> pa.Table:
         """The rows of one file. Raises `BadRecord`, always with record 0: the file as a whole."""
         with _opened(data) as file:
-            there = set(file.schema_arrow.names)
+            there = Counter(file.schema_arrow.names)
+            _refuse_several(name for name in self._schema.names if there[name] > 1)
             table = file.read([name for name in self._schema.names if name in there])
         columns: dict[str, Any] = {
             f.name: _cast(table.column(f.name), f) if f.name in there else pa.nulls(table.num_rows, f.type)

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
+from streamjob_runtime.connectors.delta.keys import last_of_each
 from streamjob_runtime.connectors.delta.look import columns_for, schema_to_make
 from streamjob_runtime.connectors.delta.place import Place
 from streamjob_runtime.connectors.delta.table import arrow_schema
-from streamjob_runtime.connectors.shared.keys import last_of_each
 from streamjob_runtime.connectors.shared.marker import Marker
 
 
