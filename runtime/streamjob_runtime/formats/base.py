@@ -20,11 +20,27 @@ class BadRecord(ValueError):
         self.remedy = remedy
 
 
+class TooLarge(ValueError):
+    """Data that would become more than so many bytes."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"it becomes more than {most >> 20} MiB")
+        self.most = most
+
+
 class Decoder(Protocol):
     """Bytes to rows."""
 
     def decode(self, data: bytes) -> pa.Table:
         """The rows of a whole file, or of whole lines, in the schema the decoder was made with. Raises `BadRecord`."""
+        ...
+
+    def names(self, data: bytes) -> list[str] | None:
+        """The names that stand in the data, in its first records where each has its own; None: its columns have none."""
+        ...
+
+    def line_of(self, data: bytes, row: int) -> tuple[int, str]:
+        """The number of the record that became that row, as `BadRecord` has it, and its first characters."""
         ...
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamjob_runtime.formats import times
 from streamjob_runtime.formats.json_lines import objects
-from streamjob_runtime.formats.json_text import texts
+from streamjob_runtime.formats.json_text import or_null
 
 _ROWS = 1 << 16
 
@@ -21,8 +22,9 @@ def json_messages(rows: pa.Table) -> list[bytes | None]:
 def column_messages(column: "pa.ChunkedArray[Any]") -> list[bytes | None]:
     """The text of each value in UTF-8; of bytes the bytes themselves; of NULL, None. What is nested stands as JSON."""
     kind = column.type
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return column.to_pylist()
     if pa.types.is_nested(kind):
-        return [None if text is None else text.encode() for text in texts(column)]
-    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        column = column.cast(pa.string()).cast(pa.binary())
-    return column.to_pylist()
+        return or_null(column).cast(pa.binary()).to_pylist()
+    text = [times.text(chunk) if times.is_time(kind) else chunk.cast(pa.string()) for chunk in column.chunks]
+    return pa.chunked_array(text, pa.string()).cast(pa.binary()).to_pylist()

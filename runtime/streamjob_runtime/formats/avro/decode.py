@@ -56,7 +56,7 @@ def _values(node: Node, wanted: pa.DataType, cursor: Cursor) -> Array:
         return fitted(_SCALARS[node.logical or node.kind](node, cursor), node, wanted, cursor)
     if pa.types.is_string(wanted):
         values = _values(node, natural(node, cursor), cursor)
-        return pa.array(json_text.texts(values), pa.string())
+        return json_text.or_null(values)
     if node.kind == "record" and pa.types.is_struct(wanted):
         return _struct(node, wanted, cursor)
     if node.kind == "array" and pa.types.is_list(wanted):
