@@ -23,7 +23,7 @@ from streamjob_api.kubernetes import (
     Resources,
     Restart,
 )
-from streamjob_api.rules_across import DEFAULT_BATCH_INTERVAL, MIN_BATCHES_PER_CHECKPOINT, across
+from streamjob_api.rules.across import DEFAULT_BATCH_INTERVAL, MIN_BATCHES_PER_CHECKPOINT, across
 from streamjob_api.sinks import Sink
 from streamjob_api.sources import Source, StaticTable
 from streamjob_api.texts import DnsLabel, Endpoint, Identifier, ImageName, Location, Sql
@@ -57,7 +57,7 @@ class Checkpoint(Part):
     location: Location | None = Field(
         None,
         description="Where the job's log and snapshots are: the job's identity. "
-        "Left out: on a laptop `.streamjob/<name>` in the current folder, on a cluster `<namespace>/<name>` below the "
+        "Left out: on a laptop `.streamjob/<name>` beside the manifest, on a cluster `<namespace>/<name>` below the "
         "operator's default.",
     )
     retained: Int = Field(3, ge=1, le=100, description="How many checkpoints are kept.")

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar
 
 from streamjob_runtime.clock import Clock
-from streamjob_runtime.errors import Unavailable
+from streamjob_runtime.errors import Refused, Unavailable
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
+# A Secret that is changed reaches a pod within about two minutes; whoever rotates credentials changes the system's side
+# before or after that.
+ROTATION_S = 300.0
 
 T = TypeVar("T")
 
@@ -44,7 +47,10 @@ class Patient:
 
     Waits are random, up to a bound that doubles from 0.1 s to 30 s. `on_trouble` hears of each failure, and None once
     no call is in trouble any more; it is called by the thread that has the trouble. When `stop` is set, waiting ends
-    and the `Unavailable` is raised.
+    and the error is raised.
+
+    A system that has answered before and then refuses the credentials (`Refused`) is asked again for five minutes:
+    credentials are being rotated, in the Secret and in the system, in whatever order. Who calls reads them anew.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Patient:
         self._what = what
         self._lock = threading.Lock()
         self._troubles: dict[int, Trouble] = {}  # by thread
+        self._has_answered = False
 
     def call(self, attempt: Callable[[], T]) -> T:
         """See `Caller`."""
@@ -69,7 +76,10 @@ class Patient:
         while True:
             try:
                 result = attempt()
-            except Unavailable as err:
+            except (Unavailable, Refused) as err:
+                if isinstance(err, Refused) and not self._may_be_rotated(trouble):
+                    self._answered(trouble)
+                    raise
                 trouble = self._failed(trouble, str(err))
                 if self._clock.wait(self._backoff_s(trouble.attempts), self._stop):
                     self._give_up()
@@ -78,8 +88,13 @@ class Patient:
                 self._answered(trouble)
                 raise
             else:
+                self._has_answered = True
                 self._answered(trouble)
                 return result
+
+    def _may_be_rotated(self, trouble: Trouble | None) -> bool:
+        waited_ms = self._clock.now_ms() - trouble.since_ms if trouble else 0
+        return self._has_answered and waited_ms < ROTATION_S * 1000
 
     def _backoff_s(self, attempts: int) -> float:
         doublings = min(attempts - 1, 20)

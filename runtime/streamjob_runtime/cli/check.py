@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import cast
 
 from streamjob_runtime.cli.exit import Ending
-from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.cli.load import load_job
+from streamjob_runtime.cli.location import location_of
 from streamjob_runtime.cli.log import Logger, Style
 from streamjob_runtime.cli.problems import placed
 from streamjob_runtime.cli.signals import end_on_signals, patience
@@ -22,6 +23,7 @@ from streamjob_runtime.engine.check import check
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.errors import Unavailable
+from streamjob_runtime.printable import printable
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
 
@@ -90,4 +92,4 @@ def _tell(log: Logger, what: str, found: str) -> None:
     if log.style == "json":
         log.log_event("info", "checked", what=what, found=found)
     else:
-        print(f"{what}: {found}", flush=True)  # noqa: T201 - the command's output
+        print(printable(f"{what}: {found}"), flush=True)  # noqa: T201 - the command's output

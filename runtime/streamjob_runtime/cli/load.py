@@ -16,13 +16,3 @@ def load_job(file: Path) -> tuple[StreamJob, LoadedManifest]:
 
         raise InvalidManifest(all_problems(loaded))
     return loaded.job, loaded
-
-
-def location_of(job: StreamJob, file: Path, override: str | None) -> str:
-    """Where the job's log is: as the command line says, or the manifest, or below the current folder."""
-    if override is not None:
-        return override
-    location = job.spec.checkpoint.location
-    if location is None:
-        return f".streamjob/{job.metadata.name}"
-    return location if "://" in location else str(file.parent / location)

@@ -17,7 +17,8 @@ from typing import Any, cast
 
 from streamjob_runtime.cli.exit import Ending
 from streamjob_runtime.cli.live import LiveView
-from streamjob_runtime.cli.load import load_job, location_of
+from streamjob_runtime.cli.load import load_job
+from streamjob_runtime.cli.location import location_of
 from streamjob_runtime.cli.log import Level, Logger, Style
 from streamjob_runtime.cli.problems import placed
 from streamjob_runtime.cli.signals import GRACE_S, stop_on_signals
