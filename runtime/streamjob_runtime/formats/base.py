@@ -31,12 +31,15 @@ class TooLarge(ValueError):
 class Decoder(Protocol):
     """Bytes to rows."""
 
-    def decode(self, data: bytes) -> pa.Table:
-        """The rows of a whole file, or of whole lines, in the schema the decoder was made with. Raises `BadRecord`."""
+    def decode(self, data: bytes, most: int | None = None) -> pa.Table:
+        """The rows of a whole file, or of whole lines, in the schema the decoder was made with.
+
+        Raises `BadRecord`, and `TooLarge` for a format that packs its values, where they become more than `most` bytes.
+        """
         ...
 
     def names(self, data: bytes) -> list[str] | None:
-        """The names that stand in the data, in its first records where each has its own; None: its columns have none."""
+        """The names that stand in the data, of its first records where each has its own; None: there are none."""
         ...
 
     def line_of(self, data: bytes, row: int) -> tuple[int, str]:

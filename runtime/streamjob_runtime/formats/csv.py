@@ -41,7 +41,7 @@ class CsvDecoder:
             if pa.types.is_nested(kind)
         }
 
-    def decode(self, data: bytes) -> pa.Table:
+    def decode(self, data: bytes, most: int | None = None) -> pa.Table:
         """One row a line that is not blank. Raises `BadRecord`, whose number counts the header and blank lines too."""
         data = data.removeprefix(lines.BOM)
         lines.check_utf8(data)
@@ -177,7 +177,7 @@ class CsvEncoder:
         """The bytes of one file; the same rows give the same bytes."""
         if rows.num_columns == 1 and rows.column(0).null_count:
             raise JobError(
-                f'the column "{rows.column_names[0]}" is NULL in {rows.column(0).null_count} rows, and is the only one: '
+                f'the column "{rows.column_names[0]}" is NULL in {rows.column(0).null_count} rows, and the only one: '
                 "in CSV such a row is a blank line, which readers pass over. Leave these rows out in the pipeline, or "
                 "write another column beside it."
             )

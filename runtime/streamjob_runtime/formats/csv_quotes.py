@@ -28,8 +28,8 @@ def cleared(data: bytes, escape: str) -> bytes:
     r"""The data with doubled quotes, if it had escaped ones.
 
     Escaped by a backslash (`escape`), as Spark writes them: within a quoted field `\"` is a quote and `\\` a backslash;
-    before anything else a backslash is one, as in a field without quotes. Raises `BadRecord` for the first line in which
-    a quoted field is not closed, or is followed by text.
+    before anything else a backslash is one, as in a field without quotes. Raises `BadRecord` for the first line in
+    which a quoted field is not closed, or is followed by text.
     """
     if b'"' not in data:
         return data

@@ -1,4 +1,4 @@
-"""What the bytes of JSON say before they are decoded: which keys stand there, and what Arrow is not given to convert."""
+"""What bytes of JSON say before they are decoded: which keys stand there, and what Arrow is not given to convert."""
 
 import json
 import re

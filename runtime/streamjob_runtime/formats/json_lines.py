@@ -24,9 +24,9 @@ class JsonDecoder:
     A field that is missing or null is NULL, a field that is not declared is ignored. Where text is declared, any
     other value is taken as its JSON text: `12.50` as "12.50", an object as "{...}". Where an integer is declared, 1.0
     and 1e3 are integers; where a decimal is declared, numbers are rounded to its scale, and strings of digits are
-    taken too; where a floating-point number is declared, so are "NaN", "Infinity" and "-Infinity". A field whose name is
-    a column's but for its case is that column's, unless one has the very name. Of a name that stands twice in an object
-    the last counts. All else is a `BadRecord`.
+    taken too; where a floating-point number is declared, so are "NaN", "Infinity" and "-Infinity". A field whose name
+    is a column's but for its case is that column's, unless one has the very name. Of a name that stands twice in an
+    object the last counts. All else is a `BadRecord`.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
@@ -34,7 +34,7 @@ class JsonDecoder:
         self._as_declared = _Quick(schema)
         self._spelled: dict[tuple[str, ...], _Quick] = {}  # by the names that the data has for the columns
 
-    def decode(self, data: bytes) -> pa.Table:
+    def decode(self, data: bytes, most: int | None = None) -> pa.Table:
         """One row a line that is not blank. Raises `BadRecord`, whose number counts blank lines too."""
         data = data.removeprefix(lines.BOM)
         lines.check_utf8(data)

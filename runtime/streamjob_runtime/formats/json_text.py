@@ -20,8 +20,8 @@ Array = Any  # of Arrow: what stands in a column is known at run time
 def column_text(column: Array) -> Array:
     """Each value as JSON; NULL as `null`.
 
-    Times stand in ISO form, decimals with all their digits, bytes as DuckDB writes them; NaN and infinity, which JSON has
-    no number for, as the texts "NaN", "Infinity" and "-Infinity", as Spark writes them.
+    Times stand in ISO form, decimals with all their digits, bytes as DuckDB writes them; NaN and infinity, which JSON
+    has no number for, as the texts "NaN", "Infinity" and "-Infinity", as Spark writes them.
     """
     kind = column.type
     if pt.is_dictionary(kind):

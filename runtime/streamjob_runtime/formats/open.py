@@ -11,13 +11,11 @@ from streamjob_runtime.formats.text import TextDecoder
 from streamjob_runtime.formats.wire import FORMATS
 
 
-def make_decoder(
-    name: str, schema: pa.Schema, *, header: bool = True, escape: str = '"', most: int | None = None
-) -> Decoder:
+def make_decoder(name: str, schema: pa.Schema, *, header: bool = True, escape: str = '"') -> Decoder:
     """A decoder that gives the columns of `schema`, which must be of the types that `wire_schema` leaves.
 
-    For csv: `header`, whether the first line names the columns, and `escape`, what stands before a quote within a quoted
-    field. For parquet: `most` bytes that a file may become. Raises ValueError for a format that is not there.
+    For csv: `header`, whether the first line names the columns, and `escape`, what stands before a quote within a
+    quoted field. Raises ValueError for a format that is not there.
     """
     match name:
         case "text":
@@ -27,7 +25,7 @@ def make_decoder(
         case "csv":
             return CsvDecoder(schema, header, escape)
         case "parquet":
-            return ParquetDecoder(schema, most)
+            return ParquetDecoder(schema)
         case "raw":
             return RawDecoder()
     raise ValueError(f'there is no format "{name}"; the formats are {", ".join(FORMATS)}')

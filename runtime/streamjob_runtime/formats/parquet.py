@@ -39,19 +39,18 @@ class ParquetDecoder:
     """A file's columns by name, whatever its case, cast to the declared types.
 
     A column that the file does not have is NULL, one that is not declared is not read. A cast that would lose digits
-    is a `BadRecord`, except that times are cut to the declared unit. `most`: bytes that a file may become.
+    is a `BadRecord`, except that times are cut to the declared unit.
     """
 
-    def __init__(self, schema: pa.Schema, most: int | None = None) -> None:
+    def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._most = most
 
-    def decode(self, data: bytes) -> pa.Table:
+    def decode(self, data: bytes, most: int | None = None) -> pa.Table:
         """The rows of one file. Raises `BadRecord`, always with record 0: the file as a whole; and `TooLarge`."""
         with _opened(data) as file:
             there = self._found(file.schema_arrow.names)
             wanted = sorted(set(there.values()))
-            table = _read(data, file, wanted, self._most)
+            table = _read(data, file, wanted, most)
             count = file.metadata.num_rows
             if old := [name for name in wanted if _is_int96(file, name)]:
                 _check_int96(data, table, old)
@@ -162,7 +161,7 @@ class ParquetEncoder:
     suffix = ".parquet"
 
     def encode(self, rows: pa.Table) -> bytes:
-        """The bytes of one file; the same rows give the same bytes. Raises `JobError` for what Parquet does not have."""
+        """The bytes of one file; the same rows give the same bytes. Raises `JobError` for what Parquet has not."""
         for name, column in zip(rows.column_names, rows.columns, strict=True):
             if what := times.no_number(column):
                 raise JobError(times.refusal(name, what, "Parquet"))

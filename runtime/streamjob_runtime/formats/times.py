@@ -1,8 +1,8 @@
 """Dates, times of a day and timestamps as text: also those that Arrow has no text for, or that of another time.
 
 DuckDB's infinity is the largest number of the type, and the same below zero; its day ends at 24:00:00. The text is
-DuckDB's own but for the T that may stand between date and time: `2024-01-05`, `40000-01-01 00:00:00`, `0044-03-15 (BC)`,
-`infinity`.
+DuckDB's own but for the T that may stand between date and time: `2024-01-05`, `40000-01-01 00:00:00`,
+`0044-03-15 (BC)`, `infinity`.
 """
 
 from typing import Any
@@ -38,7 +38,7 @@ def is_plain(column: Any) -> bool:
 
 
 def no_number(column: Any) -> str | None:
-    """What the column, or something within it, holds that is a time to DuckDB alone: `infinity`, `24:00:00`, or None."""
+    """What the column, or something within it, holds that is a time to DuckDB alone: `infinity` or `24:00:00`."""
     kind = column.type
     if isinstance(column, pa.ChunkedArray):
         return next((found for chunk in column.chunks if (found := no_number(chunk))), None)

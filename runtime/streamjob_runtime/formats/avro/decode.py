@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from streamjob_runtime.formats import json_text
+from streamjob_runtime.formats import json_text, names
 from streamjob_runtime.formats.avro import arrays
 from streamjob_runtime.formats.avro.arrays import Array
 from streamjob_runtime.formats.avro.cursor import Cursor, Misfit
@@ -36,11 +36,16 @@ def decode_columns(node: Node, schema: pa.Schema, cursor: Cursor) -> list[Array]
 
 
 def _fields(node: Node, wanted: Mapping[str, pa.DataType], cursor: Cursor) -> dict[str, Array]:
+    """The fields that are wanted, whatever their case, by the names that are wanted."""
     found = {}
+    try:
+        ours = {names.found(name, node.fields): name for name in wanted}
+    except names.Ambiguous as error:
+        raise cursor.misfit(0, f"of its fields {error}") from None
     for name, inner in node.fields.items():
         try:
-            if name in wanted:
-                found[name] = _values(inner, wanted[name], cursor)
+            if name in ours:
+                found[ours[name]] = _values(inner, wanted[ours[name]], cursor)
             else:
                 _pass_over(inner, cursor)
         except Misfit as misfit:

@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.formats import times
 from streamjob_runtime.formats.avro.arrays import Array, binary, joined
 from streamjob_runtime.formats.avro.schema import NAME
 
@@ -37,7 +39,13 @@ def schema_of(columns: pa.Schema, name: str, namespace: str = "") -> str:
 
 
 def encode_rows(rows: pa.Table, head: bytes) -> list[bytes]:
-    """A record a row, by the schema of the rows' columns, each with `head` before it."""
+    """A record a row, by the schema of the rows' columns, each with `head` before it.
+
+    Raises `JobError` for a time that Avro has no number for.
+    """
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if what := times.no_number(column):
+            raise JobError(times.refusal(name, what, "Avro"))
     found: list[bytes] = []
     for batch in rows.to_batches(max_chunksize=1 << 16):
         parts = [_optional(column) for column in batch.columns]
