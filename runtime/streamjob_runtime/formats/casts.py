@@ -31,6 +31,8 @@ def cast(values: Any, kind: Any) -> Any:
         return _map(values, kind)
     if pt.is_decimal(kind):
         return to_decimal(values, kind)
+    if pt.is_time(kind) and (pt.is_string(values.type) or pt.is_large_string(values.type)):
+        return _times_of_day(values, kind)
     if pt.is_timestamp(values.type) and pt.is_timestamp(kind):
         return _timestamps(values, kind)
     loose = pt.is_timestamp(values.type) and pt.is_temporal(kind)  # its date, or its time of day
@@ -41,6 +43,8 @@ def leaves(values: Any) -> list[Any]:
     """The arrays that hold the values: of what is nested those within it, in one order for one type."""
     if isinstance(values, pa.ChunkedArray):
         return [leaf for chunk in values.chunks for leaf in leaves(chunk)]
+    if pt.is_dictionary(values.type) and pt.is_nested(values.type.value_type):
+        return leaves(values.dictionary)
     if pt.is_map(values.type):
         return leaves(_entries(values))
     if pt.is_struct(values.type):
@@ -89,6 +93,19 @@ def _entries(values: Any) -> Any:
 def _offsets(lists: Any) -> Any:
     counts = np.asarray(pc.list_value_length(lists).fill_null(0)).astype(np.int64)
     return pa.array(np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), pa.int32())
+
+
+def _times_of_day(texts: Any, kind: Any) -> Any:
+    """Arrow reads none, but timestamps, whose offset it refuses."""
+    join: Any = pc.binary_join_element_wise
+    unit = pa.timestamp(kind.unit)
+    is_end = pc.match_substring_regex(texts, r"\A24:00(:00(\.0+)?)?\z")
+    times = join("1970-01-01 ", pc.if_else(is_end, "00:00:00", texts), "").cast(unit).cast(kind)
+    if not pc.any(is_end).as_py():
+        return times
+    seconds = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[kind.unit]
+    numbers = pa.int32() if pt.is_time32(kind) else pa.int64()
+    return pc.if_else(is_end, pa.scalar(86_400 * seconds, numbers), times.cast(numbers)).cast(kind)
 
 
 _FINER = ("s", "ms", "us", "ns")

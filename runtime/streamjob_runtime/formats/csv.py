@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.formats import blobs, csv_quotes, json_text, lines, names, times
+from streamjob_runtime.formats import csv_quotes, json_text, lines, names, plain_text
 from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.json_lines import JsonDecoder, content
 
@@ -189,14 +189,6 @@ class CsvEncoder:
 def _flat(rows: pa.Table) -> pa.Table:
     for i, field in enumerate(rows.schema):
         column: Any = rows.column(i)
-        kind = field.type
-        if pa.types.is_nested(kind):
-            column = json_text.or_null(column)
-        elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            column = pa.chunked_array([blobs.text(chunk) for chunk in column.chunks], pa.string())
-        elif times.is_time(kind) and not all(map(times.is_plain, column.chunks)):
-            column = pa.chunked_array([times.text(chunk) for chunk in column.chunks], pa.string())
-        else:
-            continue
-        rows = rows.set_column(i, field.name, column)
+        if not all(map(plain_text.is_arrows, column.chunks)):
+            rows = rows.set_column(i, field.name, plain_text.text(column))
     return rows

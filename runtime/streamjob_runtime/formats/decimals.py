@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 _DIGITS = 38  # that 128 bits hold
+_SCALE_WITHOUT_EXPONENT = 6  # of numbers with so few digits behind the point Arrow writes them all
 _WIDE = 76  # and 256 bits
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
 
@@ -25,6 +26,20 @@ def to_decimal(values: Any, kind: Any) -> Any:
     if pt.is_decimal(values.type):
         return _from_decimal(values, kind)
     return values.cast(kind)
+
+
+def text(column: Any) -> Any:
+    """The digits of each number, without the exponent that Arrow writes for small ones: not every reader takes it."""
+    if is_plain(column):
+        return column.cast(pa.string())
+    return pa.array([None if n is None else format(n, "f") for n in column.to_pylist()], pa.string())
+
+
+def is_plain(column: Any) -> bool:
+    """Whether Arrow writes no exponent."""
+    if column.type.scale <= _SCALE_WITHOUT_EXPONENT:
+        return True
+    return not pc.any(pc.match_substring(column.cast(pa.string()), "E")).as_py()
 
 
 def plain(kind: Any) -> str:

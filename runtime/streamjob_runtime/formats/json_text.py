@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from streamjob_runtime.formats import blobs, times
+from streamjob_runtime.formats import blobs, decimals, times
 
 _CONTROL = r"[\x00-\x1f]"
 _ESCAPED = r'[\x00-\x1f"\\]'
@@ -36,7 +36,9 @@ def column_text(column: Array) -> Array:
         text = _time(column)
     elif pt.is_binary(kind) or pt.is_large_binary(kind):
         text = _string_text(blobs.text(column))
-    elif pt.is_boolean(kind) or pt.is_integer(kind) or pt.is_decimal(kind) or pt.is_null(kind):
+    elif pt.is_decimal(kind):
+        text = decimals.text(column)
+    elif pt.is_boolean(kind) or pt.is_integer(kind) or pt.is_null(kind):
         text = column.cast(pa.string())
     elif pt.is_string(kind) or pt.is_large_string(kind):
         text = _string_text(column.cast(pa.string()))

@@ -4,9 +4,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamjob_runtime.formats import times
+from streamjob_runtime.formats import plain_text
 from streamjob_runtime.formats.json_lines import objects
-from streamjob_runtime.formats.json_text import or_null
 
 _ROWS = 1 << 16
 
@@ -24,7 +23,5 @@ def column_messages(column: "pa.ChunkedArray[Any]") -> list[bytes | None]:
     kind = column.type
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return column.to_pylist()
-    if pa.types.is_nested(kind):
-        return or_null(column).cast(pa.binary()).to_pylist()
-    text = [times.text(chunk) if times.is_time(kind) else chunk.cast(pa.string()) for chunk in column.chunks]
-    return pa.chunked_array(text, pa.string()).cast(pa.binary()).to_pylist()
+    found: list[bytes | None] = plain_text.text(column).cast(pa.binary()).to_pylist()
+    return found

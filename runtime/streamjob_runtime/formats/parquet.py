@@ -163,7 +163,7 @@ class ParquetEncoder:
     def encode(self, rows: pa.Table) -> bytes:
         """The bytes of one file; the same rows give the same bytes. Raises `JobError` for what Parquet has not."""
         for name, column in zip(rows.column_names, rows.columns, strict=True):
-            if what := times.no_number(column):
+            if what := times.no_number(column) or times.too_far(column):
                 raise JobError(times.refusal(name, what, "Parquet"))
         out = io.BytesIO()
         # Chunks must not show in the bytes; what Arrow keeps of its own types in the metadata, readers do not need.

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from streamjob_runtime.formats.casts import leaves
+
 _UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DAY_S = 86_400
 _FIRST, _LAST = -719_162, 2_932_896  # days from 1970 to 0001-01-01 and to 9999-12-31
@@ -39,24 +41,24 @@ def is_plain(column: Any) -> bool:
 
 def no_number(column: Any) -> str | None:
     """What the column, or something within it, holds that is a time to DuckDB alone: `infinity` or `24:00:00`."""
-    kind = column.type
-    if isinstance(column, pa.ChunkedArray):
-        return next((found for chunk in column.chunks if (found := no_number(chunk))), None)
-    if pt.is_dictionary(kind):
-        return no_number(column.dictionary)
-    if pt.is_map(kind):
-        return no_number(column.cast(pa.list_(pa.struct([kind.key_field, kind.item_field]))))
-    if pt.is_struct(kind):
-        return next((found for child in column.flatten() if (found := no_number(child))), None)
-    if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
-        return no_number(column.flatten())
-    if not is_time(kind):
-        return None
-    numbers = _numbers(column)
-    if pt.is_time(kind):
-        return "24:00:00" if _among(numbers, _UNITS[kind.unit] * _DAY_S) else None
-    largest = _largest(kind)
-    return "infinity" if _among(numbers, largest) or _among(numbers, -largest) else None
+    for leaf in filter(lambda leaf: is_time(leaf.type), leaves(column)):
+        numbers = _numbers(leaf)
+        if pt.is_time(leaf.type):
+            if _among(numbers, _UNITS[leaf.type.unit] * _DAY_S):
+                return "24:00:00"
+        elif _among(numbers, _largest(leaf.type)) or _among(numbers, -_largest(leaf.type)):
+            return "infinity"
+    return None
+
+
+def too_far(column: Any) -> str | None:
+    """A time that microseconds do not reach, which the column, or something within it, holds."""
+    for leaf in filter(lambda leaf: pt.is_timestamp(leaf.type), leaves(column)):
+        most = (2**63 - 1) // (_UNITS["us"] // _UNITS[leaf.type.unit] or 1)
+        ends = pc.min_max(_numbers(leaf)).as_py()
+        if ends["min"] is not None and (ends["min"] < -most or ends["max"] > most):
+            return "a time further from 1970 than microseconds reach"
+    return None
 
 
 def refusal(column: str, what: str, where: str) -> str:

@@ -68,7 +68,7 @@ def announce(table: DeltaTable, marks: CommitProperties) -> None:
 def write_rows(table: DeltaTable, rows: pa.Table, mode: str, key: Sequence[str], marks: CommitProperties) -> None:
     """Write a batch; `table` is the new version afterwards. Raises `JobError` for a time that Delta does not have."""
     for name, column in zip(rows.column_names, rows.columns, strict=True):
-        if what := times.no_number(column):
+        if what := times.no_number(column) or times.too_far(column):
             raise JobError(times.refusal(name, what, "Delta"))
     schema = arrow_schema(table)
     names = columns_for(schema, rows.schema)

@@ -35,6 +35,8 @@ class Folders:
 
 
 def _column(field: Any, text: str | None, count: int) -> Any:
+    if text is None:
+        return pa.chunked_array([pa.nulls(count, field.type)])
     try:
         value = cast(pa.array([text], pa.string()), field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -7,10 +7,9 @@ from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.formats import times
+from streamjob_runtime.formats import plain_text
 
 NULL_VALUE = "__HIVE_DEFAULT_PARTITION__"  # the name that every reader of Hive partitions takes for NULL
 # What Hive and Spark escape, and no more: control characters, and what means something in paths and patterns.
@@ -90,9 +89,7 @@ def unescaped(text: str) -> str:
 
 def _encode(column: "pa.ChunkedArray[Any]") -> tuple["np.ndarray[tuple[int], np.dtype[np.int64]]", list[str]]:
     """A number a row, and the folder text that each number stands for."""
-    whole: Any = column.combine_chunks()
-    text = times.text(whole) if times.is_time(whole.type) else pc.cast(whole, pa.string())
-    encoded: Any = text.dictionary_encode()
+    encoded: Any = plain_text.text(column.combine_chunks()).dictionary_encode()
     values = [escaped(v) for v in cast(list[str], encoded.dictionary.to_pylist())]
     codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.int64)
     return codes, [*values, NULL_VALUE]

@@ -19,6 +19,7 @@ import pyarrow.types as pt
 
 from streamjob_runtime.formats.avro.cursor import Cursor
 from streamjob_runtime.formats.avro.schema import Node
+from streamjob_runtime.formats.casts import cast as cast_to
 from streamjob_runtime.formats.decimals import to_decimal
 
 _NUMBERS = ("int", "long", "decimal")
@@ -130,7 +131,7 @@ def _cast(values: Any, wanted: pa.DataType) -> Any:
     if pt.is_decimal(wanted) and pt.is_integer(values.type):
         # Arrow wants room for every number of the type, and looks at the numbers only where there is.
         return values.cast(pa.decimal128(38, wanted.scale) if wanted.scale <= 19 else wanted).cast(wanted)
-    return values.cast(wanted)
+    return cast_to(values, wanted)
 
 
 def _instants(texts: Any) -> Any:
