@@ -47,22 +47,23 @@ def doubtful_decimals(schema: pa.Schema) -> Pattern:
 def _doubtful(name: str, kind: Any) -> Iterator[str]:
     if pt.is_decimal(kind):
         key = json.dumps(name, ensure_ascii=False)
-        yield _after(rf"{re.escape(key)}\s*:\s*", kind)
+        yield _after(rf"{re.escape(key)}\s*:\s*", kind, r"[0-9.]*[^-+0-9.\"]|[0-9.]+[-+]")
     elif pt.is_struct(kind):
         for field in kind:
             yield from _doubtful(field.name, field.type)
     elif pt.is_list(kind) and pt.is_decimal(kind.value_type):
-        yield _after(r"[\[,]\s*", kind.value_type)
+        # Keys and other texts stand behind a comma too: those that do not begin like a number are none to Arrow either.
+        yield _after(r"[\[,]\s*", kind.value_type, r"[0-9.]+[^0-9.\"]|[0-9.]*\\")
     elif pt.is_list(kind):
         yield from _doubtful("", kind.value_type)
 
 
-def _after(begin: str, kind: Any) -> str:
+def _after(begin: str, kind: Any, odd_text: str) -> str:
     whole, behind = kind.precision - kind.scale, kind.scale
     digits = rf"[0-9]{{0,{whole}}}(?:\.[0-9]{{0,{behind}}})?"
     too_many = rf"[0-9]{{{max(1, whole) + 1}}}|[0-9]{{0,{max(1, whole)}}}\.[0-9]{{{behind + 1}}}"
     number = rf"-?(?:{too_many}|{digits}[0-9][^0-9.,}}\]\s]|[0-9]+\.[0-9]*[^0-9,}}\]\s])"
-    text = rf'"[+-]?(?:{too_many}|[0-9.]*[^0-9."])'
+    text = rf'"[+-]?(?:{too_many}|{odd_text})'
     return rf"{begin}(?:{number}|{text})"
 
 

@@ -63,11 +63,17 @@ def too_far(column: Any) -> str | None:
 
 def refusal(column: str, what: str, where: str) -> str:
     """What is said of a column that holds such a time."""
-    remedy = "CASE WHEN isfinite(x) THEN x END" if what == "infinity" else "CASE WHEN x < TIME '24:00:00' THEN x END"
+    remedy = _REMEDIES.get(what)
     return (
-        f'the column "{column}" holds {what}, which {where} has no number for: other readers would see another time. '
-        f"Let it be NULL in the pipeline, {remedy}, or cast it to VARCHAR."
+        f'the column "{column}" holds {what}, which {where} has no number for: readers would see another time. '
+        f"{f'Let it be NULL in the pipeline, {remedy}, or cast' if remedy else 'Cast'} it to VARCHAR."
     )
+
+
+_REMEDIES = {
+    "infinity": "CASE WHEN isfinite(x) THEN x END",
+    "24:00:00": "CASE WHEN x < TIME '24:00:00' THEN x END",
+}
 
 
 def _among(numbers: Any, number: int) -> bool:
