@@ -15,14 +15,13 @@ from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.columns import Columns, Missing
 from streamjob_runtime.formats.open import make_decoder
 
-SCHEMA = pa.schema(
-    [
-        ("userId", pa.int64()),
-        ("näme", pa.string()),
-        ("at", pa.struct([("x", pa.int64())])),
-        ("price", pa.decimal128(9, 2)),
-    ]
-)
+SCHEMA_COLUMNS: list[tuple[str, Any]] = [
+    ("userId", pa.int64()),
+    ("näme", pa.string()),
+    ("at", pa.struct([("x", pa.int64())])),
+    ("price", pa.decimal128(9, 2)),
+]
+SCHEMA = pa.schema(SCHEMA_COLUMNS)
 
 
 def encoded(format_: str, row: dict[str, Any]) -> bytes:
@@ -60,7 +59,7 @@ def test_two_names_that_differ_in_case_are_refused_where_none_is_the_columns(for
 def test_the_fields_of_a_struct_are_one_name_too() -> None:
     schema = pa.schema(list(SCHEMA)[2:3])
     for format_ in ("json", "parquet"):
-        with pytest.raises(BadRecord, match="'xx' and 'xX' are one name|'xX' and 'xx' are one name"):
+        with pytest.raises(BadRecord, match=r"'xx' and 'xX' are one name|'xX' and 'xx' are one name"):
             decoded(
                 format_,
                 encoded(format_, {"at": {"xx": 1, "xX": 2}}),

@@ -79,15 +79,14 @@ def test_a_decimal_that_its_new_type_does_not_hold_is_refused() -> None:
     assert cast(pa.array([[Decimal("7")]], pa.list_(pa.decimal256(70, 0))), pa.list_(MONEY)).to_pylist() == [[7]]
 
 
-DECIMALS = pa.schema(
-    [
-        ("price", MONEY),
-        ("n", pa.decimal128(20, 0)),
-        ("share", pa.decimal128(3, 3)),
-        ("all", pa.list_(MONEY)),
-        ("in", pa.struct([("fee", MONEY)])),
-    ]
-)
+DECIMALS_COLUMNS: list[tuple[str, Any]] = [
+    ("price", MONEY),
+    ("n", pa.decimal128(20, 0)),
+    ("share", pa.decimal128(3, 3)),
+    ("all", pa.list_(MONEY)),
+    ("in", pa.struct([("fee", MONEY)])),
+]
+DECIMALS = pa.schema(DECIMALS_COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +151,8 @@ def test_the_quick_and_the_exact_way_agree_on_decimals(fields: list[tuple[str, s
 
 # --- quotes
 
-CSV = pa.schema([("a", pa.int64()), ("b", pa.string())])
+CSV_COLUMNS: list[tuple[str, Any]] = [("a", pa.int64()), ("b", pa.string())]
+CSV = pa.schema(CSV_COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_the_old_times_of_spark_are_read_as_far_as_microseconds_reach(nested: bo
 
 def test_a_time_that_its_new_unit_does_not_reach_is_refused() -> None:
     data = parquet(pa.table({"t": pa.array([9_300_000_000_000_000], pa.timestamp("ms"))}))
-    with pytest.raises(BadRecord, match='column "t" is timestamp.ms. in the file'):
+    with pytest.raises(BadRecord, match=r'column "t" is timestamp.ms. in the file'):
         make_decoder("parquet", pa.schema([("t", pa.timestamp("us"))])).decode(data)
     before = pa.array([-1_500], pa.timestamp("ns"))
     assert cast(before, pa.timestamp("us")).cast(pa.int64()).to_pylist() == [-2]  # towards the past
@@ -324,6 +324,6 @@ def test_a_time_that_its_new_unit_does_not_reach_is_refused() -> None:
 def test_a_time_that_microseconds_do_not_reach_is_not_written(format_: str) -> None:
     rows = pa.table({"t": pa.array([10**15], pa.timestamp("s"))})
     with pytest.raises(
-        JobError, match='"t" holds a time further from 1970 than microseconds reach.*Cast it to VARCHAR'
+        JobError, match=r'"t" holds a time further from 1970 than microseconds reach.*Cast it to VARCHAR'
     ):
         make_encoder(format_).encode(rows)

@@ -1,4 +1,4 @@
-"""What one of our formats writes, another of ours reads back equal, or one of them refuses it: formats × types."""
+"""What one of our formats writes, another of ours reads back equal, or one of them refuses it: types by formats."""
 
 import re
 from collections.abc import Callable
@@ -195,4 +195,4 @@ def test_what_becomes_a_folder_is_read_back_equal_or_refused(format_: str, table
 
 def test_the_sql_engine_has_all_these_types() -> None:
     for kind in SCALARS:
-        assert duckdb.sql(f"SELECT CAST(NULL AS {kind}) AS x").to_arrow_table().num_rows == 1
+        assert duckdb.execute(f"SELECT CAST(NULL AS {kind})").fetchall() == [(None,)]

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.queries import Runner
 
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.open import make_decoder
+from support.queries import Runner
 
 INSTANT = [
     "2024-01-01T12:00:00Z",

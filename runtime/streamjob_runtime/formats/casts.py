@@ -109,7 +109,7 @@ def _times_of_day(texts: Any, kind: Any) -> Any:
 
 
 _FINER = ("s", "ms", "us", "ns")
-_UNITS = {"s": "second", "ms": "millisecond", "us": "microsecond"}
+_UNITS: dict[str, Any] = {"s": "second", "ms": "millisecond", "us": "microsecond"}
 
 
 def _timestamps(values: Any, kind: Any) -> Any:

@@ -55,7 +55,7 @@ def too_far(column: Any) -> str | None:
     """A time that microseconds do not reach, which the column, or something within it, holds."""
     for leaf in filter(lambda leaf: pt.is_timestamp(leaf.type), leaves(column)):
         most = (2**63 - 1) // (_UNITS["us"] // _UNITS[leaf.type.unit] or 1)
-        ends = pc.min_max(_numbers(leaf)).as_py()
+        ends: Any = pc.min_max(_numbers(leaf)).as_py()
         if ends["min"] is not None and (ends["min"] < -most or ends["max"] > most):
             return "a time further from 1970 than microseconds reach"
     return None
@@ -100,7 +100,7 @@ def _odd(column: Any) -> Any:
         largest = _largest(kind)
         # Infinity is of no year, and nanoseconds do not reach the first and the last.
         low, high = max(_FIRST * a_day, 1 - largest), min((_LAST + 1) * a_day - 1, largest - 1)
-    ends = pc.min_max(numbers).as_py()
+    ends: Any = pc.min_max(numbers).as_py()
     if ends["min"] is None or (ends["min"] >= low and ends["max"] <= high):
         return None
     bounds: Any = (pa.scalar(low, pa.int64()), pa.scalar(high, pa.int64()))

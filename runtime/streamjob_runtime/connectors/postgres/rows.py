@@ -43,7 +43,7 @@ def _text(column: "pa.Array[Any]") -> "pa.Array[Any]":
     if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
         return _arrays(column)
     if pt.is_struct(kind) or pt.is_map(kind):
-        return or_null(column)
+        return cast("pa.Array[Any]", or_null(column))
     return column
 
 
