@@ -59,9 +59,12 @@ class SourceRows:
             if bad.num_rows:
                 value = str(bad.column(0)[0].as_py())
                 shown = value if len(value) <= _EXCERPT else value[:_EXCERPT] + "…"
+                remedy = "Declare the column as VARCHAR and use TRY_CAST, or mend the data."
+                if value.isdigit() and column.type.startswith("TIMESTAMP"):
+                    remedy = f"Declare the column as BIGINT: epoch_ms({column.name}) makes a time of milliseconds."
                 raise JobError(
                     f"The source {self._source.name} has the value {shown!r} in the column {column.name}, "
-                    f"which is not a {column.type}. Declare the column as VARCHAR and use TRY_CAST, or mend the data."
+                    f"which is not a {column.type}. {remedy}"
                 ) from None
 
 
