@@ -9,11 +9,11 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
 from streamjob_api.names import PORT
+from streamjob_operator.answers import amount, last_batch, last_checkpoint, text, time
 from streamjob_operator.model import Key, Pod, Progress, Tree
 from streamjob_operator.times import from_text
 
@@ -25,6 +25,7 @@ _SILENT_AFTER = 6
 _SILENT_PERIOD_S = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
 _MOST_BYTES = 1_000_000
+_OK = 200
 # A checkpoint is due every 5 to 10 batch intervals; one may fail, and the store may be away for a while.
 _OVERDUE_INTERVALS = 30
 _OVERDUE_LEAST_S = 60.0
@@ -37,6 +38,14 @@ class _Asked:
     uid: str
     ip: str
     ready: bool
+
+
+def session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    """What the runtimes are asked with: it keeps nothing that one says for another, and unpacks nothing."""
+    headers = {"Accept-Encoding": "identity"}
+    return aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=headers, auto_decompress=False
+    )
 
 
 class Progresses:
@@ -91,10 +100,12 @@ class Progresses:
 
     async def _fetch(self, url: str) -> Progress | None:
         try:
-            async with self._http.get(url, timeout=_TIMEOUT) as answer:
-                return read_progress(json.loads(await _whole(answer.content)))
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, KeyError, TypeError):
-            # A runtime that starts, ends or is out of reach; its pod's conditions tell which.
+            # Nobody but the pod itself says anything of it: an answer must not send the operator elsewhere.
+            async with self._http.get(url, timeout=_TIMEOUT, allow_redirects=False) as answer:
+                return read_progress(json.loads(await _whole(answer.content))) if answer.status == _OK else None
+        except Exception:
+            # A runtime that starts, ends or is out of reach; its pod's conditions tell which. Or no runtime of ours:
+            # whatever a pod answers, it is asked again.
             return None
 
 
@@ -121,33 +132,23 @@ def pause(runtimes: int, unanswered: int, jitter: float, begins: bool = False) -
 
 
 def read_progress(tree: Tree) -> Progress:
-    """From the JSON of `/progress`. Raises KeyError, TypeError or ValueError when it is something else."""
+    """From the JSON of `/progress`. Whatever else it raises, it is something else: the pod may run any image.
+
+    What is given back fits the status, which the API server takes whole or not at all.
+    """
     status, batches = tree["status"], tree["recentProgress"]
     newest = batches[-1] if batches else None
+    checkpoint = status["checkpoint"] and last_checkpoint(status["checkpoint"])
     return Progress(
-        last_batch=newest and _last_batch(newest),
-        last_checkpoint=status["checkpoint"] and _last_checkpoint(status["checkpoint"]),
+        last_batch=newest and last_batch(newest),
+        last_checkpoint=checkpoint,
         rates={
-            "inputRowsPerSecond": round(status["inputRowsPerSecond"]),
-            "outputRowsPerSecond": round(status["outputRowsPerSecond"]),
+            "inputRowsPerSecond": round(amount(status["inputRowsPerSecond"])),
+            "outputRowsPerSecond": round(amount(status["outputRowsPerSecond"])),
         },
         checkpoint_overdue=_overdue(status, newest, from_text(tree["now"])),
         trouble=_trouble(status),
     )
-
-
-def _last_batch(batch: Tree) -> dict[str, Any]:
-    return {
-        "id": batch["batchId"],
-        "time": batch["timestamp"],
-        "inputRows": batch["numInputRows"],
-        "durationMs": round(batch["batchDuration"], 1),
-        "lag": sum(source["lag"] for source in batch["sources"]),
-    }
-
-
-def _last_checkpoint(checkpoint: Tree) -> dict[str, Any]:
-    return {"batch": checkpoint["batchId"], "time": checkpoint["timestamp"], "sizeBytes": checkpoint["sizeBytes"]}
 
 
 def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
@@ -159,13 +160,14 @@ def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
     if now - from_text(since) <= allowed:
         return None
     if not checkpoint:
-        return f"batches go through since {since}, but no checkpoint has been taken; see the job's log"
-    return f"the newest checkpoint is of {since}, and batches have gone through since; see the job's log"
+        return f"batches go through since {time(since)}, but no checkpoint has been taken; see the job's log"
+    return f"the newest checkpoint is of {time(since)}, and batches have gone through since; see the job's log"
 
 
 def _trouble(status: Tree) -> str | None:
     trouble = status["trouble"]
     if trouble:
-        return f"{trouble['what']} fails since {trouble['since']}, and is tried again: {trouble['error']}"
+        what, error = text(trouble["what"]), text(trouble["error"])
+        return f"{what} fails since {text(trouble['since'])}, and is tried again: {error}"
     sources = status["sourcesMessage"]
-    return "; ".join(f"source {name}: {message}" for name, message in sorted(sources.items())) or None
+    return "; ".join(f"source {text(name)}: {text(message)}" for name, message in sorted(sources.items())) or None

@@ -249,7 +249,7 @@ def test_a_newer_format_is_refused_with_who_wrote_it_and_the_way_out() -> None:
         read_log(store)
     assert str(caught.value) == (
         f"The log record log/000000000000 was written by StreamJob 9.1.0 and has format {FORMAT + 1}; this StreamJob "
-        f"reads the formats 1 to {FORMAT}. Run StreamJob 9.1.0 or a newer one, or give the job a new checkpoint "
+        f"reads the formats 1 to {FORMAT}. Run that StreamJob or a newer one, or give the job a new checkpoint "
         "location, where it starts from the beginning."
     )
 
@@ -278,6 +278,14 @@ def test_a_field_or_a_kind_that_is_not_known_is_never_passed_over(body: dict[str
     started(store).append(Commit(0, 0, 0, 0))
     edit(store, 1, lambda data: rewritten(data, version="9.1.0", body=body))
     with pytest.raises(UnknownFormat, match=f"StreamJob 9.1.0 and has format {FORMAT}, but not its fields"):
+        read_log(store)
+
+
+def test_a_field_around_the_body_that_is_not_known_is_not_passed_over_either() -> None:
+    store = MemoryStore()
+    started(store)
+    edit(store, 0, lambda data: rewritten(data, version="9.1.0", more=1))
+    with pytest.raises(UnknownFormat, match=r"StreamJob 9\.1\.0 and .* not its fields .*more"):
         read_log(store)
 
 

@@ -84,7 +84,7 @@ def test_what_a_newer_version_has_written_is_left_to_it() -> None:
     store.delete(newest)
     store.create(newest, json.dumps({**said, "crc": crc}).encode())
     before = keys(store)
-    with pytest.raises(UnknownFormat, match=r"Run StreamJob 9\.1\.0 or a newer one"):
+    with pytest.raises(UnknownFormat, match=r"by StreamJob 9\.1\.0 and .* Run that StreamJob or a newer one"):
         delete(store)
     assert keys(store) == before
 

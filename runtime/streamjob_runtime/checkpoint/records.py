@@ -175,8 +175,9 @@ def decode(data: bytes, key: str) -> Record:
     try:
         for older in range(number, FORMAT):
             said = _UPGRADES[older](said)
-        body = _body(said["body"])
-        record = Record(said["seq"], said["epoch"], said["nonce"], said["prev"], said["version"], body, crc)
+        body = _body(said.pop("body"))
+        del said["format"]
+        record = Record(**said, body=body, crc=crc)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # Whatever a field means that this version does not know, the record means something else without it.
         raise _unknown(key, said, f"has format {number}, but not its fields ({error})") from error
@@ -190,7 +191,7 @@ def _check_types(record: Record, key: str) -> None:
     if not all(type(n) is int for n in numbers) or not isinstance(record.nonce, str):
         raise Damaged(f"The log record {key} cannot be read (its number, epoch, nonce or prev). {_WAY_OUT}")
     try:
-        _types(type(record.body)).validate_json(json.dumps(asdict(record.body)), strict=True)
+        _types(record.body.kind).validate_json(json.dumps(asdict(record.body)), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -198,15 +199,15 @@ def _check_types(record: Record, key: str) -> None:
 
 
 @cache
-def _types(kind: type[Body]) -> TypeAdapter[Body]:
-    return TypeAdapter(kind)
+def _types(kind: str) -> TypeAdapter[Body]:
+    return TypeAdapter(_BODIES[kind])
 
 
 def _unknown(key: str, said: Mapping[str, Any], what: str) -> UnknownFormat:
-    version = said.get("version", "another version")
+    version = said.get("version", "of another version")
     return UnknownFormat(
         f"The log record {key} was written by StreamJob {version} and {what}; this StreamJob reads the formats "
-        f"{min(_UPGRADES)} to {FORMAT}. Run StreamJob {version} or a newer one, or give the job a new checkpoint "
+        f"{min(_UPGRADES)} to {FORMAT}. Run that StreamJob or a newer one, or give the job a new checkpoint "
         "location, where it starts from the beginning."
     )
 

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from streamjob_runtime.cli.exit import Ending
+from streamjob_runtime.cli.exit import Ending, last_of
 from streamjob_runtime.cli.live import LiveView
 from streamjob_runtime.cli.load import load_job
-from streamjob_runtime.cli.location import location_of
+from streamjob_runtime.cli.location import location_of, open_checkpoints
 from streamjob_runtime.cli.log import Level, Logger, Style
 from streamjob_runtime.cli.problems import placed
 from streamjob_runtime.cli.signals import GRACE_S, stop_on_signals
@@ -32,7 +32,6 @@ from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.errors import Unavailable
 from streamjob_runtime.server.http import serve
 from streamjob_runtime.stores.connections import Connections, Secrets
-from streamjob_runtime.stores.open import open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,8 @@ def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRAC
     """
     clock = SystemClock()
     progress = Progress()
-    ending = Ending(Logger(sys.stderr, cast(Style, options.log_format), clock), options.termination_log)
+    log = Logger(sys.stderr, cast(Style, options.log_format), clock)
+    ending = Ending(log, options.termination_log, lambda: last_of(progress, clock.now_ms()))
     try:
         stopped = _run(options, hook, grace_s, clock, progress, ending)
     except Exception as error:
@@ -112,7 +112,7 @@ def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, prog
         )
         say("info", f"starting {job.metadata.name}", checkpoint=location)
         with placed(loaded):
-            loop = build(job, open_store(location, connections), around)
+            loop = build(job, open_checkpoints(location, connections), around)
         loop.run()
         say("info", f"stopped {job.metadata.name}: the next start goes on from here")
         return stop.is_set()
