@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamjob_runtime import memory
 from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.connectors.files.contents import FileContents
 from streamjob_runtime.connectors.files.decoding import FileDecoder
@@ -156,3 +158,26 @@ def test_many_packed_files_are_read_in_batches_that_fit() -> None:
         batches.append(len(reading.batch()) // 30_000)
     assert sum(batches) == 20
     assert max(batches) <= 8
+
+
+def test_a_column_that_no_file_of_a_table_has_is_warned_of() -> None:
+    reading = Reading()
+    reading.put("day=1/a.json", {"id": 1})
+    said: list[str] = []
+    say = lambda level, message, **fields: said.append(f"{level} {fields}")  # noqa: E731
+    table = FileContents("t", reading.store, None, reading.decoder, say=say)
+    assert table.read(table.files()).num_rows == 1
+    assert said == ["warning {'table': 't', 'column': 'n', 'there': 'id, day'}"]
+
+
+def test_a_file_may_become_a_share_of_the_memory(tmp_path: Path) -> None:
+    machine = memory.limit(tmp_path)
+    assert machine > 1 << 28
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.limit(tmp_path) == machine
+    (tmp_path / "memory.max").write_text(f"{1 << 28}\n")
+    assert memory.limit(tmp_path) == 1 << 28
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text(f"{1 << 27}\n")
+    assert memory.limit(tmp_path) == 1 << 27
+    assert 0 < memory.for_one_file() <= machine // 4

@@ -7,7 +7,7 @@ import pyarrow as pa
 from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.formats.base import Decoder
 from streamjob_runtime.formats.columns import Columns
-from streamjob_runtime.formats.compression import decompress
+from streamjob_runtime.formats.compression import decompress, is_compressed
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,11 @@ class FileDecoder:
     decoder: Decoder
     columns: Columns = field(default_factory=lambda: Columns(()))
     folders: Folders = field(default_factory=lambda: Folders(""))
+    packs: bool = False  # whether the format itself packs its values, as Parquet does
+
+    def may_grow(self, key: str) -> bool:
+        """Whether a file of that name may become far more than it is."""
+        return self.packs or is_compressed(key)
 
     def decode(self, key: str, data: bytes, most: int | None = None) -> pa.Table:
         """The rows of the file. Raises `BadRecord`, and `TooLarge` if it would become more than `most` bytes."""

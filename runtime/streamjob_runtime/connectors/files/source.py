@@ -16,7 +16,6 @@ from streamjob_runtime.connectors.files.seen import SeenFiles
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
 from streamjob_runtime.formats.columns import NO_RECORD, Columns
-from streamjob_runtime.formats.compression import is_compressed
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.memory import for_one_file
 from streamjob_runtime.stores.base import Entry, Store
@@ -59,7 +58,7 @@ class FilesSource:
         self._store = store
         self._clock = clock
         self._reader = FileReader(f'Source "{name}"', store, decoder, most)
-        self._columns = decoder.columns
+        self._decoder = decoder
         self._most = most  # bytes that one file may become, and all together that are read ahead
         self._say = say
         self._new = NewFiles(store, pattern, clock, settle_ms, SeenFiles())
@@ -81,6 +80,7 @@ class FilesSource:
             make_decoder(str(source.format), schema, header=source.csv_header, escape=source.csv_escape),
             Columns(schema.names, source.required),
             Folders(root),
+            packs=source.format == "parquet",
         )
         store = context.open_store(root, f'source "{source.name}"')
         files = source.config.max_files_per_batch
@@ -133,7 +133,7 @@ class FilesSource:
             files, limit = 1, None if limit is None else limit - part.rows
         candidates = self._new.first(self._max_files - files)
         # With a limit, or where nobody knows what they become, no more files are read ahead than there are threads.
-        packed = any(is_compressed(file.key) or file.key.endswith(".parquet") for file in candidates)
+        packed = any(self._decoder.may_grow(file.key) for file in candidates)
         step = len(candidates) if limit is None and not packed else _THREADS
         for i in range(0, len(candidates), max(1, step)):
             if limit == 0 or (i and sum(rows.nbytes for rows in self._loaded.values()) > self._most):
@@ -184,7 +184,7 @@ class FilesSource:
             if isinstance(rows, FileUnusable):
                 raise rows
             self._loaded[file] = rows
-        for column in self._columns.missing():
+        for column in self._decoder.columns.missing():
             self._say("warning", NO_RECORD, source=self._name, **column.fields)
         tables = [self._schema.empty_table()]
         for part in parts:
