@@ -132,6 +132,7 @@ def test_a_column_that_has_come_once_is_missed_no_more(format_: str) -> None:
 def test_a_field_that_is_null_is_there() -> None:
     assert look(Columns(["userId"]), "json", b'{"USERID":null}\n{"x":1}') == []
     assert look(Columns(["userId"]), "json", b"") == []
+    assert look(Columns(["userId"]), "json", b"{}\n{}") == []
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,9 @@ def test_a_column_that_no_record_has_is_told_with_what_is_there() -> None:
     assert found == {"amount": ({"amnt"}, "amnt"), "note": ({"amnt"}, "")}
     rows.table([Message("t", 0, 2, b"", b'{"amnt": 1}')])
     assert rows.columns.missing() == []
+    deleted = json_rows()
+    deleted.table([Message("t", 0, 0, b"", None)])
+    assert deleted.columns.missing() == []
 
 
 def test_a_record_without_a_required_value_is_named_by_its_offset() -> None:

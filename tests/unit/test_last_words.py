@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamjob_runtime.checkpoint.records import Commit, Fence, Intent, Record
+from streamjob_runtime.checkpoint.records import Body, Commit, Fence, Intent, Record
 from streamjob_runtime.cli.exit import Ending
 from streamjob_runtime.cli.log import Logger
 from streamjob_runtime.clock import ManualClock
@@ -23,7 +23,7 @@ def test_what_the_batch_reads_and_how_often_it_was_begun(starts: int) -> None:
     partitions = {f"t/{i}": [i, i + 10] for i in range(7)}
     unfinished = intent({"orders": {"partitions": partitions, "detail": None}, "more": {"partitions": {}, "detail": 1}})
     fence = Fence("id", "job", 0, {})
-    bodies = [fence, intent({}), Commit(6, 0, 0, 0), fence, unfinished, *[fence] * starts]
+    bodies: list[Body] = [fence, intent({}), Commit(6, 0, 0, 0), fence, unfinished, *[fence] * starts]
     before = [Record(i, 1, "n", 0, "1", body) for i, body in enumerate(bodies)]
     ended = ended_in(before, unfinished)
     assert (ended.batch, ended.times) == (7, starts + 1)

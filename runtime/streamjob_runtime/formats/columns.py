@@ -56,15 +56,14 @@ class Columns:
             return
         present = {name for name in unseen if rows.column(name).null_count < rows.num_rows}
         others = [name for name in unseen if name not in present and name not in self._told]
-        found = there() if others else None
-        if found is not None:
-            found = tuple(found)
+        found = tuple(there() or ()) if others else ()
+        if found:  # records without any name, such as those that mark a key as deleted, miss none of them
             present |= {name for name in others if _is_among(name, found)}
         with self._lock:
             for name in present:
                 self._unseen.pop(name, None)
                 self._new.pop(name, None)
-            if found is not None:
+            if found:
                 self._new |= {name: found for name in others if name not in present and name in self._unseen}
 
     def missing(self) -> list[Missing]:
