@@ -43,7 +43,9 @@ def test_values_are_filled_and_have_the_types_that_yaml_gives_them() -> None:
 
 def test_a_variable_without_a_value_is_an_error_at_its_line() -> None:
     (said,) = map(str, parse_manifest(TEXT, "job.yaml", {"HOSTS": "h"}).problems)
-    assert said.startswith('job.yaml:11:13: spec.sources[0].tcp.host: the variable HOST has no value; did you mean "HOSTS"')
+    assert said.startswith(
+        'job.yaml:11:13: spec.sources[0].tcp.host: the variable HOST has no value; did you mean "HOSTS"'
+    )
 
 
 def test_a_wrong_value_is_said_where_the_variable_stands() -> None:
