@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamjob_api.sources import Source, StaticTable
 from streamjob_runtime import memory
 from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.connectors.files.contents import FileContents
@@ -17,10 +19,14 @@ from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.connectors.files.paths import matches_glob
 from streamjob_runtime.connectors.files.source import FilesSource
+from streamjob_runtime.connectors.open import open_source, open_table
 from streamjob_runtime.connectors.shared.partitions import escaped, split, unescaped, values_of
+from streamjob_runtime.connectors.source_context import SourceContext
+from streamjob_runtime.connectors.table import TableContext
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.columns import Columns
 from streamjob_runtime.formats.open import make_decoder, make_encoder
+from streamjob_runtime.stores.connections import Connections, Secrets
 from support.memory import MemoryStore
 
 WIRE_COLUMNS: list[tuple[str, Any]] = [("id", pa.int64()), ("day", pa.string()), ("n", pa.int64())]
@@ -181,3 +187,34 @@ def test_a_file_may_become_a_share_of_the_memory(tmp_path: Path) -> None:
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text(f"{1 << 27}\n")
     assert memory.limit(tmp_path) == 1 << 27
     assert 0 < memory.for_one_file() <= machine // 4
+
+
+def test_a_manifest_says_how_its_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "in" / "day=1").mkdir(parents=True)
+    (tmp_path / "in" / "day=1" / "a.csv").write_bytes(b'ID,text\n7,"say \\"hi\\""\n')
+    schema = {"id": "BIGINT", "day": "INTEGER", "text": "VARCHAR"}
+    fields: dict[str, Any] = {"format": "csv", "schema": schema, "escape": "\\", "required": ["id"]}
+    spec = Source.model_validate({"name": "src", "files": {"path": "in/"}, **fields})
+    table = StaticTable.model_validate({"name": "tab", "files": {"path": "in"}, **fields})
+    wire = pa.schema([pa.field("id", pa.int64()), pa.field("day", pa.int64()), pa.field("text", pa.string())])
+    rows = [{"id": 7, "day": 1, "text": 'say "hi"'}]
+    clock = ManualClock()
+    nowhere = Connections(None, Secrets(None, {}))
+    source = open_source(
+        spec, wire, SourceContext(nowhere, MemoryStore(), 1, clock, random.Random(0), base_dir=tmp_path)
+    )
+    source.open(None)
+    source.poll(None, clock.now_ms())
+    clock.advance(1)
+    offsets = source.poll(None, clock.now_ms())
+    assert offsets is not None
+    assert source.read(offsets).to_pylist() == rows
+    source.close()
+    contents = open_table(table, TableContext(nowhere, base_dir=tmp_path))
+    contents.take_columns(wire)
+    found = contents.newest(lambda version: False)
+    assert found is not None
+    assert found[1].to_pylist() == rows
+    (tmp_path / "in" / "day=1" / "a.csv").write_bytes(b"text\nx\n")
+    with pytest.raises(JobError, match=r'record 1 of the file in/day=1/a.csv .* it has no "id"'):
+        contents.newest(lambda version: False)
