@@ -1,5 +1,6 @@
 """What a delta sink promises, on each kind of store: each batch once, whatever was killed or frozen in between."""
 
+import dataclasses
 import datetime
 import json
 import resource
@@ -754,3 +755,19 @@ def test_a_sink_of_a_manifest(minio: MinioServer, tmp_path: Path) -> None:
     )
     with pytest.raises(JobError, match="There is no AWS_ACCESS_KEY_ID"):
         open_it(NOWHERE, delta={"path": f"s3://{bucket}/w/"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "said"),
+    [(pa.timestamp("us"), 2**63 - 1, "infinity"), (pa.timestamp("us", "UTC"), 1 - 2**63, "infinity")],
+)
+def test_a_time_that_delta_has_no_number_for_stops_the_job(
+    local: DeltaFolder, kind: pa.DataType, number: int, said: str
+) -> None:
+    schema = pa.schema([pa.field("t", kind)])
+    rows = pa.table([pa.array([0, number], pa.int64()).cast(kind)], schema=schema)
+    sink = local.opened(schema=schema)
+    with pytest.raises(JobError, match=f'the column "t" holds {said}, which Delta has no number for'):
+        sink.write(dataclasses.replace(batch(0, [], schema=schema), rows=rows))
+    sink.write(dataclasses.replace(batch(0, [], schema=schema), rows=rows.slice(0, 1)))
+    assert len(local.rows()) == 1

@@ -435,6 +435,27 @@ def test_intervals_and_infinite_times_come_back(db: Database, settings: str) -> 
     ]
 
 
+@pytest.mark.parametrize("settings", AS_SET)
+def test_far_times_come_back(db: Database, settings: str) -> None:
+    clock = pa.array([86_400_000_000, 0], pa.int64()).cast(pa.time64("us"))
+    days = pa.array([-735_160, 13_890_172], pa.int32()).cast(pa.date32())  # 0044-03-15 BC, 40000-01-01
+    far = pa.array([-63_517_823_000_000_000, 1_200_110_860_800_000_000], pa.int64())
+    lists = pa.ListArray.from_arrays([0, 1, 2], days)
+    columns = {
+        "c": clock,
+        "d": days,
+        "t": far.cast(pa.timestamp("us")),
+        "z": far.cast(pa.timestamp("us", "UTC")),
+        "l": lists,
+    }
+    rows = pa.table(columns)
+    db.opened(schema=rows.schema, dsn=db.dsn + settings).write(SinkBatch(0, 0, rows, "append", WRITER))
+    assert db.rows("SELECT c::text, d::text, t::text, timezone('UTC', z)::text, l::text FROM words ORDER BY d") == [
+        ("24:00:00", "0044-03-15 BC", "0044-03-15 00:16:40 BC", "0044-03-15 00:16:40 BC", '{"0044-03-15 BC"}'),
+        ("00:00:00", "40000-01-01", "40000-01-01 00:00:00", "40000-01-01 00:00:00", "{40000-01-01}"),
+    ]
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1))
 def test_any_text_comes_back_as_it_was(postgres: PostgresServer, texts: list[str]) -> None:

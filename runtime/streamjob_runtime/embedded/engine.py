@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from streamjob_runtime.embedded.compose import Composer, at_time, rows_table
 from streamjob_runtime.embedded.database import INCOMING, Database, translated
+from streamjob_runtime.embedded.declared import declared
 from streamjob_runtime.embedded.inputs import SourceRows
 from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.embedded.rolling import Rolling
@@ -130,7 +131,12 @@ class EmbeddedQuery:
     def set_table(self, name: str, rows: pa.Table) -> None:
         """See `api.Query`."""
         table = next(t for t in self._plan.tables if t.name == name)
-        casts = ", ".join(f"CAST({quoted(c.name)} AS {c.type}) AS {quoted(c.name)}" for c in table.columns)
+        kinds = self.table_schemas[name]
+        casts = ", ".join(
+            f"{declared(quoted(c.name), rows.schema.field(c.name).type, c.type, kinds.field(c.name).type)} "
+            f"AS {quoted(c.name)}"
+            for c in table.columns
+        )
         with translated(f"Reading the static table {name}"):
             self._db.replace_table(name, rows, f"SELECT {casts} FROM {quoted(INCOMING)}")
         self._complete.clear()
