@@ -125,7 +125,7 @@ def read_progress(tree: Tree) -> Progress:
     status, batches = tree["status"], tree["recentProgress"]
     newest = batches[-1] if batches else None
     return Progress(
-        last_batch=newest and _last_batch(newest),
+        last_batch=newest and _last_batch(status, newest),
         last_checkpoint=status["checkpoint"] and _last_checkpoint(status["checkpoint"]),
         rates={
             "inputRowsPerSecond": round(status["inputRowsPerSecond"]),
@@ -136,13 +136,19 @@ def read_progress(tree: Tree) -> Progress:
     )
 
 
-def _last_batch(batch: Tree) -> dict[str, Any]:
+def _lag(status: Tree, batch: Tree) -> int:
+    """What waits in the sources now; of an older runtime, what waited when the batch was done."""
+    known = [source["lag"] for source in status.get("sources", ()) if source["lag"] is not None]
+    return sum(known) if known else sum(source["lag"] for source in batch["sources"])
+
+
+def _last_batch(status: Tree, batch: Tree) -> dict[str, Any]:
     return {
         "id": batch["batchId"],
         "time": batch["timestamp"],
         "inputRows": batch["numInputRows"],
         "durationMs": round(batch["batchDuration"], 1),
-        "lag": sum(source["lag"] for source in batch["sources"]),
+        "lag": _lag(status, batch),
     }
 
 
@@ -164,8 +170,7 @@ def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
 
 
 def _trouble(status: Tree) -> str | None:
-    trouble = status["trouble"]
-    if trouble:
-        return f"{trouble['what']} fails since {trouble['since']}, and is tried again: {trouble['error']}"
-    sources = status["sourcesMessage"]
-    return "; ".join(f"source {name}: {message}" for name, message in sorted(sources.items())) or None
+    # A runtime of an older version names the oldest only.
+    troubles = status.get("troubles") or [t for t in (status["trouble"],) if t]
+    said = [f"{t['what']} fails since {t['since']}, and is tried again: {t['error']}" for t in troubles]
+    return "; ".join(said) or None

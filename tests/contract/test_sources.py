@@ -196,6 +196,23 @@ def test_status_tells_how_much_is_known_to_be_there(run: Run) -> None:
     assert after > before
 
 
+def test_what_waits_is_known_though_nobody_polls(run: Run) -> None:
+    assert run.source is not None
+    run.drain()
+    assert waiting(run.source) == 0
+    run.bench.add(3, run.source)
+    run.source.survey(run.bench.clock.now_ms())
+    assert waiting(run.source) == (1 if isinstance(run.bench, FilesBench) else 3), "of files, they are counted"
+    run.drain()
+    assert waiting(run.source) == 0
+
+
+def waiting(source: Source) -> int:
+    status = source.status()
+    assert status.position.keys() == status.latest.keys()
+    return sum(end - status.position[p] for p, end in status.latest.items())
+
+
 def test_a_check_finds_the_system_and_changes_nothing_for_the_job(bench: Bench) -> None:
     run = Run(bench)
     source = run.start()
@@ -219,7 +236,7 @@ def test_a_check_says_what_is_there() -> None:
     files, tcp = FilesBench(), TcpBench()
     try:
         source = files.make(1)
-        assert source.check() == "0 files at memory/"
+        assert source.check() == "warning: 0 files at memory/; is the path right?"
         files.add(2, source)
         assert source.check() == "1 file at memory/"
         assert tcp.make(1).check() == f"127.0.0.1:{tcp.server.port} takes connections"

@@ -1,12 +1,13 @@
 """The micro-batch loop: take over, recover, then batch after batch until told to stop (docs/protocol.md)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from streamjob_runtime.checkpoint.fit import check_fits
 from streamjob_runtime.checkpoint.log import Log
 from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Intent, Record
-from streamjob_runtime.checkpoint.recovery import newest_whole
+from streamjob_runtime.checkpoint.recovery import newest_whole, starts
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download
 from streamjob_runtime.connectors.sink import Writer
 from streamjob_runtime.connectors.source import OffsetRange, Source
@@ -17,7 +18,7 @@ from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.engine.tables import StaticTables
 from streamjob_runtime.engine.trigger import next_due_ms
-from streamjob_runtime.engine.trouble import SourceNews
+from streamjob_runtime.engine.watch import SourceWatch
 from streamjob_runtime.engine.watermark import advance, watermark
 from streamjob_runtime.errors import Damaged
 from streamjob_runtime.query import Query
@@ -65,7 +66,7 @@ class Loop:
         self._stop = around.stop
         self._log = Log(parts.store, settings.job_name, around.nonce)
         self._sources: Mapping[str, Source] = {}
-        self._news = SourceNews(around.progress, around.say)
+        self._watch = SourceWatch(around.progress, around.clock, around.say)
         self._next_batch = 0
         self._last_time_ms = 0
         self._last_watermark_ms: int | None = None
@@ -83,6 +84,7 @@ class Loop:
                 self._run_ticks()
             self._finish()
         finally:
+            self._watch.close()
             for source in self._sources.values():
                 source.close()
             for named in self._parts.sinks:
@@ -97,6 +99,7 @@ class Loop:
             self._settings.version,
             dict(self._settings.fingerprints),
             lambda records: check_fits(records, self._settings.job_name, self._settings.fingerprints, store.url),
+            self._begin,
         )
         self._hook(Step.FENCED, -1)
         progress.update(
@@ -107,11 +110,8 @@ class Loop:
             store, self._log, records, self._settings.fingerprints, self._settings.retained, self._around
         )
         self._records = records
-        self._sources = self._parts.sources(self._log.epoch)
         begun = any(isinstance(r.body, Intent | Commit | Checkpoint) for r in before)
         writer = Writer(self._log.job_id, self._log.epoch, self._log.check_still_writer, begun)
-        for named in self._parts.sinks:
-            named.sink.open(writer)
         self._runner = BatchRunner(
             self._sources,
             self._parts.query,
@@ -120,18 +120,30 @@ class Loop:
             writer,
             self._hook,
         )
-        self._recover(before)
+        self._recover(before, writer)
         self._hook(Step.RECOVERED, self._next_batch - 1)
         if self._settings.available_now:
             for source in self._sources.values():
                 source.limit_to_available()
         progress.update(phase="Running", moved=self._clock.monotonic())
 
-    def _recover(self, before: tuple[Record, ...]) -> None:
+    def _begin(self, before: Sequence[Record]) -> Mapping[str, Any]:
+        """Make the sources; where they begin, as long as no batch has begun: the FENCE says it, be it killed then."""
+        self._sources = self._parts.sources(self._log.epoch)
+        if any(isinstance(r.body, Intent | Commit | Checkpoint) for r in before):
+            return {}
+        known = starts(before)
+        begins = {name: source.begin(known.get(name)) for name, source in self._sources.items()}
+        return {name: begin for name, begin in begins.items() if begin is not None}
+
+    def _recover(self, before: tuple[Record, ...], writer: Writer) -> None:
         recovery, snapshot = newest_whole(before, lambda c: download(self._parts.store, c), self._unusable)
-        states = snapshot.sources if snapshot else {}
+        states = snapshot.sources if snapshot else starts([*before, self._log.last])
         for name, source in self._sources.items():
             source.open(states.get(name))
+        self._watch.follow(self._sources)  # also while a sink is waited for
+        for named in self._parts.sinks:
+            named.sink.open(writer)
         if snapshot:
             self._parts.query.restore(snapshot.operators)
             self._event_times = snapshot.event_times
@@ -222,7 +234,7 @@ class Loop:
         self._ticks += 1
         self._begin_checkpoint()
         self._progress.update(moved=self._clock.monotonic())
-        self._news.tell(self._sources)
+        self._watch.tell()
         return ran
 
     def _poll(self, now_ms: int) -> dict[str, OffsetRange]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from streamjob_runtime.patience import Trouble
+
 KEPT_BATCHES = 100
 
 
@@ -74,13 +76,14 @@ class CheckpointProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something outside that fails now, and that the job waits for."""
+class SourceNow:
+    """How a source stands at this moment, also while a batch is under way or waits."""
 
-    what: str  # which system, for a user: "the checkpoint store s3://checkpoints/views"
-    error: str
-    since_ms: int
-    attempts: int
+    name: str
+    connected: bool = True
+    message: str = ""  # why it is not connected, or what else a user should know
+    lag: int | None = None  # what is known to be there and not read yet, in the source's offsets; None: not known yet
+    lag_ms: int | None = None  # how long the oldest of it has waited, as far as is known; 0: there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +98,47 @@ class Status:
     moved: float = 0.0  # Clock.monotonic() when the loop last took a step
     interval_ms: int = 0
     checkpoint: CheckpointProgress | None = None
-    trouble: Trouble | None = None
-    sources_message: Mapping[str, str] = field(default_factory=dict)  # source -> why it is not connected
+    troubles: tuple[Trouble, ...] = ()  # every system outside that the job waits for, the oldest first
+    sources: tuple[SourceNow, ...] = ()
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The oldest of the troubles."""
+        return self.troubles[0] if self.troubles else None
+
+    @property
+    def sources_message(self) -> Mapping[str, str]:
+        """Source -> what it has to say."""
+        return {s.name: s.message for s in self.sources if s.message}
 
 
 @dataclass
 class Progress:
     """The board that the loop writes to and that the log, the live view and the HTTP server read. Thread-safe."""
 
-    status: Status = field(default_factory=lambda: Status("Starting"))
+    noted: Status = field(default_factory=lambda: Status("Starting"))  # what was told; see `status`
     batches: deque[BatchProgress] = field(default_factory=lambda: deque(maxlen=KEPT_BATCHES))
     totals: dict[str, float] = field(default_factory=dict)  # counters since the start, for metrics
+    _observers: list[Callable[[Status], Status]] = field(default_factory=list)
     _listeners: list[Callable[[BatchProgress], None]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def status(self) -> Status:
+        """The runtime at this moment: what was noted, and what the observers see."""
+        status = self.noted
+        for observer in self._observers:
+            status = observer(status)
+        return status
+
+    def observe(self, observer: Callable[[Status], Status]) -> None:
+        """Let `observer` add to the status whenever it is asked for, by any thread: it must be quick."""
+        self._observers.append(observer)
 
     def update(self, **changes: Any) -> None:
         """Change fields of the status."""
         with self._lock:
-            self.status = replace(self.status, **changes)
+            self.noted = replace(self.noted, **changes)
 
     def finished(self, batch: BatchProgress) -> None:
         """A batch is committed (or replayed): keep it, count it, tell the listeners."""

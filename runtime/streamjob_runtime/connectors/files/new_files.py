@@ -51,6 +51,18 @@ class NewFiles:
         return len(self._ready) + len(self._waiting)
 
     @property
+    def oldest_ms(self) -> int | None:
+        """The time of the oldest file that is ready or waited for."""
+        known = [e.modified_ms for e in self._ready.values()] + [e.modified_ms for e, _ in self._waiting.values()]
+        return min(known, default=None)
+
+    def count(self) -> tuple[int, int | None]:
+        """How many files were not read to their end, and the time of the oldest: for another thread than the rest."""
+        times = [e.modified_ms for e in list_files(self._store, self._pattern) if e.key not in self.seen]
+        unread = [ms for ms in times if not self.seen.too_old(ms)]
+        return len(unread), min(unread, default=None)
+
+    @property
     def message(self) -> str:
         """What a user should know."""
         notes = []

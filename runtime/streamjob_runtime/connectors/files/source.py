@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -9,10 +11,11 @@ import pyarrow as pa
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.connectors.files.new_files import NewFiles
 from streamjob_runtime.connectors.files.parts import FilePart, FileReader, FileUnusable
-from streamjob_runtime.connectors.files.paths import list_files, split_glob
+from streamjob_runtime.connectors.files.paths import list_files, missing_place, split_glob
 from streamjob_runtime.connectors.files.seen import SeenFiles
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
+from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.base import Decoder
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.stores.base import Entry, Store
@@ -46,6 +49,8 @@ class FilesSource:
         clock: Clock,
         pattern: str | None = None,
         settle_ms: int = SETTLE_MS,
+        missing: Callable[[], str] = lambda: "",  # what is not there, where files would have to be
+        available_now: bool = False,
     ) -> None:
         self._name = name
         self._schema = schema
@@ -55,12 +60,16 @@ class FilesSource:
         self._reader = FileReader(f'Source "{name}"', store, decoder)
         self._new = NewFiles(store, pattern, clock, settle_ms, SeenFiles())
         self._pattern = pattern
+        self._missing = missing
+        self._available_now = available_now
         self._settle_ms = settle_ms
         self._pool = ThreadPoolExecutor(_THREADS, f"files-{name}")
         self._count = 0  # files that were read to their end
         self._current: FilePart | None = None  # what was read of a file that was not read to its end
         self._loaded: dict[Entry, pa.Table] = {}
-        self._status = SourceStatus({_PARTITION: 0})
+        self._status = SourceStatus()
+        self._surveyed: tuple[float, int, int | None] = (float("-inf"), 0, None)
+        self._told_at = float("-inf")
 
     @classmethod
     def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> "FilesSource":
@@ -71,12 +80,31 @@ class FilesSource:
         decoder = make_decoder(str(source.format), schema, header=source.csv_header)
         store = context.open_store(root, f'source "{source.name}"')
         files = source.config.max_files_per_batch
-        return cls(source.name, store, decoder, schema, files, context.clock, pattern, settle_ms)
+        missing = partial(missing_place, root, pattern)
+        now = context.available_now
+        return cls(source.name, store, decoder, schema, files, context.clock, pattern, settle_ms, missing, now)
 
     def check(self) -> str:
-        """See `Source`: lists the files."""
+        """See `Source`: lists the files. Raises `JobError` where none can be, of a job that waits for none."""
+        self._require_place()
         count = sum(1 for _ in list_files(self._store, self._pattern))
-        return f"{count} {'file' if count == 1 else 'files'} at {self._place}"
+        said = f"{count} {'file' if count == 1 else 'files'} at {self._place}"
+        missing = self._missing()
+        if missing:
+            return f"warning: {missing}. Its files are read once it is there; correct the path if it is a mistake"
+        return said if count else f"warning: {said}; is the path right?"
+
+    def _require_place(self) -> None:
+        missing = self._missing() if self._available_now else ""
+        if missing:
+            raise JobError(
+                f'Source "{self._name}": {missing}, and a job with trigger availableNow does not wait for one. '
+                "Correct the path."
+            )
+
+    def begin(self, earlier: Any) -> Any:
+        """See `Source`. With all files that are there."""
+        return None
 
     def open(self, state: Any) -> None:
         """See `Source`."""
@@ -89,7 +117,8 @@ class FilesSource:
                 self._new.begun(self._current.file)
 
     def limit_to_available(self) -> None:
-        """See `Source`."""
+        """See `Source`. Raises `JobError` for a place where nothing can be."""
+        self._require_place()
         self._new.limit_to_available()
 
     @property
@@ -185,18 +214,38 @@ class FilesSource:
     def release(self, state: Any) -> None:
         """See `Source`. Files are not ours to delete."""
 
+    def survey(self, now_ms: int) -> None:
+        """See `Source`: lists the files."""
+        asked = self._clock.monotonic()
+        unread, oldest_ms = self._new.count()
+        self._surveyed = (asked, unread, oldest_ms)
+
     def status(self) -> SourceStatus:
         """See `Source`."""
-        return self._status
+        told, (surveyed_at, unread, oldest_ms) = self._status, self._surveyed
+        if surveyed_at <= self._told_at:
+            return told
+        return replace(told, latest={_PARTITION: self._count + unread}, oldest_ms=oldest_ms)
 
     @property
     def _place(self) -> str:
         return f"{self._store.url}/{self._pattern or ''}"
 
+    @property
+    def _nothing(self) -> str:
+        missing = self._missing()
+        return f"there is no file to read at {self._place} yet" + (f": {missing}" if missing else "")
+
     def _tell(self) -> None:
         latest = self._count + self._new.known + (self._current is not None)
-        message = self._new.message if latest else f"there is no file to read at {self._place} yet"
-        self._status = SourceStatus({_PARTITION: latest}, message=message)
+        message = self._new.message if latest else self._nothing
+        oldest_ms = self._new.oldest_ms
+        if self._current is not None:
+            oldest_ms = min(self._current.file.modified_ms, oldest_ms or self._current.file.modified_ms)
+        self._told_at = self._clock.monotonic()
+        self._status = SourceStatus(
+            {_PARTITION: latest}, message=message, position={_PARTITION: self._count}, oldest_ms=oldest_ms
+        )
 
     def close(self) -> None:
         """See `Source`."""

@@ -1,6 +1,7 @@
 """The records of Kafka topics."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,12 +19,23 @@ from streamjob_runtime.connectors.source_context import SourceContext, SourceSpe
 from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.formats.avro.messages import AvroMessages
 from streamjob_runtime.formats.messages import make_message_decoder
-from streamjob_runtime.patience import Caller
+from streamjob_runtime.patience import NO_ANSWER, SILENT_S, Caller
 
 LOOK_MS = 5_000  # how often new topics and partitions are looked for
 MOST = 1_000_000  # offsets a batch where the manifest sets no limit: it is logged before anybody knows its size
 GONE_LOOKS = 7  # in a row that do not see a topic before it is held for deleted: half a minute of them
 SURE_S = 10.0  # how long an end before what the log names must last until it is believed
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What Kafka has said of the partitions, or why it has not."""
+
+    at: float = float("-inf")  # monotonic
+    ends: Mapping[str, int] = field(default_factory=dict)
+    begins: Mapping[str, int] = field(default_factory=dict)  # of partitions that the job has not seen yet
+    trouble: str = ""
+    attempts: int = 0  # that failed in a row
 
 
 class KafkaSource:
@@ -48,6 +60,7 @@ class KafkaSource:
         say: Callable[..., None],
         clock: Clock,
         schemas: Schemas | None = None,
+        surveyor: Topics | None = None,
     ) -> None:
         self._name = name
         self._topics = topics
@@ -58,6 +71,8 @@ class KafkaSource:
         self._say = say
         self._clock = clock
         self._schemas = schemas
+        self._surveyor = surveyor  # clients of its own, for another thread
+        self._surveyed = _Survey()
         self._begun = start.at == "earliest"  # whether the log knows where the job begins, be it without a partition
         self._late = False  # whether a partition that is new is one that came later than the job
         self._positions: dict[str, int] = {}  # that the log knows
@@ -72,6 +87,9 @@ class KafkaSource:
         self._replayed: dict[str, str] | None = None  # the ids at the first `read` of a run that began with the log
         self._looked_ms: int | None = None
         self._ends: dict[str, int] = {}
+        self._polled_at = float("-inf")  # when that was last tried, monotonic
+        self._asking: float | None = None  # since when an answer is waited for
+        self._failed = 0  # looks in a row
         self._until: dict[str, int] | None = None
         self._trouble = ""
         self._commit_trouble = ""
@@ -98,6 +116,7 @@ class KafkaSource:
             context.say,
             context.clock,
             schemas,
+            Topics(who, Cluster(access, who), names, config.topic_pattern, committed),
         )
 
     def check(self) -> str:
@@ -110,6 +129,26 @@ class KafkaSource:
         names = ", ".join(sorted(found)[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
         said = f"{names or self._topics.missing}: {_count(len(partitions), 'partition')}, {_count(records, 'offset')}"
         return f"{said}; {self._schemas.reach(sorted(found))}" if self._schemas else said
+
+    def begin(self, earlier: Any) -> Any:
+        """See `Source`. Waits until Kafka answers, unless the job begins at the earliest records or at offsets."""
+        if self._start.at not in ("latest", "timestamp"):
+            return None
+        wanted = {**self._topics.wanted, "start": [self._start.at, self._start.time_ms]}
+        if earlier is not None and earlier["of"] == wanted:
+            return earlier
+
+        def look() -> dict[str, Any]:
+            found = self._topics.require()
+            partitions = [p for topic in found.values() for p in topic.partitions]
+            return {
+                "of": wanted,
+                "positions": self._topics.starts(partitions, self._start) if partitions else {},
+                "topics": {name: topic.id for name, topic in found.items()},
+                "begun": True,
+            }
+
+        return self._caller.call(look)
 
     def open(self, state: Any) -> None:
         """See `Source`. Waits until Kafka answers. Raises `JobError` for a topic that a new job does not find."""
@@ -136,12 +175,16 @@ class KafkaSource:
 
     def poll(self, limit: int | None, now_ms: int) -> OffsetRange | None:
         """See `Source`. What Kafka does not answer is not there yet."""
+        self._asking = self._polled_at = self._clock.monotonic()
         try:
             self._look(now_ms)
         except Unavailable as error:
             self._trouble = str(error)
+            self._failed += 1
             return None
-        self._trouble = ""
+        finally:
+            self._asking = None
+        self._trouble, self._failed = "", 0
         ends = self._ends if self._until is None else self._until
         waiting = {p: end - self._position(p) for p, end in ends.items()}
         taken = shared(waiting, MOST if limit is None else limit)
@@ -208,22 +251,49 @@ class KafkaSource:
     def release(self, state: Any) -> None:
         """See `Source`. Kafka's own retention decides what stays."""
 
+    def survey(self, now_ms: int) -> None:
+        """See `Source`."""
+        if self._surveyor is None:
+            return
+        asked = self._clock.monotonic()
+        try:
+            partitions = [p for topic in self._surveyor.look().values() for p in topic.partitions]
+            unknown = [p for p in partitions if p not in self._positions and p not in self._new_positions]
+            start = Start() if self._begun or self._late else self._start
+            begins = self._surveyor.starts(unknown, start) if unknown else {}
+            self._surveyed = _Survey(asked, self._surveyor.ends(partitions), begins)
+        except Unavailable as error:
+            before = self._surveyed
+            self._surveyed = replace(before, at=asked, trouble=str(error), attempts=before.attempts + 1)
+
     def status(self) -> SourceStatus:
         """See `Source`."""
-        looked, ends = self._looked_ms is not None, dict(self._ends)
-        note = self._topics.missing if looked and not self._partitions else ""
-        return SourceStatus(ends, not self._trouble, self._trouble or note, {p: self._position(p) for p in ends})
+        survey = self._surveyed
+        if survey.at <= self._polled_at:
+            survey = _Survey(self._polled_at, dict(self._ends), {}, self._trouble, self._failed)
+        note = self._topics.missing if self._looked_ms is not None and not self._partitions else ""
+        ends = survey.ends or dict(self._ends)
+        position = {p: self._known(p, survey.begins.get(p, 0)) for p in ends}
+        trouble, asking = survey.trouble, self._asking
+        if not trouble and asking is not None and self._clock.monotonic() - asking >= SILENT_S:
+            trouble = f'Source "{self._name}": Kafka: {NO_ANSWER}'
+        return SourceStatus(ends, not trouble, trouble or note, position, max(1, survey.attempts))
 
     def close(self) -> None:
         """See `Source`."""
         self._reader.close()
         self._topics.close()
+        if self._surveyor is not None:
+            self._surveyor.close()
         if self._schemas:
             self._schemas.close()
 
     def _position(self, partition: str) -> int:
         """The first offset that was not read."""
-        return self._new_positions.get(partition, self._positions.get(partition, 0))
+        return self._known(partition, 0)
+
+    def _known(self, partition: str, otherwise: int) -> int:
+        return self._new_positions.get(partition, self._positions.get(partition, otherwise))
 
     def _look_at_all(self) -> None:
         self._look(None)
