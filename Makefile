@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit e2e lint verify generate format tools images kind-load bench bench-kafka bench-scale bench-cluster lock clean kind-up kind-down kind-from-source
+.PHONY: help run test unit e2e lint verify generate format tools release images kind-load bench bench-kafka bench-scale bench-cluster lock clean kind-up kind-down kind-from-source
 
 help: ## Show this help
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
@@ -29,10 +29,10 @@ lint: .venv/ready verify ## Style, types and the doors between packages
 	$(BIN)/lint-imports
 
 verify: .venv/ready ## Fail if a generated file is not what the models say
-	$(BIN)/python scripts/generate.py --check
+	$(BIN)/python -m scripts.generate --check
 
 generate: .venv/ready ## Write the generated files
-	$(BIN)/python scripts/generate.py
+	$(BIN)/python -m scripts.generate
 
 format: .venv/ready ## Format the code
 	$(BIN)/ruff format
@@ -60,6 +60,10 @@ bench-cluster: .venv/ready ## Measure how soon a job on the kind cluster starts,
 kind-up: .venv/ready ## Make the cluster of kind-config.yaml, with Docker and kind
 	@$(BIN)/python -m scripts.kind up
 
+release: .venv/ready verify ## Build the release of this commit into dist/ (IMAGES=no: without images)
+	@$(BIN)/python scripts/tools.py helm
+	@$(BIN)/python -m scripts.release
+
 images: .venv/ready ## Build the images of operator and runtime (PYTHON_IMAGE=… for another base)
 	$(BIN)/python -m scripts.images
 
@@ -76,7 +80,7 @@ lock: .venv/ready ## Pin the newest allowed versions of all dependencies
 	$(BIN)/python scripts/lock.py
 
 clean: ## Remove what was set up
-	rm -rf .venv .tools .streamjob build
+	rm -rf .venv .tools .streamjob build dist
 
 .venv/ready: pyproject.toml requirements/dev.txt
 	@$(PYTHON) scripts/environment.py

@@ -1,8 +1,13 @@
-"""Writes the files that come from the models. `--check` writes nothing and fails when one is not as it would be."""
+"""Writes the files that come from the models, and the version where people read it.
+
+`--check` writes nothing and fails when one is not as it would be.
+"""
 
 import argparse
 import sys
 from pathlib import Path
+
+from scripts.version import PLACES, with_version
 
 from streamjob_api import crd, reference
 
@@ -14,6 +19,7 @@ def generated() -> dict[Path, str]:
     """Every generated file, as it should be."""
     definition = crd.render()
     return {
+        **{ROOT / path: with_version((ROOT / path).read_text(encoding="utf-8"), at) for path, at in PLACES.items()},
         ROOT / "docs" / "manifest.md": reference.render(),
         ROOT / "crds" / CRD: definition,
         ROOT / "charts" / "streamjob-operator" / "files" / "crds" / CRD: definition,
@@ -33,7 +39,7 @@ def main() -> int:
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        print(f"{path.relative_to(ROOT)}: {'not up to date; run python scripts/generate.py' if check else 'written'}")
+        print(f"{path.relative_to(ROOT)}: {'not up to date; run make generate' if check else 'written'}")
     return 1 if check and stale else 0
 
 

@@ -11,16 +11,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from scripts.version import VERSION
 
 ROOT = Path(__file__).parent.parent
 WHEELS = ROOT / "requirements" / "wheels"
 REQUIREMENTS = [ROOT / "requirements" / f"{name}.txt" for name in ("build", "operator", "runtime")]
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 IMAGES = {name: f"ghcr.io/streamjob/{name}:{VERSION}" for name in ("operator", "runtime")}
 CLUSTER = "streamjob"
 # What scripts/kind makes where no registry can be reached.
@@ -56,19 +55,56 @@ class Python:
         return self.markers["platform_machine"]
 
 
+class NoEngine(Exception):
+    """Nothing here builds images: why, and what to do, in a sentence for the user."""
+
+
 def main(arguments: list[str]) -> None:
     """Build, or load into the cluster."""
-    engine = shutil.which("docker") or shutil.which("buildah")
-    if engine is None:
-        sys.exit("Images are built by docker or by buildah, and neither is installed here. Install one of them.")
+    try:
+        found = engine()
+    except NoEngine as error:
+        sys.exit(str(error))
     if arguments == ["--load"]:
-        load(engine)
-        return
+        load(found)
+    else:
+        build(found)
+
+
+def engine() -> str:
+    """The command that builds images. Raises `NoEngine`."""
+    found = shutil.which("docker") or shutil.which("buildah")
+    if found is None:
+        raise NoEngine("Images are built by docker or by buildah, and neither is installed here. Install one of them.")
+    if found.endswith("docker") and subprocess.run([found, "version"], capture_output=True, check=False).returncode:
+        raise NoEngine("Images are built by docker, whose engine does not answer here. Start the engine.")
+    return found
+
+
+def build(engine: str) -> None:
+    """Build both images."""
     base = os.environ.get("PYTHON_IMAGE") or next((b for b in BASES if has(engine, b)), BASES[-1])
     fetch_wheels(about(engine, base))
     for name, image in IMAGES.items():
         print(f"Building {image} on {base} …", flush=True)
         run(engine, "build", "--build-arg", f"PYTHON_IMAGE={base}", "-f", f"{name}/Dockerfile", "-t", image, ".")
+
+
+def save(engine: str, folder: Path) -> None:
+    """Write each image to an archive in the folder, which `docker load` and `kind load image-archive` take."""
+    for name, image in IMAGES.items():
+        archive = folder / f"streamjob-{name}-{VERSION}-linux-{architecture(engine, image)}.tar"
+        print(f"Saving {archive.name} …", flush=True)
+        if engine.endswith("docker"):
+            run(engine, "save", "--output", str(archive), image)
+        else:
+            run(engine, "push", image, f"docker-archive:{archive}:{image}")
+
+
+def architecture(engine: str, image: str) -> str:
+    """For which machines the image is, as in amd64."""
+    form = "{{.Architecture}}" if engine.endswith("docker") else "{{.OCIv1.Architecture}}"
+    return output(engine, "inspect", "--type", "image", "--format", form, image)
 
 
 def load(engine: str) -> None:

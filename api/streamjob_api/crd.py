@@ -1,13 +1,13 @@
-"""The CustomResourceDefinition: what the API server knows of StreamJobs. It comes from the models and from `cel`."""
+"""The CustomResourceDefinition: what the API server knows of StreamJobs. It comes from the models and from `rules`."""
 
 from typing import Any
 
 import yaml
 
 from streamjob_api import names
-from streamjob_api.cel import RULES
 from streamjob_api.crd_schema import Structural
 from streamjob_api.models import StreamJob, StreamJobSpec
+from streamjob_api.rules.job import JOB_CEL
 from streamjob_api.status import Status
 
 HEADER = "# Written by scripts/generate.py from the models in api/streamjob_api: change those, not this file.\n"
@@ -59,7 +59,7 @@ def crd() -> dict[str, Any]:
 
 def schema() -> dict[str, Any]:
     """The structural schema of a whole StreamJob."""
-    structural = Structural(RULES)
+    structural = Structural(JOB_CEL)
     fields = StreamJob.model_fields
     spec = structural.object(StreamJobSpec, "spec", fields["spec"].description or "")
     root: dict[str, Any] = {
@@ -74,7 +74,7 @@ def schema() -> dict[str, Any]:
             "status": structural.object(Status, "status"),
         },
     }
-    root["x-kubernetes-validations"] = [rule.as_validation() for rule in RULES[""]]
+    root["x-kubernetes-validations"] = [rule.as_validation() for rule in JOB_CEL[""]]
     return root
 
 

@@ -1,14 +1,13 @@
 """The models as a structural schema: the subset of OpenAPI that the API server takes for a resource of its own.
 
-What the models cannot say is added from `cel`: rules between fields.
+What the models cannot say is added from `rules`, in CEL: those between fields.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from streamjob_api.cel import CelRule
+from streamjob_api.cel import CelRules
 from streamjob_api.fields import Model, bounds_of, inner_model, is_list, range_of, schemas_of, written
 
 # The lists whose items have a key: the API server refuses two with one key, and merges what several writers apply.
@@ -21,7 +20,7 @@ Schema = dict[str, Any]
 class Structural:
     """Turns models into schemas, each with the rules that stand at its path."""
 
-    def __init__(self, rules: Mapping[str, tuple[CelRule, ...]]) -> None:
+    def __init__(self, rules: CelRules) -> None:
         self._rules = rules
 
     def object(self, model: Model, path: str, description: str = "") -> Schema:
@@ -78,7 +77,7 @@ def _value(schema: Schema) -> Schema:
 
 
 def _map(schema: Schema) -> Schema:
-    """An object whose names are the user's. A structural schema says nothing of names: `cel` does."""
+    """An object whose names are the user's. A structural schema says nothing of names: a rule in CEL does."""
     if schema.get("additionalProperties") is True:
         return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     values = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]

@@ -13,7 +13,8 @@ from streamjob_api.fields import fields_of, inner_model
 from streamjob_api.models import Step
 from streamjob_api.sinks import Sink
 from streamjob_api.sources import Source, StaticTable
-from streamjob_api.trees import SINK_KINDS, SOURCE_KINDS, TABLE_KINDS, Tree
+from streamjob_api.systems.registry import SINKS, SOURCES, TABLES
+from streamjob_api.trees import Tree
 from streamjob_api.words import Path
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -75,16 +76,16 @@ def _hides_names(spec: Tree, path: Path) -> bool:
 
 def _source(item: Any, mistakes: list[Path]) -> Source | None:
     tree = trees.mapping(item)
-    if len([kind for kind in SOURCE_KINDS if kind in tree]) != 1:
+    if len([kind for kind in SOURCES if kind in tree]) != 1:
         return None
-    return _validated(Source, _without(Source, tree, mistakes, ("maxRecordsPerBatch", "columns", *SOURCE_KINDS)))
+    return _validated(Source, _without(Source, tree, mistakes, ("maxRecordsPerBatch", "columns", *SOURCES)))
 
 
 def _table(item: Any, mistakes: list[Path]) -> StaticTable | None:
     tree = trees.mapping(item)
-    if len([kind for kind in TABLE_KINDS if kind in tree]) != 1:
+    if len([kind for kind in TABLES if kind in tree]) != 1:
         return None
-    return _validated(StaticTable, _without(StaticTable, tree, mistakes, ("columns", "refresh", *TABLE_KINDS)))
+    return _validated(StaticTable, _without(StaticTable, tree, mistakes, ("columns", "refresh", *TABLES)))
 
 
 def _step(item: Any, mistakes: list[Path]) -> Step | None:
@@ -99,10 +100,10 @@ def _step(item: Any, mistakes: list[Path]) -> Step | None:
 
 def _sink(item: Any, mistakes: list[Path]) -> Sink | None:
     tree = trees.mapping(item)
-    if len([kind for kind in SINK_KINDS if kind in tree]) != 1:
+    if len([kind for kind in SINKS if kind in tree]) != 1:
         return None
     kept = [path for path in mistakes if path not in (("from",), ("mode",))]  # wrong values do not pass validation
-    return _validated(Sink, _without(Sink, tree, kept, ("format", *SINK_KINDS)))
+    return _validated(Sink, _without(Sink, tree, kept, ("format", *SINKS)))
 
 
 def _without(model: type[BaseModel], tree: Tree, mistakes: list[Path], aside: Sequence[str]) -> Tree | None:

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from streamjob_api.durations import format_duration
 from streamjob_api.models import StreamJob
+from streamjob_api.texts import Text
 
 Model = type[BaseModel]
 
@@ -85,3 +86,29 @@ def written(value: Any) -> str:
             return "true" if value else "false"
         case _:
             return str(value)
+
+
+def _texts(annotation: Any, metadata: Iterable[Any] = ()) -> Iterator[Text]:
+    """The kinds of text below an annotation."""
+    yield from (each for each in metadata if isinstance(each, Text))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for field in annotation.model_fields.values():
+            yield from _texts(field.annotation, field.metadata)
+    for argument in get_args(annotation):
+        yield from [argument] if isinstance(argument, Text) else _texts(argument)
+
+
+def _by_pattern(texts: Iterable[Text]) -> dict[str, Text]:
+    """Raises ValueError where two kinds have one pattern: an error names only that, and would get the wrong words."""
+    found: dict[str, Text] = {}
+    for text in texts:
+        known = found.setdefault(str(text.pattern), text)
+        if known != text:
+            raise ValueError(
+                f"the pattern {text.pattern} is that of {known.name} and of {text.name}: make them one kind"
+            )
+    return found
+
+
+# The kinds of text of a manifest, by their patterns.
+TEXTS = _by_pattern(_texts(StreamJob))

@@ -1,13 +1,41 @@
 """How a job reaches HDFS."""
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from streamjob_api import rules_hdfs
 from streamjob_api.base import KeyRef, NameRef, Part, Ruled
-from streamjob_api.texts import KerberosPrincipal
-from streamjob_api.trees import Rules
+from streamjob_api.cel import CelRule, CelRules
+from streamjob_api.texts import Text
+from streamjob_api.trees import Broken, Rules, Tree
+
+KerberosPrincipal = Annotated[
+    str,
+    Text(
+        pattern=r"^[^\x00-\x20\x7f@/]+(/[^\x00-\x20\x7f@/]+)?@[A-Za-z0-9._-]+$",
+        max_length=253,
+        name="principal",
+        words="a principal with its realm, such as etl@EXAMPLE.COM or etl/host@EXAMPLE.COM",
+    ),
+]
+
+
+def hdfs(tree: Tree) -> Iterator[Broken]:
+    """The rules of the connection."""
+    if tree.get("user") is not None and tree.get("kerberos") is not None:
+        yield Broken(("user",), "with kerberos the principal says who the job is", "leave it out")
+
+
+HDFS_CEL: CelRules = {
+    "": (
+        CelRule(
+            "!has(self.user) || !has(self.kerberos)",
+            "with kerberos the principal says who the job is; leave it out",
+            field="user",
+        ),
+    ),
+}
 
 
 class Kerberos(Part):
@@ -23,7 +51,7 @@ class Kerberos(Part):
 class HdfsConnection(Ruled):
     """How every `hdfs://` location of the job is reached."""
 
-    _rules: ClassVar[Rules] = staticmethod(rules_hdfs.connection)
+    _rules: ClassVar[Rules] = staticmethod(hdfs)
 
     user: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
         None, description="Who the job is there. Left out: `HADOOP_USER_NAME`, or else the process's own user."

@@ -5,10 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from streamjob_api import rules_pods
 from streamjob_api.base import Int, Part, Ruled
 from streamjob_api.durations import Duration
 from streamjob_api.quantities import Quantity
+from streamjob_api.rules import pods
 from streamjob_api.texts import DnsName, EnvName, LabelKey, LabelValue
 from streamjob_api.trees import Rules
 
@@ -34,7 +34,7 @@ class Amounts(Part):
 class Resources(Ruled):
     """What a job's pod gets of its node."""
 
-    _rules: ClassVar[Rules] = staticmethod(rules_pods.resources)
+    _rules: ClassVar[Rules] = staticmethod(pods.resources)
 
     requests: Amounts | None = Field(None, description="What is kept free for the pod.")
     limits: Amounts | None = Field(None, description="What the pod may use at most.")
@@ -43,7 +43,7 @@ class Resources(Ruled):
 class Backoff(Ruled):
     """How long the operator waits before it starts a failed job again: twice as long each time, with jitter."""
 
-    _rules: ClassVar[Rules] = staticmethod(rules_pods.backoff)
+    _rules: ClassVar[Rules] = staticmethod(pods.backoff)
 
     initial: Duration = Field(
         timedelta(seconds=1), ge=timedelta(0), le=timedelta(hours=1), description="The wait after the first failure."
@@ -97,7 +97,7 @@ class Deletion(Part):
 class EnvVar(Ruled):
     """A variable of the runtime's environment."""
 
-    _rules: ClassVar[Rules] = staticmethod(rules_pods.env_var)
+    _rules: ClassVar[Rules] = staticmethod(pods.env_var)
 
     name: EnvName = Field(description="The variable's name.")
     value: Annotated[str, Field(max_length=32768)] | None = Field(None, description="Its value.")
@@ -109,7 +109,7 @@ class EnvVar(Ruled):
 class PodTemplate(Ruled):
     """What the job's pods have besides what the operator gives them. Lists and objects are as in a Kubernetes pod."""
 
-    _rules: ClassVar[Rules] = staticmethod(rules_pods.pod_template)
+    _rules: ClassVar[Rules] = staticmethod(pods.pod_template)
 
     labels: Labels | None = Field(None, description="Labels of the pods; those of the operator stay.")
     annotations: Annotations | None = Field(None, description="Annotations of the pods.")

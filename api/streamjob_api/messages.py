@@ -6,8 +6,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from streamjob_api.fields import Model, fields_of, find_field, find_model, inner_model, range_of, written
-from streamjob_api.texts import KINDS
+from streamjob_api.fields import TEXTS, Model, fields_of, find_field, find_model, inner_model, range_of, written
 from streamjob_api.trees import Broken
 from streamjob_api.words import Path, kind_of, shown, suggest
 
@@ -113,7 +112,7 @@ def _bound(path: Path, value: Any, ctx: Any) -> tuple[str, str]:
 def _pattern(_: Path, value: Any, ctx: Any) -> tuple[str, str]:
     # A location may carry a password by mistake: what looks like one is not repeated.
     said = f'"{shown(value)}" is not' if not {"@", "/"} & set(value) else "is not"
-    return f"{said} {KINDS[ctx['pattern']][1]}", ""
+    return f"{said} {TEXTS[ctx['pattern']].words}", ""
 
 
 def _too_long_text(_: Path, value: Any, ctx: Any) -> tuple[str, str]:

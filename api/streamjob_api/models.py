@@ -23,7 +23,7 @@ from streamjob_api.kubernetes import (
     Resources,
     Restart,
 )
-from streamjob_api.rules_across import DEFAULT_BATCH_INTERVAL, MIN_BATCHES_PER_CHECKPOINT, across
+from streamjob_api.rules.across import DEFAULT_BATCH_INTERVAL, MIN_BATCHES_PER_CHECKPOINT, across
 from streamjob_api.sinks import Sink
 from streamjob_api.sources import Source, StaticTable
 from streamjob_api.texts import DnsLabel, Endpoint, Identifier, ImageName, Location, Sql

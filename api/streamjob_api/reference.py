@@ -6,12 +6,11 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from streamjob_api.fields import Model, fields_of, inner_model, is_list, range_of, schemas_of, written
+from streamjob_api.fields import TEXTS, Model, fields_of, inner_model, is_list, range_of, schemas_of, written
 from streamjob_api.kubernetes import FIELDS
 from streamjob_api.models import StreamJob
 from streamjob_api.reference_text import HEAD, STATUS
 from streamjob_api.status import Status
-from streamjob_api.texts import KINDS
 
 _SCALARS = {
     "string": "text",
@@ -76,7 +75,7 @@ def _type(field: FieldInfo, schema: dict[str, Any]) -> str:
 
 def _object(schema: dict[str, Any]) -> str:
     for pattern, value in schema.get("patternProperties", {}).items():
-        return f"object: {KINDS[pattern][0]} → {_scalar(value)}"
+        return f"object: {TEXTS[pattern].name} → {_scalar(value)}"
     inner = schema["additionalProperties"]
     return "object" if inner is True else f"object: name → {_scalar(inner)}"
 
@@ -85,7 +84,7 @@ def _scalar(schema: dict[str, Any]) -> str:
     if "x-kubernetes-int-or-string" in schema:
         return "quantity"
     if "pattern" in schema:
-        return KINDS[schema["pattern"]][0]
+        return TEXTS[schema["pattern"]].name
     return _SCALARS[schema.get("format", schema["type"])]
 
 

@@ -3,9 +3,9 @@
 import textwrap
 from collections.abc import Iterable, Mapping
 
+from streamjob_api.fields import TEXTS
 from streamjob_api.names import ConditionType, Phase
-from streamjob_api.texts import KINDS
-from streamjob_api.trees import SINK_KINDS, SOURCE_KINDS, TABLE_KINDS
+from streamjob_api.systems.registry import SINKS, SOURCES, TABLES
 
 EXAMPLE = """\
 apiVersion: streamjob.dev/v1alpha1
@@ -65,7 +65,9 @@ def _names(kinds: Iterable[str]) -> str:
     return ", ".join(f"`{kind}`" for kind in kinds)
 
 
-_TEXTS = "".join(f"- **{name}**: {meaning}\n" for name, meaning in KINDS.values())
+_TEXTS = "".join(
+    f"- **{text.name}**: {text.words}\n" for text in sorted(TEXTS.values(), key=lambda text: text.name.lower())
+)
 
 HEAD = f"""\
 # The manifest
@@ -89,9 +91,9 @@ have no effect. The types are:
 ## Rules between fields
 
 - Sources, tables and steps share one set of names. A sink's `from` names a step or a source.
-- A source is exactly one of {_names(SOURCE_KINDS)};
-  a static table exactly one of {_names(TABLE_KINDS)};
-  a sink exactly one of {_names(SINK_KINDS)}.
+- A source is exactly one of {_names(SOURCES)};
+  a static table exactly one of {_names(TABLES)};
+  a sink exactly one of {_names(SINKS)}.
 - `tcp` reads `text`, `json`, `csv` (without a header line) or `raw`; `files` reads these and `parquet`; `rate` and
   `queue` have no `format`.
 - `json`, `csv`, `parquet` and `queue` need a `schema`; `text`, `raw` and `rate` have one of their own. The names of

@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from streamjob_api import rules
 from streamjob_api.base import FIELDS_ONLY
 from streamjob_api.messages import explain, is_echo
 from streamjob_api.models import StreamJob
+from streamjob_api.rules.job import job as rules_of_job
 from streamjob_api.trees import Broken
 
 # What the API server and controllers write into an object: no part of a job, and no mistake in it.
@@ -39,7 +39,7 @@ def check(tree: Any) -> tuple[StreamJob | None, list[Broken]]:
         job = StreamJob.model_validate(_as_written(tree), by_alias=True, by_name=False, context=FIELDS_ONLY)
     except ValidationError as error:
         broken = [explain(details) for details in error.errors(include_url=False) if not is_echo(details)]
-    broken += rules.job(tree)
+    broken += rules_of_job(tree)
     return (None, broken) if broken else (job, [])
 
 

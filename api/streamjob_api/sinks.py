@@ -4,38 +4,24 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from streamjob_api import rules
-from streamjob_api.base import Int, Part, Ruled, only
-from streamjob_api.delta import DeltaSink
-from streamjob_api.kafka import KafkaSink
-from streamjob_api.postgres import PostgresSink
-from streamjob_api.texts import ColumnName, Identifier, Location
-from streamjob_api.trees import SINK_KINDS, Rules
-
-
-class ConsoleSink(Part):
-    """Prints the rows of each batch."""
-
-    rows: Int = Field(20, ge=1, le=10_000, description="How many rows of a batch are printed at most.")
-
-
-class FilesSink(Part):
-    """Writes files that any reader's plain glob sees once each."""
-
-    path: Location = Field(description="The folder, or `s3://bucket/prefix`.")
-    partition_by: tuple[ColumnName, ...] = Field(
-        (), max_length=16, description="Columns that become folders, `column=value/`."
-    )
-
-
-class QueueSink(Part):
-    """Keeps the rows in the process, for tests and for programs that hold a job."""
+from streamjob_api.base import Ruled, only
+from streamjob_api.rules.sinks import sink
+from streamjob_api.systems.console import ConsoleSink
+from streamjob_api.systems.delta import DeltaSink
+from streamjob_api.systems.files import FilesSink
+from streamjob_api.systems.kafka.sink import KafkaSink
+from streamjob_api.systems.kinds import Format
+from streamjob_api.systems.postgres import PostgresSink
+from streamjob_api.systems.queue import QueueSink
+from streamjob_api.systems.registry import SINKS
+from streamjob_api.texts import Identifier
+from streamjob_api.trees import Rules
 
 
 class Sink(Ruled):
     """Where a result goes. One of `kafka`, `postgres`, `delta`, `console`, `files` and `queue` says of what kind."""
 
-    _rules: ClassVar[Rules] = staticmethod(rules.sink)
+    _rules: ClassVar[Rules] = staticmethod(sink)
 
     from_: Identifier = Field(alias="from", description="The pipeline step, or the source, whose rows are written.")
     mode: Literal["append", "update", "complete"] = Field(
@@ -48,7 +34,7 @@ class Sink(Ruled):
     console: ConsoleSink | None = Field(None, description="The terminal.")
     files: FilesSink | None = Field(None, description="Files in a folder or below an S3 prefix.")
     queue: QueueSink | None = Field(None, description="A queue in the process.")
-    format: Literal["text", "json", "csv", "avro", "parquet", "raw"] | None = Field(
+    format: Format | None = Field(
         None,
         description="How rows become bytes. Files: `json`, `csv` or `parquet`. Kafka: `json`, an object of the "
         "columns; `avro`, a record of them, whose schema a schema registry gets; `text`, the text of one column; "
@@ -57,8 +43,8 @@ class Sink(Ruled):
 
     @property
     def kind(self) -> str:
-        """`kafka`, `postgres`, `delta`, `console`, `files` or `queue`."""
-        return only(self, SINK_KINDS)
+        """The one that is given, such as `kafka`."""
+        return only(self, SINKS)
 
     @property
     def config(self) -> Any:

@@ -5,45 +5,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from streamjob_api import rules
-from streamjob_api.base import Bool, Int, Part, Ruled, only
-from streamjob_api.delta import DeltaTable
+from streamjob_api.base import Int, Part, Ruled, only
 from streamjob_api.durations import Duration
-from streamjob_api.kafka import KafkaSource
-from streamjob_api.texts import ColumnName, Host, Identifier, Location, SqlType
-from streamjob_api.trees import KAFKA_METADATA, MAX_COLUMNS, SOURCE_KINDS, TABLE_KINDS, Rules
+from streamjob_api.rules.sources import source
+from streamjob_api.rules.tables import table
+from streamjob_api.systems.delta import DeltaTable
+from streamjob_api.systems.files import FilesSource, TableFiles
+from streamjob_api.systems.kafka.source import KafkaSource
+from streamjob_api.systems.kinds import Format
+from streamjob_api.systems.queue import QueueSource
+from streamjob_api.systems.rate import RateSource
+from streamjob_api.systems.registry import SOURCES, TABLES
+from streamjob_api.systems.tcp import TcpSource
+from streamjob_api.texts import ColumnName, Identifier, SqlType
+from streamjob_api.trees import MAX_COLUMNS, Rules
 
 Schema = Annotated[dict[ColumnName, SqlType], Field(min_length=1, max_length=MAX_COLUMNS)]
 Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
-
-
-class TcpSource(Part):
-    """Lines that a TCP server sends. The job is the client and connects again when the connection is lost."""
-
-    host: Host = Field(description="The server's host name or IP address.")
-    port: Int = Field(ge=1, le=65535, description="The server's port.")
-
-
-class FilesSource(Part):
-    """Files that appear in a folder or below an S3 prefix, each read once, by modification time and name."""
-
-    path: Location = Field(
-        description="The folder, or `s3://bucket/prefix`. The last part may be a pattern, such as `logs/*.json`."
-    )
-    max_files_per_batch: Int = Field(1000, ge=1, le=100_000, description="How many files a batch reads at most.")
-    header: Bool | None = Field(
-        None, description="Whether the first line of each CSV file names its columns. Left out: true."
-    )
-
-
-class RateSource(Part):
-    """Rows made up for tests and demonstrations: columns `value` BIGINT (0, 1, 2 …) and `timestamp` TIMESTAMP."""
-
-    rows_per_second: Int = Field(1, ge=1, le=100_000_000, description="How many rows become due in a second.")
-
-
-class QueueSource(Part):
-    """Rows that the process itself puts in, for tests and for programs that hold a job."""
 
 
 class Watermark(Part):
@@ -58,7 +36,7 @@ class Watermark(Part):
 class Source(Ruled):
     """Where rows come from: a stream. One of `kafka`, `tcp`, `files`, `rate` and `queue` says of what kind it is."""
 
-    _rules: ClassVar[Rules] = staticmethod(rules.source)
+    _rules: ClassVar[Rules] = staticmethod(source)
 
     name: Identifier = Field(description="The stream's name in SQL.")
     kafka: KafkaSource | None = Field(None, description="The records of Kafka topics.")
@@ -66,7 +44,7 @@ class Source(Ruled):
     files: FilesSource | None = Field(None, description="New files in a folder or below an S3 prefix.")
     rate: RateSource | None = Field(None, description="Made-up rows at a steady rate.")
     queue: QueueSource | None = Field(None, description="Rows from the process itself.")
-    format: Literal["text", "json", "csv", "avro", "parquet", "raw"] | None = Field(
+    format: Format | None = Field(
         None,
         description="How bytes become rows. `text`: a row a line, in one column `value` VARCHAR; "
         "`raw`: the same as BLOB; `json`: an object a line. Of Kafka, a record's value stands for a line. `avro`: "
@@ -92,8 +70,8 @@ class Source(Ruled):
 
     @property
     def kind(self) -> str:
-        """`kafka`, `tcp`, `files`, `rate` or `queue`."""
-        return only(self, SOURCE_KINDS)
+        """The one that is given, such as `kafka`."""
+        return only(self, SOURCES)
 
     @property
     def config(self) -> Any:
@@ -103,7 +81,7 @@ class Source(Ruled):
     @property
     def csv_header(self) -> bool:
         """Whether the first line of what is read as CSV names the columns. Only files have such a line."""
-        return self.files is not None and self.files.header is not False
+        return SOURCES[self.kind].header and self.config.header is not False
 
     @property
     def ordered_schema(self) -> dict[str, str] | None:
@@ -113,24 +91,14 @@ class Source(Ruled):
     @property
     def metadata(self) -> dict[str, str]:
         """The columns that do not come from a record's value, each with its SQL type."""
-        return {name: KAFKA_METADATA[name] for name in self.kafka.metadata} if self.kafka else {}
-
-
-class TableFiles(Part):
-    """The files that hold a static table."""
-
-    path: Location = Field(
-        description="A file, a folder, or the same in S3. The last part may be a pattern, such as `ads/*.parquet`."
-    )
-    header: Bool | None = Field(
-        None, description="Whether the first line of each CSV file names its columns. Left out: true."
-    )
+        types = SOURCES[self.kind].metadata
+        return {name: types[name] for name in self.config.metadata} if types else {}
 
 
 class StaticTable(Ruled):
     """A dataset that streams can be joined with, of `files` or `delta`. It is read at the start, and by `refresh`."""
 
-    _rules: ClassVar[Rules] = staticmethod(rules.table)
+    _rules: ClassVar[Rules] = staticmethod(table)
 
     name: Identifier = Field(description="The table's name in SQL.")
     files: TableFiles | None = Field(None, description="The files that hold its rows.")
@@ -155,8 +123,8 @@ class StaticTable(Ruled):
 
     @property
     def kind(self) -> str:
-        """`files` or `delta`."""
-        return only(self, TABLE_KINDS)
+        """The one that is given, such as `files`."""
+        return only(self, TABLES)
 
     @property
     def config(self) -> Any:
@@ -166,7 +134,7 @@ class StaticTable(Ruled):
     @property
     def csv_header(self) -> bool:
         """Whether the first line of each CSV file names the columns."""
-        return self.files is not None and self.files.header is not False
+        return TABLES[self.kind].header and self.config.header is not False
 
     @property
     def ordered_schema(self) -> dict[str, str] | None:

@@ -11,25 +11,9 @@ from typing import Any
 from streamjob_api.durations import parse_duration
 from streamjob_api.words import Path, dotted, sentence
 
-SOURCE_KINDS = ("kafka", "tcp", "files", "rate", "queue")
-SINK_KINDS = ("kafka", "postgres", "delta", "console", "files", "queue")
-TABLE_KINDS = ("files", "delta")
-
 # No list of objects in a manifest may be as long; what is behind is not looked at, so that no input takes long.
 MAX_ITEMS = 100
 MAX_COLUMNS = 1000  # of a schema
-MAX_KAFKA_PARTITIONS = 1000  # whose first offsets a manifest may name
-
-# The columns that a row from Kafka may have besides those of the record's value.
-KAFKA_METADATA = {
-    "_key": "VARCHAR",
-    "_raw_key": "BLOB",
-    "_headers": "STRUCT(key VARCHAR, value BLOB)[]",
-    "_topic": "VARCHAR",
-    "_partition": "INTEGER",
-    "_offset": "BIGINT",
-    "_timestamp": "TIMESTAMP",
-}
 
 Tree = Mapping[str, Any]
 
@@ -54,7 +38,7 @@ class Broken:
 Rules = Callable[[Tree], Iterable[Broken]]
 
 
-def kind(tree: Tree, kinds: Sequence[str]) -> str | None:
+def kind(tree: Tree, kinds: Iterable[str]) -> str | None:
     """Which one of the kinds the tree has; None: none or several."""
     present = [kind for kind in kinds if tree.get(kind) is not None]
     return present[0] if len(present) == 1 else None

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from scripts.images import IMAGES
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "scale"
-IMAGE = "ghcr.io/streamjob/runtime:0.1.0"  # nobody pulls it
+IMAGE = IMAGES["runtime"]  # nobody pulls it
 PODS_A_NODE = 110
 
 JOBS = f"/apis/streamjob.dev/v1alpha1/namespaces/{NAMESPACE}/streamjobs"

@@ -2,7 +2,8 @@
 
     StreamJobError
     ├── JobError          the job itself is wrong: a retry is useless (exit code 78)
-    │   └── Damaged       the log or a snapshot is not whole
+    │   ├── Damaged       the log or a snapshot is not whole
+    │   └── Refused       a system does not take the job's credentials
     ├── Unavailable       trouble outside that a retry may mend (exit code 75)
     ├── Fenced            another process runs this job now: stop at once (exit code 75)
     ├── AlreadyExists     an object of that name is there: somebody was first
@@ -23,6 +24,10 @@ class JobError(StreamJobError):
 
 class Damaged(JobError):
     """The log or a snapshot is not whole: an object is missing, or its content is not what was written."""
+
+
+class Refused(JobError):
+    """A system does not take the job's credentials. Where it took them before, they may be about to be replaced."""
 
 
 class Unavailable(StreamJobError):

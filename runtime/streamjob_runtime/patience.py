@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from typing import NamedTuple, Protocol, TypeVar
 
 from streamjob_runtime.clock import Clock
-from streamjob_runtime.errors import StreamJobError, Unavailable
+from streamjob_runtime.errors import Refused, StreamJobError, Unavailable
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
 SILENT_S = 4.0  # a call that has brought nothing for so long is shown, long before its own timeouts end it
 PROBE_S = 2.0  # how often a system is asked whether it is there, while a call to it takes long
+# A Secret that is changed reaches a pod within about two minutes; whoever rotates credentials changes the system's side
+# before or after that.
+ROTATION_S = 300.0
 
 T = TypeVar("T")
 
@@ -76,8 +79,11 @@ class Patient:
 
     Waits are random, up to a bound that doubles from 0.1 s to 30 s. `on_trouble` hears of each failure, and None once
     no call is in trouble any more; it is called by the thread that has the trouble. When `stop` is set, waiting ends
-    and the `Unavailable` is raised. A call that gives no sign of life for `silent_s` is trouble as well, though nobody
-    hears of it: `silent` tells whoever asks.
+    and the error is raised. A call that gives no sign of life for `silent_s` is trouble as well, though nobody hears of
+    it: `silent` tells whoever asks.
+
+    A system that has answered before and then refuses the credentials (`Refused`) is asked again for five minutes:
+    credentials are being rotated, in the Secret and in the system, in whatever order. Who calls reads them anew.
     """
 
     def __init__(
@@ -97,6 +103,7 @@ class Patient:
         self._silent_s = silent_s
         self._lock = threading.Lock()
         self._calls: list[_Call] = []
+        self._has_answered = False
 
     def call(self, attempt: Callable[[], T], probe: Callable[[], None] | None = None) -> T:
         """See `Caller`."""
@@ -105,7 +112,10 @@ class Patient:
                 try:
                     with self._probed(call, probe):
                         result = attempt()
-                except Unavailable as err:
+                except (Unavailable, Refused) as err:
+                    if isinstance(err, Refused) and not self._may_be_rotated(call.trouble):
+                        self._answered(call)
+                        raise
                     attempts = self._failed(call, str(err))
                     if self._clock.wait(self._backoff_s(attempts), self._stop):
                         raise
@@ -114,6 +124,7 @@ class Patient:
                     self._answered(call)
                     raise
                 else:
+                    self._has_answered = True
                     self._answered(call)
                     return result
 
@@ -177,6 +188,10 @@ class Patient:
             yield
         finally:
             done.set()
+
+    def _may_be_rotated(self, trouble: Trouble | None) -> bool:
+        waited_ms = self._clock.now_ms() - trouble.since_ms if trouble else 0
+        return self._has_answered and waited_ms < ROTATION_S * 1000
 
     def _backoff_s(self, attempts: int) -> float:
         doublings = min(attempts - 1, 20)

@@ -61,6 +61,21 @@ class Query(Protocol):
         """Stateful operator -> what its state's meaning depends on. A state fits only where these are equal."""
         ...
 
+    @property
+    def engine(self) -> str:
+        """What makes the states, with its version."""
+        ...
+
+    @property
+    def tied(self) -> Mapping[str, tuple[str, ...]]:
+        """Stateful operator -> its aggregates whose states not every version of the engine reads as what they are."""
+        ...
+
+    @property
+    def readable(self) -> frozenset[str]:
+        """The engines whose states of these aggregates this one reads."""
+        ...
+
     def set_table(self, name: str, rows: pa.Table) -> None:
         """Replace the content of a static table, from the next batch on."""
         ...

@@ -20,7 +20,9 @@ from support.sources import TEXT
 
 def make(servers: str, clock: Clock) -> KafkaReader:
     rows = KafkaRows("k", TextMessages(), (), TEXT)
-    return KafkaReader('Source "k"', Access(servers, {"bootstrap.servers": servers}), "group", True, rows, clock)
+    return KafkaReader(
+        'Source "k"', Access(servers, lambda: {"bootstrap.servers": servers}), "group", True, rows, clock
+    )
 
 
 @pytest.fixture

@@ -84,6 +84,19 @@ def make(kafka: KafkaServer) -> Iterator[Make]:
         each.source.close()
 
 
+def test_the_log_keeps_what_every_later_version_reads(kafka: KafkaServer, make: Make) -> None:
+    """As the archives of `support.checkpoint_jobs` have it, which no server has written."""
+    job = make()
+    kafka.produce(job.bench.topic, [b"a", b"b"])
+    assert job.all() == ["a", "b"]
+    partition, topic = f"{job.bench.topic}/0", job.bench.topic
+    identity = job.source.snapshot()["topics"][topic]
+    assert isinstance(identity, str)
+    told = {"positions": {partition: 0}, "topics": {topic: identity}}
+    assert job.log == [{"partitions": {partition: [0, 2]}, "detail": told}]
+    assert job.source.snapshot() == {"positions": {partition: 2}, "topics": {topic: identity}, "begun": True}
+
+
 def test_aborted_transactions_and_their_marks_are_no_rows(kafka: KafkaServer, make: Make) -> None:
     job = make()
     kafka.transaction(job.bench.topic, [b"a", b"b"])
@@ -643,6 +656,21 @@ def test_passwords_and_certificates(tmp_path: Path) -> None:
 
         wait_until(has_heard)
         assert "the job itself goes on" in lonely.bench.said[0] and "authorization" in lonely.bench.said[0].lower()
+        server.stop()
+        server.password = "the-next-password"
+        server.start()
+        server.produce(topic, [b"c"])
+
+        def is_refused() -> bool:
+            assert lonely.batch() == []
+            return "refuses the user name or the password" in lonely.source.status().message
+
+        wait_until(is_refused)
+        assert not lonely.source.status().connected
+        (secrets / "right" / "password").write_text(server.password)
+        found: list[str] = []
+        wait_until(lambda: found.extend(lonely.batch()) or found == ["c"])  # type: ignore[func-returns-value]
+        assert lonely.source.status().connected
         lonely.source.close()
     finally:
         server.stop()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from streamjob_runtime.connectors.kafka.registry import Registry
-from streamjob_runtime.errors import JobError
+from streamjob_runtime.errors import JobError, Unavailable
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def serving(answer: Any) -> Iterator[tuple[str, list[str]]]:
 @pytest.mark.parametrize("answer", ["hello", 1, None, [None], {"id": "x", "schema": 1, "messages": 1}], ids=repr)
 def test_json_that_is_no_answer_of_a_registry_is_refused(answer: Any, ask: Callable[[Registry], Any]) -> None:
     with serving(answer) as (url, _):
-        registry = Registry("source", url, None, None, None)
+        registry = Registry("source", url, lambda: None, None)
         with pytest.raises(JobError, match=r"does not answer as a schema registry: .*Correct schemaRegistry.url"):
             ask(registry)
         registry.close()
@@ -68,7 +68,26 @@ def test_json_that_is_no_answer_of_a_registry_is_refused(answer: Any, ask: Calla
 
 def test_a_password_may_be_in_any_script() -> None:
     with serving([]) as (url, told):
-        registry = Registry("source", url, "me", "пароль-é", None)
+        registry = Registry("source", url, lambda: ("me", "пароль-é"), None)
         assert registry.subjects() == []
         registry.close()
     assert base64.b64decode(told[0].removeprefix("Basic ")).decode() == "me:пароль-é"
+
+
+def test_a_password_that_has_changed_in_the_secret_is_the_next_one_told() -> None:
+    passwords = ["at the start", "first", "second"]
+    with serving([]) as (url, told):
+        registry = Registry("source", url, lambda: ("me", passwords.pop(0)), None)
+        registry.subjects()
+        registry.subjects()
+        registry.close()
+    assert [base64.b64decode(t.removeprefix("Basic ")).decode() for t in told] == ["me:first", "me:second"]
+
+
+def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamjob_runtime.connectors.kafka.registry._LONGEST", 1000)
+    with serving(["subject"] * 1000) as (url, _):
+        registry = Registry("source", url, lambda: None, None)
+        with pytest.raises(Unavailable, match="does not answer as it should: more than"):
+            registry.subjects()
+        registry.close()

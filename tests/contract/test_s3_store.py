@@ -2,13 +2,16 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+import urllib3
 
 from streamjob_runtime.clock import SystemClock
-from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Unavailable
+from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Refused, Unavailable
 from streamjob_runtime.patience import Trouble
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
@@ -184,12 +187,103 @@ def test_refused_credentials_are_named_but_never_shown(minio: MinioServer) -> No
 
 def test_a_clock_that_is_wrong_is_named(through: S3Store, between: Proxy) -> None:
     between.put.append(xml(403, "RequestTimeTooSkewed", forward=False))
-    with pytest.raises(JobError, match=r"clock.*NTP"):
+    with pytest.raises(Unavailable, match=r"clock.*NTP"):
         through.create("a", b"x")
-    expired = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
-    between.put.append(Lost(False, 403, expired))
-    with pytest.raises(JobError, match=r"clock.*NTP"):
-        through.create("a", b"x")
+
+
+def test_a_condition_that_is_taken_off_on_the_way_is_noticed(direct: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PUT without its condition would replace what another process has written."""
+    direct.create("a", b"first")
+    real = urllib3.PoolManager.urlopen
+
+    def without(self: urllib3.PoolManager, method: str, url: str, **rest: Any) -> urllib3.BaseHTTPResponse:
+        rest["headers"] = {k: v for k, v in rest["headers"].items() if k != "If-None-Match"}
+        return real(self, method, url, **rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(urllib3.PoolManager, "urlopen", without)
+        with pytest.raises(JobError, match=r"AccessDenied|SignatureDoesNotMatch"):
+            direct.create("a", b"second")
+    assert direct.read("a") == b"first"
+
+
+class Rotation:
+    """A user of a MinIO, whose keys change there and in a Secret."""
+
+    def __init__(self, server: MinioServer, folder: Path) -> None:
+        self.server = server
+        self.admin = server.admin()
+        self.secret = folder / "s3"
+        self.secret.mkdir()
+        self.in_server("the first secret")
+        self.admin.policy_set("readwrite", user="job")
+        self.in_secret("the first secret")
+        self.heard: list[Trouble | None] = []
+        self.then: list[Callable[[], None]] = []  # what happens at the next troubles
+        self.store = self.open()
+
+    def in_server(self, key: str) -> None:
+        self.admin.user_add("job", key)
+
+    def in_secret(self, key: str) -> None:
+        (self.secret / "AWS_ACCESS_KEY_ID").write_text("job")
+        (self.secret / "AWS_SECRET_ACCESS_KEY").write_text(key)
+
+    def open(self) -> RetryingStore:
+        ref = type("Ref", (), {"name": "s3"})()
+        s3 = type("S3", (), {"endpoint": self.server.url, "region": None, "credentials_secret_ref": ref})()
+        inner = open_store(f"s3://{self.server.create_bucket()}", Connections(s3, Secrets(self.secret.parent, {})))
+        return RetryingStore(inner, SystemClock(), random.Random(1), threading.Event(), self.hear, "the store")
+
+    def hear(self, trouble: Trouble | None) -> None:
+        self.heard.append(trouble)
+        if trouble and self.then:
+            self.then.pop(0)()
+
+
+@pytest.fixture
+def rotation(minio: MinioServer, tmp_path: Path) -> Iterator[Rotation]:
+    made = Rotation(minio, tmp_path)
+    yield made
+    made.store.close()
+    made.admin.user_remove("job")
+
+
+CALLS: dict[str, Callable[[RetryingStore], object]] = {
+    "create": lambda store: store.create("b", b"x"),
+    "read": lambda store: store.read("a"),
+    "stat": lambda store: store.stat("a"),
+    "list": lambda store: store.list(),
+    "delete": lambda store: store.delete("a"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_keys_that_change_first_in_the_secret_and_then_in_the_server_stop_nothing(
+    rotation: Rotation, name: str
+) -> None:
+    rotation.store.create("a", b"x")
+    rotation.in_secret("the second secret")
+    rotation.in_server("the second secret")
+    CALLS[name](rotation.store)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_keys_that_change_first_in_the_server_are_waited_for_and_said(rotation: Rotation, name: str) -> None:
+    rotation.store.create("a", b"x")
+    rotation.in_server("the second secret")
+    rotation.then = [lambda: None, lambda: rotation.in_secret("the second secret")]
+    CALLS[name](rotation.store)
+    assert [t and t.attempts for t in rotation.heard][:2] == [1, 2]
+    assert rotation.heard[-1] is None
+    assert "SignatureDoesNotMatch" in rotation.heard[0].error  # type: ignore[union-attr]
+
+
+def test_keys_that_never_worked_are_refused_at_once(rotation: Rotation) -> None:
+    rotation.in_secret("another secret")
+    with pytest.raises(Refused, match="SignatureDoesNotMatch"):
+        rotation.open().create("a", b"x")
+    assert rotation.heard == []
 
 
 def test_the_folders_of_a_web_console_are_no_objects(minio: MinioServer) -> None:
@@ -268,7 +362,8 @@ def test_a_server_that_is_killed_and_comes_back_costs_nothing(own_minio: MinioSe
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(404, ""), (499, ""), (503, "SlowDown"), (409, "ConditionalRequestConflict")]
+    ("status", "code"),
+    [(404, ""), (499, ""), (503, "SlowDown"), (409, "ConditionalRequestConflict"), (400, "ExpiredToken")],
 )
 def test_what_may_be_otherwise_in_a_moment_is_tried_again(status: int, code: str) -> None:
     assert isinstance(from_answer(status, code, "", "s3://b/k"), Unavailable)

@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.engine.progress import Progress, SourceNow
 from streamjob_runtime.errors import JobError, Unavailable
-from streamjob_runtime.server.http import Server, serve
+from streamjob_runtime.server.http import MAX_CONNECTIONS, Server, serve
 from support.board import NOW_MS, TROUBLE, board, finished_batch
+from support.runtime import wait_for
 
 
 class Client:
@@ -302,3 +303,45 @@ def test_a_port_that_is_taken_is_named(progress: Progress, clock: ManualClock) -
 def test_an_address_that_is_not_ours_is_the_jobs_fault(progress: Progress, clock: ManualClock) -> None:
     with pytest.raises(JobError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
         serve(progress, clock, "192.0.2.1", 0)
+
+
+def ask_as(port: int, host: str) -> int:
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.putrequest("GET", "/progress", skip_host=True)
+        connection.putheader("Host", host)
+        connection.endheaders()
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_a_server_of_this_machine_answers_to_no_other_name(progress: Progress, clock: ManualClock) -> None:
+    """A page of the web may let its own name point to this machine."""
+    server = serve(progress, clock, "127.0.0.1", 0)
+    try:
+        for host in ("localhost", f"localhost:{server.port}", "127.0.0.1", "[::1]:8080", "LOCALHOST."):
+            assert ask_as(server.port, host) == 200
+        for host in ("example.com", "example.com:80", "localhost.example.com", "10.0.0.1", "", "[", "[::2]"):
+            assert ask_as(server.port, host) == 421
+    finally:
+        server.close()
+
+
+def test_a_server_for_others_answers_to_every_name(progress: Progress, clock: ManualClock) -> None:
+    server = serve(progress, clock, "0.0.0.0", 0)
+    try:
+        assert ask_as(server.port, "job.namespace.svc:8080") == 200
+    finally:
+        server.close()
+
+
+def test_connections_too_many_are_turned_away_and_harm_nobody(client: Client) -> None:
+    open_ones = [socket.create_connection(("127.0.0.1", client._port), 30) for _ in range(MAX_CONNECTIONS)]
+    try:
+        with socket.create_connection(("127.0.0.1", client._port), 30) as one_more:
+            assert one_more.recv(100).startswith(b"HTTP/1.0 503 ")
+    finally:
+        for each in open_ones:
+            each.close()
+    wait_for(lambda: client.ask("/healthz")[0] == 200)

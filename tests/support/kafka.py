@@ -59,6 +59,7 @@ class KafkaServer:
         self.servers = f"127.0.0.1:{self._port}"
         self.secure_servers = f"127.0.0.1:{self._secure_port}"
         self.user, self.password = "app", secrets.token_hex(12)
+        self._keys_password = self.password  # the other one a test may change, and start the server again
         self.ca = folder / "ca.pem"
 
     def start(self) -> None:
@@ -333,7 +334,7 @@ class KafkaServer:
                 "listener.name.secure.plain.sasl.jaas.config": f'{login} user_{self.user}="{self.password}";',
                 "ssl.keystore.type": "PKCS12",
                 "ssl.keystore.location": str(self._folder / "keys.p12"),
-                "ssl.keystore.password": self.password,
+                "ssl.keystore.password": self._keys_password,
                 "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
                 "super.users": "User:ANONYMOUS",
                 "allow.everyone.if.no.acl.found": "true",
@@ -391,7 +392,7 @@ class KafkaServer:
             )
 
     def _make_certificate(self) -> None:
-        store = ["-keystore", "keys.p12", "-storetype", "PKCS12", "-storepass", self.password, "-alias", "kafka"]
+        store = ["-keystore", "keys.p12", "-storetype", "PKCS12", "-storepass", self._keys_password, "-alias", "kafka"]
         new = ["-genkeypair", "-keyalg", "RSA", "-dname", "CN=127.0.0.1", "-ext", "SAN=IP:127.0.0.1", "-validity", "9"]
         for arguments in ([*new, *store], ["-exportcert", "-rfc", "-file", self.ca.name, *store]):
             subprocess.run(["keytool", *arguments], cwd=self._folder, check=True, capture_output=True, timeout=_START_S)

@@ -10,7 +10,8 @@ import urllib.request
 from pathlib import Path
 
 import urllib3
-from minio import Minio
+from minio import Minio, MinioAdmin
+from minio.credentials.providers import StaticProvider
 from minio.error import S3Error, ServerError
 
 from streamjob_runtime.stores.connections import Connections, Secrets
@@ -121,6 +122,11 @@ class MinioServer:
     def store(self, location: str) -> S3Store:
         """A store at `bucket` or `bucket/prefix`."""
         return S3Store(f"s3://{location}", self.access)
+
+    def admin(self) -> MinioAdmin:
+        """A client for users and their rights."""
+        keys = StaticProvider(self.access_key, self.secret_key)
+        return MinioAdmin(endpoint=f"127.0.0.1:{self.port}", credentials=keys, secure=False)
 
     def _client(self) -> Minio:
         return Minio(

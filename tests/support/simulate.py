@@ -60,6 +60,7 @@ class Simulation:
     script: Sequence[Mapping[str, list[dict[str, Any]]]]
     store: Store = field(default_factory=MemoryStore)
     seed: int = 0
+    base_dir: Path | None = None  # where relative paths of the manifest begin
     logged: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -91,7 +92,7 @@ class Simulation:
         with tempfile.TemporaryDirectory() as scratch:
             around = Surroundings(
                 connections=Connections(None, Secrets(None, {})),
-                base_dir=Path(scratch),
+                base_dir=self.base_dir or Path(scratch),
                 clock=self.clock,
                 rng=random.Random(f"{self.seed} {self._starts}"),
                 executor=Inline(),

@@ -5,8 +5,12 @@ import pytest
 from pydantic import ValidationError
 
 from streamjob_api.models import Checkpoint, Step, StreamJobSpec
-from streamjob_api.sinks import ConsoleSink, FilesSink, QueueSink, Sink
-from streamjob_api.sources import FilesSource, QueueSource, Source, StaticTable, TableFiles, TcpSource
+from streamjob_api.sinks import Sink
+from streamjob_api.sources import Source, StaticTable
+from streamjob_api.systems.console import ConsoleSink
+from streamjob_api.systems.files import FilesSink, FilesSource, TableFiles
+from streamjob_api.systems.queue import QueueSink, QueueSource
+from streamjob_api.systems.tcp import TcpSource
 
 
 def spec(**fields: Any) -> StreamJobSpec:

@@ -591,3 +591,19 @@ def test_a_decimal_with_more_digits_than_it_may_have_is_refused() -> None:
     assert bad.value.record == 1
     with pytest.raises(BadRecord, match="a decimal has more than 38 digits"):
         decoded(kind, written(plain, [{"x": b"\1" + bytes(16)}]), x=pa.decimal128(38, 0))
+
+
+def test_a_schema_that_makes_values_without_end_out_of_no_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each type holds the one before twice, and the first takes no byte."""
+    monkeypatch.setattr(cursor, "_VALUES_OF_NOTHING", 1000)
+    kind: Any = record(a="null", b="null")
+    for i in range(12):
+        kind = {
+            "type": "record",
+            "name": f"R{i}",
+            "fields": [{"name": "a", "type": kind}, {"name": "b", "type": kind["name"]}],
+        }
+    schema = {"type": "record", "name": "Top", "fields": [{"name": "x", "type": kind}, {"name": "n", "type": "long"}]}
+    for columns in ({"x": pa.string()}, {"n": pa.int64()}):
+        with pytest.raises(BadRecord, match="far more values of it than it has bytes"):
+            decoded(schema, [head(7) + b"\x02"], **columns)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from streamjob_api.cel import RULES
 from streamjob_api.crd import crd, render, schema
 from streamjob_api.manifest import parse_manifest
 from streamjob_api.reference_text import EXAMPLE
+from streamjob_api.rules.job import JOB_CEL
 from support.manifests import GOOD, WRONG, Wrong
 
 # `kubectl apply` on the client's side keeps the whole file in an annotation.
@@ -52,7 +52,7 @@ def test_every_rule_of_the_crd_has_a_wrong_manifest() -> None:
 
 
 def test_rules_stand_where_something_is() -> None:
-    assert set(RULES) <= {path for path, _ in nodes(schema())}
+    assert set(JOB_CEL) <= {path for path, _ in nodes(schema())}
 
 
 def test_every_field_is_described() -> None:

@@ -9,7 +9,7 @@ from streamjob_runtime.connectors.kafka.cluster import Cluster
 from streamjob_runtime.connectors.kafka.errors import translated
 from streamjob_runtime.connectors.kafka.reader import KafkaReader
 from streamjob_runtime.connectors.kafka.rows import KafkaRows
-from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
+from streamjob_runtime.errors import JobError, Refused, StreamJobError, Unavailable
 from streamjob_runtime.formats.messages import TextMessages
 from support.sources import TEXT
 
@@ -41,8 +41,8 @@ def test_what_kafka_refuses_for_good_is_not_tried_again(code: int, words: str) -
         (KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down", Unavailable, f"ends them at once. {REMEDY}"),
         (KafkaError._SSL, "ssl://k:9092: SSL handshake failed: PLAINTEXT listener?", Unavailable, REMEDY),
         (KafkaError._TRANSPORT, "k:9092: Receive failed: Invalid response size 352518912", Unavailable, REMEDY),
-        (KafkaError._SSL, "SSL handshake failed: certificate verify failed", JobError, "tls.certificatesSecretRef"),
-        (KafkaError._AUTHENTICATION, "Invalid username or password", JobError, "Correct the Secret of authSecretRef"),
+        (KafkaError._SSL, "SSL handshake failed: certificate verify failed", Refused, "tls.certificatesSecretRef"),
+        (KafkaError._AUTHENTICATION, "Invalid username or password", Refused, "Correct the Secret of authSecretRef"),
         (
             KafkaError._AUTHENTICATION,
             "handshake failed: Broker: Unsupported SASL mechanism: broker's supported mechanisms: PLAIN",
@@ -60,7 +60,8 @@ def test_a_connection_that_does_not_come_about_is_explained(
 
 
 def test_a_certificate_that_is_none_is_a_mistake_in_the_secret() -> None:
-    access = Access("k:9092", {"bootstrap.servers": "k:9092", "security.protocol": "SSL", "ssl.ca.pem": "nonsense"})
+    settings = {"bootstrap.servers": "k:9092", "security.protocol": "SSL", "ssl.ca.pem": "nonsense"}
+    access = Access("k:9092", lambda: settings)
     rows = KafkaRows("k", TextMessages(), (), TEXT)
     reader = KafkaReader('Source "k"', access, "group", True, rows, ManualClock())
     for ask in (Cluster(access, 'Source "k"').topic_names, lambda: reader.read({"t/0": (0, 1)}, {})):

@@ -7,8 +7,9 @@ import pytest
 
 from streamjob_api.models import StreamJob
 from streamjob_runtime.checkpoint.records import Fence, Record, encode, log_key
-from streamjob_runtime.cli.location import location_of
+from streamjob_runtime.cli.location import location_of, open_checkpoints
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.stores.connections import Connections, Secrets
 
 
 def job(location: str | None = None) -> StreamJob:
@@ -24,8 +25,8 @@ def job(location: str | None = None) -> StreamJob:
 
 def write_log(folder: Path, version: str) -> None:
     (folder / "log").mkdir(parents=True)
-    fence = Fence("1", "job", 0, version, {})
-    (folder / log_key(0)).write_bytes(encode(Record(0, 1, "n", 0, fence))[1])
+    fence = Fence("1", "job", 0, {})
+    (folder / log_key(0)).write_bytes(encode(Record(0, 1, "n", 0, version, fence))[1])
 
 
 @pytest.fixture
@@ -63,6 +64,16 @@ def test_a_log_where_version_0_1_had_the_default_is_told_and_not_passed_over(her
 def test_the_log_of_another_job_of_the_same_name_is_none_of_this_one(here: Path) -> None:
     write_log(here / ".streamjob/job", "0.2.0")
     assert location_of(job(), Path("jobs/job.yaml"), None) == "jobs/.streamjob/job"
+
+
+def test_a_folder_that_is_made_for_checkpoints_is_nobody_elses(here: Path) -> None:
+    connections = Connections(None, Secrets(None, {}))
+    open_checkpoints("jobs/.streamjob/job", connections).create("log/0", b"")
+    assert (here / "jobs/.streamjob/job").stat().st_mode & 0o777 == 0o700
+    assert (here / "jobs/.streamjob").stat().st_mode & 0o077
+    (here / "own").mkdir(mode=0o750)
+    open_checkpoints(str(here / "own"), connections).create("log/0", b"")
+    assert (here / "own").stat().st_mode & 0o777 == 0o750
 
 
 def test_what_is_no_log_is_left_alone(here: Path) -> None:

@@ -2,12 +2,14 @@
 
 import itertools
 import json
+import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from streamjob_runtime.checkpoint.log import Log, read_log
-from streamjob_runtime.checkpoint.records import Boundary, Commit, Fence, Intent, decode, log_key
+from streamjob_runtime.checkpoint.records import FORMAT, Boundary, Commit, Fence, Intent, UnknownFormat, log_key
 from streamjob_runtime.errors import Damaged, Fenced, JobError
 from streamjob_runtime.stores.base import Entry
 from support.memory import MemoryStore
@@ -231,10 +233,72 @@ def test_a_record_that_was_replaced_by_a_whole_one_is_damage() -> None:
         read_log(store)
 
 
-def test_a_newer_format_is_refused_with_the_way_out() -> None:
-    data = json.dumps({"format": 2, "crc": 0}).encode()
-    with pytest.raises(JobError, match="has format 2; this version of StreamJob reads format 1"):
-        decode(data, log_key(0))
+def rewritten(data: bytes, **changes: Any) -> bytes:
+    """The record as somebody else would have written it, with a checksum that is right."""
+    said = {**json.loads(data), **changes}
+    del said["crc"]
+    crc = zlib.crc32(json.dumps(said, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode())
+    return json.dumps({**said, "crc": crc}).encode()
+
+
+def test_a_newer_format_is_refused_with_who_wrote_it_and_the_way_out() -> None:
+    store = MemoryStore()
+    started(store)
+    edit(store, 0, lambda data: rewritten(data, format=FORMAT + 1, version="9.1.0", body={"kind": "NEW"}))
+    with pytest.raises(UnknownFormat) as caught:
+        read_log(store)
+    assert str(caught.value) == (
+        f"The log record log/000000000000 was written by StreamJob 9.1.0 and has format {FORMAT + 1}; this StreamJob "
+        f"reads the formats 1 to {FORMAT}. Run that StreamJob or a newer one, or give the job a new checkpoint "
+        "location, where it starts from the beginning."
+    )
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data.replace(b'"format":%d' % FORMAT, b'"format":%d' % (FORMAT + 1)), lambda data: b"[1]\n"]
+)
+def test_what_only_looks_like_a_newer_format_is_damage(damage: Callable[[bytes], bytes]) -> None:
+    store = MemoryStore()
+    started(store)
+    edit(store, 0, damage)
+    with pytest.raises(Damaged):
+        read_log(store)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "COMMIT", "batch": 0, "time_ms": 0, "input_rows": 0, "output_rows": 0, "more": 1},
+        {"kind": "COMMIT", "batch": 0, "time_ms": 0, "input_rows": 0},
+        {"kind": "PAUSE"},
+    ],
+)
+def test_a_field_or_a_kind_that_is_not_known_is_never_passed_over(body: dict[str, Any]) -> None:
+    store = MemoryStore()
+    started(store).append(Commit(0, 0, 0, 0))
+    edit(store, 1, lambda data: rewritten(data, version="9.1.0", body=body))
+    with pytest.raises(UnknownFormat, match=f"StreamJob 9.1.0 and has format {FORMAT}, but not its fields"):
+        read_log(store)
+
+
+def test_a_field_around_the_body_that_is_not_known_is_not_passed_over_either() -> None:
+    store = MemoryStore()
+    started(store)
+    edit(store, 0, lambda data: rewritten(data, version="9.1.0", more=1))
+    with pytest.raises(UnknownFormat, match=r"StreamJob 9\.1\.0 and .* not its fields .*more"):
+        read_log(store)
+
+
+def test_a_writer_that_a_newer_version_has_replaced_stops_as_one_that_was_fenced() -> None:
+    store = MemoryStore()
+    old = started(store)
+    new = started(store, who="b")
+    assert new.last.seq == 1
+    edit(store, 1, lambda data: rewritten(data, format=FORMAT + 1))
+    with pytest.raises(Fenced, match="Another version of StreamJob runs the job 'views'"):
+        old.check_still_writer()
+    with pytest.raises(Fenced, match="Another version of StreamJob runs the job 'views'"):
+        old.append(intent(0))
 
 
 def test_before_the_boundary_records_may_be_missing_but_not_after() -> None:
@@ -249,4 +313,39 @@ def test_before_the_boundary_records_may_be_missing_but_not_after() -> None:
     assert [r.seq for r in read_log(store)] == [4, 5, 6, 7]
     store.delete(log_key(5))
     with pytest.raises(Damaged, match=log_key(5)):
+        read_log(store)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("seq",), "0"),
+        (("epoch",), None),
+        (("prev",), 1.5),
+        (("nonce",), 7),
+        (("body", "batch"), "7"),
+        (("body", "time_ms"), True),
+        (("body", "watermark_ms"), []),
+        (("body", "ranges"), "in"),
+        (("body", "tables"), {"names": 5}),
+        (("body",), [1]),
+        (("body",), None),
+        (("body", "kind"), {}),
+    ],
+    ids=repr,
+)
+def test_a_record_that_somebody_has_altered_with_its_checksum_is_told(where: tuple[str, ...], value: Any) -> None:
+    store = MemoryStore()
+    started(store).append(intent(0))
+
+    def change(data: bytes) -> bytes:
+        said = json.loads(data)
+        inner = said
+        for name in where[:-1]:
+            inner = inner[name]
+        inner[where[-1]] = value
+        return rewritten(json.dumps(said).encode())
+
+    edit(store, 1, change)
+    with pytest.raises((Damaged, UnknownFormat), match=log_key(1)):
         read_log(store)

@@ -23,7 +23,7 @@ from streamjob_runtime.errors import Damaged
 
 
 def fence() -> Fence:
-    return Fence("id", "views", 0, "1", {})
+    return Fence("id", "views", 0, {})
 
 
 def intent(batch: int, version: str = "v") -> Intent:
@@ -37,11 +37,11 @@ def commit(batch: int) -> Commit:
 def checkpoint(batch: int) -> Checkpoint:
     state = StoredFile(f"state/op/{batch:012d}-000001-n.parquet", 1, 1, 1)
     sources = StoredFile(f"state/@sources/{batch:012d}-000001-n.json", 1, 1, 1)
-    return Checkpoint(batch, 0, None, {}, {}, {"op": state}, sources)
+    return Checkpoint(batch, 0, None, {}, {}, "", {"op": state}, sources)
 
 
 def log(*bodies: Body) -> list[Record]:
-    return [Record(seq, 1, "n", 0, body) for seq, body in enumerate(bodies)]
+    return [Record(seq, 1, "n", 0, "1", body) for seq, body in enumerate(bodies)]
 
 
 def history(events: Sequence[int]) -> list[Record]:

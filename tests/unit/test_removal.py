@@ -2,14 +2,16 @@
 
 import functools
 import itertools
+import json
 import random
+import zlib
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from streamjob_runtime.checkpoint.log import Log, read_log
-from streamjob_runtime.checkpoint.records import Checkpoint, Fence, Intent, log_key
+from streamjob_runtime.checkpoint.records import FORMAT, Checkpoint, Fence, Intent, UnknownFormat, log_key
 from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.connectors.shared.wal import Segment, Wal
 from streamjob_runtime.engine.removal import remove
@@ -71,6 +73,20 @@ def delete(store: Store, name: str = "shop/views") -> int:
 
 def keys(store: Store) -> list[str]:
     return [entry.key for entry in store.list()]
+
+
+def test_what_a_newer_version_has_written_is_left_to_it() -> None:
+    store = kept()
+    newest = max(key for key in keys(store) if key[4:].isdigit())
+    said = {**json.loads(store.read(newest)), "format": FORMAT + 1, "version": "9.1.0"}
+    del said["crc"]
+    crc = zlib.crc32(json.dumps(said, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode())
+    store.delete(newest)
+    store.create(newest, json.dumps({**said, "crc": crc}).encode())
+    before = keys(store)
+    with pytest.raises(UnknownFormat, match=r"by StreamJob 9\.1\.0 and .* Run that StreamJob or a newer one"):
+        delete(store)
+    assert keys(store) == before
 
 
 def test_all_that_the_job_has_written_goes_and_nothing_else() -> None:

@@ -8,7 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from streamjob_runtime.checkpoint.identity import identify
-from streamjob_runtime.checkpoint.records import Body, Boundary, Fence, Record, decode, encode, log_key, log_seq
+from streamjob_runtime.checkpoint.records import (
+    Body,
+    Boundary,
+    Fence,
+    Record,
+    UnknownFormat,
+    decode,
+    encode,
+    log_key,
+    log_seq,
+)
 from streamjob_runtime.errors import AlreadyExists, Damaged, Fenced, NotFound
 from streamjob_runtime.stores.base import Store
 
@@ -79,6 +89,7 @@ class Log:
         self.job_name = job_name
         self._nonce = nonce
         self._last: Record | None = None
+        self._version = ""
         self.epoch = 0
         self.job_id = ""
 
@@ -96,6 +107,7 @@ class Log:
         another job's. `accept` may raise as well: a job that does not fit its log leaves no trace there, and does not
         disturb one that runs. `begin` says where the sources begin, as the FENCE is to have it.
         """
+        self._version = version
         records = list(read_log(self._store))
         accept(records)
         self.epoch = max((r.epoch for r in records), default=0) + 1
@@ -103,7 +115,7 @@ class Log:
         while True:
             known = identify(records, self.job_name, self._store.url)
             self.job_id, self.job_name = known or (self._nonce(), self.job_name)
-            fence = Fence(self.job_id, self.job_name, time_ms, version, fingerprints, begins)
+            fence = Fence(self.job_id, self.job_name, time_ms, fingerprints, begins)
             self._last = records[-1] if records else None
             try:
                 fenced = self.append(fence)
@@ -127,22 +139,22 @@ class Log:
 
     def append(self, body: Body) -> Record:
         """Write the next record, durably. Raises `Fenced` if another process runs this job now."""
-        record, data = encode(
-            Record(self._next_seq, self.epoch, self._nonce(), self._last.crc if self._last else 0, body)
-        )
+        prev = self._last.crc if self._last else 0
+        record, data = encode(Record(self._next_seq, self.epoch, self._nonce(), prev, self._version, body))
         try:
             self._store.create(log_key(record.seq), data)
         except AlreadyExists as error:
-            self._raise_if_fenced(_read(self._store, record.seq), error)
+            self._raise_if_fenced(self._written_first(record.seq), error)
             raise
         self._last = record
         return record
 
     def check_still_writer(self) -> None:
         """Raise `Fenced` if another process has taken over. One look at the store."""
-        record = _try_read(self._store, self._next_seq)
-        if record is not None:
-            self._raise_if_fenced(record, None)
+        try:
+            self._raise_if_fenced(self._written_first(self._next_seq), None)
+        except NotFound:
+            return
 
     @property
     def last(self) -> Record:
@@ -153,6 +165,15 @@ class Log:
     @property
     def _next_seq(self) -> int:
         return self._last.seq + 1 if self._last else 0
+
+    def _written_first(self, seq: int) -> Record:
+        """The record in a slot that would be ours. Raises `NotFound`, `Fenced` if a newer version has written it."""
+        try:
+            return _read(self._store, seq)
+        except UnknownFormat as error:
+            raise Fenced(
+                f"Another version of StreamJob runs the job {self.job_name!r} at {self._store.url} now. This one stops."
+            ) from error
 
     def _raise_if_fenced(self, there: Record, cause: Exception | None) -> None:
         if there.epoch >= self.epoch:

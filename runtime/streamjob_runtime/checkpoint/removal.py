@@ -38,7 +38,7 @@ def fence_off(store: Store, job_name: str, time_ms: int, version: str, nonce: Ca
     while True:
         seq += 1
         prev = last.crc if last else 0  # a log that was whole stays so
-        fence, data = encode(Record(seq, epoch, nonce(), prev, Fence(job_id, name, time_ms, version, {})))
+        fence, data = encode(Record(seq, epoch, nonce(), prev, version, Fence(job_id, name, time_ms, {})))
         try:
             store.create(log_key(seq), data)
             return fence

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streamjob_runtime.checkpoint.fit import Meaning
 from streamjob_runtime.checkpoint.records import Checkpoint, StoredFile
 from streamjob_runtime.errors import AlreadyExists, Damaged, NotFound
 from streamjob_runtime.stores.base import Store
@@ -29,7 +30,7 @@ class Snapshot:
     sources: Mapping[str, Any]
 
 
-def upload(store: Store, snapshot: Snapshot, fingerprints: Mapping[str, str], epoch: int, nonce: str) -> Checkpoint:
+def upload(store: Store, snapshot: Snapshot, meaning: Meaning, epoch: int, nonce: str) -> Checkpoint:
     """Write the snapshot's files and give the record that makes them a checkpoint."""
     name = f"{snapshot.batch:012d}-{epoch:06d}-{nonce}"
     state = {
@@ -43,7 +44,8 @@ def upload(store: Store, snapshot: Snapshot, fingerprints: Mapping[str, str], ep
         snapshot.time_ms,
         snapshot.watermark_ms,
         dict(snapshot.event_times),
-        dict(fingerprints),
+        dict(meaning.fingerprints),
+        meaning.engine,
         state,
         sources,
     )

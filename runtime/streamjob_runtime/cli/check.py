@@ -14,7 +14,7 @@ from typing import cast
 
 from streamjob_runtime.cli.exit import Ending
 from streamjob_runtime.cli.load import load_job
-from streamjob_runtime.cli.location import location_of
+from streamjob_runtime.cli.location import location_of, open_checkpoints
 from streamjob_runtime.cli.log import Logger, Style
 from streamjob_runtime.cli.problems import placed
 from streamjob_runtime.cli.signals import end_on_signals, patience
@@ -23,8 +23,8 @@ from streamjob_runtime.engine.check import check
 from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.errors import Unavailable
+from streamjob_runtime.printable import printable
 from streamjob_runtime.stores.connections import Connections, Secrets
-from streamjob_runtime.stores.open import open_store
 
 # How long all systems outside together are waited for, seconds.
 PATIENCE_S = 30.0
@@ -82,7 +82,7 @@ def _check(options: CheckOptions, patience_s: float, ending: Ending) -> None:
             say=ending.log.log_event,
             scratch=Path(scratch),
         )
-        with placed(loaded), closing(check(job, open_store(location, connections), around)) as looks:
+        with placed(loaded), closing(check(job, open_checkpoints(location, connections), around)) as looks:
             for asked, look in looks:
                 _tell(ending.log, asked, look())
 
@@ -91,4 +91,4 @@ def _tell(log: Logger, what: str, found: str) -> None:
     if log.style == "json":
         log.log_event("info", "checked", what=what, found=found)
     else:
-        print(f"{what}: {found}", flush=True)  # noqa: T201 - the command's output
+        print(printable(f"{what}: {found}"), flush=True)  # noqa: T201 - the command's output

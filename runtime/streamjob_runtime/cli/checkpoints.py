@@ -12,7 +12,6 @@ from streamjob_api.models import StreamJob
 from streamjob_runtime.checkpoint.copies import read_copy
 from streamjob_runtime.checkpoint.log import read_log
 from streamjob_runtime.checkpoint.records import (
-    Body,
     Boundary,
     Checkpoint,
     Commit,
@@ -83,7 +82,7 @@ def show_log(job: StreamJob, store: Store, console: Console) -> int:
     records = read_log(store)
     table = Table("SEQ", "EPOCH", "RECORD", "WHAT IT SAYS", box=None, pad_edge=False)
     for record in records[-SHOWN_RECORDS:]:
-        table.add_row(str(record.seq), str(record.epoch), record.body.kind, describe(record.body))
+        table.add_row(str(record.seq), str(record.epoch), record.body.kind, describe(record))
     console.print(table)
     if len(records) > SHOWN_RECORDS:
         console.print(f"({len(records) - SHOWN_RECORDS} older records are not shown)")
@@ -117,11 +116,13 @@ def verify_all(job: StreamJob, store: Store, console: Console) -> int:
     return 1 if damage else 0
 
 
-def describe(body: Body) -> str:
+def describe(record: Record) -> str:
     """One line about a record."""
-    match body:
+    match body := record.body:
         case Fence():
-            return f"streamjob {body.version} took over the job {body.job_name} ({body.job_id}) at {iso(body.time_ms)}"
+            return (
+                f"streamjob {record.version} took over the job {body.job_name} ({body.job_id}) at {iso(body.time_ms)}"
+            )
         case Intent():
             parts = [f"batch {body.batch} at {iso(body.time_ms)}"]
             for source, offsets in body.ranges.items():

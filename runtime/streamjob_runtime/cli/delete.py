@@ -18,6 +18,7 @@ from streamjob_runtime.cli.signals import end_on_signals
 from streamjob_runtime.clock import Clock, SystemClock
 from streamjob_runtime.engine.removal import remove
 from streamjob_runtime.patience import Trouble
+from streamjob_runtime.printable import printable
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
@@ -50,7 +51,7 @@ def delete_checkpoints(
     except Exception as error:
         return ending.failed(error)
     said = f"{count} {'object' if count == 1 else 'objects'} of the job {name} deleted at {bare.url}."
-    print(said if count else f"There is nothing of the job {name} at {bare.url}.")  # noqa: T201 - the command's output
+    print(printable(said if count else f"There is nothing of the job {name} at {bare.url}."))  # noqa: T201 - the command's output
     return ending.done(said)
 
 

@@ -1,6 +1,5 @@
 """How a command ends: its exit code, and the reason for whoever started it."""
 
-import json
 import sys
 import traceback
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from streamjob_runtime.cli.invalid import InvalidManifest
 from streamjob_runtime.cli.log import Logger
 from streamjob_runtime.errors import Fenced, JobError, StreamJobError, Unavailable
+from streamjob_runtime.printable import json_text, printable
 
 DONE = 0
 CRASH = 1  # a fault of ours
@@ -42,7 +42,7 @@ def write_termination(path: Path, code: int, reason: str, message: str) -> None:
 
 
 def _line(reason: str, code: int, message: str) -> str:
-    return json.dumps({"reason": reason, "exitCode": code, "message": message}, ensure_ascii=False) + "\n"
+    return json_text({"reason": reason, "exitCode": code, "message": message}) + "\n"
 
 
 def reason_of(error: BaseException) -> str:
@@ -71,7 +71,8 @@ class Ending:
         else:
             # The lines of a manifest's mistakes begin with their places, as editors want to find them.
             prefix = "" if isinstance(error, InvalidManifest) else "streamjob: "
-            print(f"{details or ''}{prefix}{message}", file=sys.stderr, flush=True)  # noqa: T201 - the command's output
+            text = printable(f"{details or ''}{prefix}{message}", keep="\n")
+            print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
         self._write(code, reason, message)
         return code
 

@@ -1,12 +1,15 @@
 """Where a job's log is: the job's identity."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from streamjob_api.models import StreamJob
 from streamjob_runtime.checkpoint.log import read_log
-from streamjob_runtime.checkpoint.records import Fence
 from streamjob_runtime.errors import JobError, StreamJobError
+from streamjob_runtime.stores.base import Store
+from streamjob_runtime.stores.connections import Connections
 from streamjob_runtime.stores.local import LocalStore
+from streamjob_runtime.stores.open import open_store
 
 _BELOW_CURRENT_FOLDER = "0.1."  # the versions whose default was below the current folder
 
@@ -33,11 +36,20 @@ def location_of(job: StreamJob, file: Path, override: str | None) -> str:
     return str(now)
 
 
+def open_checkpoints(location: str, connections: Connections) -> Store:
+    """The store of the job's log and snapshots. A folder made for it is nobody else's to read: it holds rows."""
+    if "://" not in location:
+        with suppress(OSError):  # the first write says what is wrong with it
+            Path(location).parent.mkdir(parents=True, exist_ok=True)
+            Path(location).mkdir(mode=0o700)
+    return open_store(location, connections)
+
+
 def _is_old_log(folder: Path) -> bool:
     if not (folder / "log").is_dir():
         return False
     try:
-        fences = [r.body for r in read_log(LocalStore(folder)) if isinstance(r.body, Fence)]
+        records = read_log(LocalStore(folder))
     except StreamJobError:
         return False
-    return bool(fences) and fences[-1].version.startswith(_BELOW_CURRENT_FOLDER)
+    return bool(records) and records[-1].version.startswith(_BELOW_CURRENT_FOLDER)

@@ -1,12 +1,12 @@
 """The log of a job without a terminal: one structured line a batch, one an event."""
 
-import json
 import threading
 from typing import Any, Literal, TextIO
 
 from streamjob_runtime.cli.units import span
 from streamjob_runtime.clock import Clock, iso
 from streamjob_runtime.engine.progress import BatchProgress
+from streamjob_runtime.printable import json_text, printable
 
 Style = Literal["text", "json"]
 Level = Literal["info", "warning", "error"]
@@ -42,8 +42,8 @@ def format_event(time_ms: int, level: Level, message: str, fields: dict[str, Any
     """The line of an event, without its end."""
     given = {k: v for k, v in fields.items() if v is not None}
     if style == "json":
-        return _json({"time": iso(time_ms), "level": level, "message": message, **given})
-    return " ".join([iso(time_ms), _LEVELS[level], _plain(message), *(f"{k}={_value(v)}" for k, v in given.items())])
+        return json_text({"time": iso(time_ms), "level": level, "message": message, **given})
+    return " ".join([iso(time_ms), _LEVELS[level], printable(message), *(f"{k}={_value(v)}" for k, v in given.items())])
 
 
 def format_batch(time_ms: int, batch: BatchProgress, style: Style) -> str:
@@ -58,7 +58,7 @@ def format_batch(time_ms: int, batch: BatchProgress, style: Style) -> str:
     lag = sum(s.lag for s in batch.sources)
     watermark = None if batch.watermark_ms is None else iso(batch.watermark_ms)
     if style == "json":
-        return _json(
+        return json_text(
             {
                 "time": iso(time_ms),
                 "level": level,
@@ -104,13 +104,4 @@ def _value(value: Any) -> str:
     text = str(value)
     if text and text.isprintable() and not any(c in text for c in ' "='):
         return text
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _plain(text: str) -> str:
-    """The text in one line, without a terminal's control characters: errors of outside systems stand in messages."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _json(fields: dict[str, Any]) -> str:
-    return json.dumps(fields, ensure_ascii=False, default=str)
+    return json_text(text)

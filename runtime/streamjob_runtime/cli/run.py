@@ -18,7 +18,7 @@ from typing import Any, cast
 from streamjob_runtime.cli.exit import Ending
 from streamjob_runtime.cli.live import LiveView
 from streamjob_runtime.cli.load import load_job
-from streamjob_runtime.cli.location import location_of
+from streamjob_runtime.cli.location import location_of, open_checkpoints
 from streamjob_runtime.cli.log import Level, Logger, Style
 from streamjob_runtime.cli.problems import placed
 from streamjob_runtime.cli.signals import GRACE_S, stop_on_signals
@@ -32,7 +32,6 @@ from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.errors import Unavailable
 from streamjob_runtime.server.http import serve
 from streamjob_runtime.stores.connections import Connections, Secrets
-from streamjob_runtime.stores.open import open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, prog
         )
         say("info", f"starting {job.metadata.name}", checkpoint=location)
         with placed(loaded):
-            loop = build(job, open_store(location, connections), around)
+            loop = build(job, open_checkpoints(location, connections), around)
         loop.run()
         say("info", f"stopped {job.metadata.name}: the next start goes on from here")
         return stop.is_set()

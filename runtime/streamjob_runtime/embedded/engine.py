@@ -14,6 +14,7 @@ from streamjob_runtime.embedded.rolling import Rolling
 from streamjob_runtime.embedded.room import Room
 from streamjob_runtime.embedded.windowed import Windowed
 from streamjob_runtime.plan.model import MARK, Aggregation, Plan, SinkPlan
+from streamjob_runtime.plan.states import ENGINE, readable
 from streamjob_runtime.plan.tree import quoted
 from streamjob_runtime.query import BatchInput, BatchOutput
 
@@ -106,6 +107,21 @@ class EmbeddedQuery:
     def fingerprints(self) -> Mapping[str, str]:
         """See `api.Query`."""
         return {name: o.step.fingerprint for name, o in self._operators.items()}
+
+    @property
+    def engine(self) -> str:
+        """See `api.Query`."""
+        return ENGINE
+
+    @property
+    def tied(self) -> Mapping[str, tuple[str, ...]]:
+        """See `api.Query`."""
+        return {name: o.step.tied for name, o in self._operators.items()}
+
+    @property
+    def readable(self) -> frozenset[str]:
+        """See `api.Query`."""
+        return readable()
 
     def set_table(self, name: str, rows: pa.Table) -> None:
         """See `api.Query`."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 from importlib.metadata import version
 
 from streamjob_api.models import StreamJob
+from streamjob_runtime.checkpoint.fit import Meaning
 from streamjob_runtime.checkpoint.identity import full_name
 from streamjob_runtime.connectors.open import open_sink, open_source, open_table
 from streamjob_runtime.connectors.sink_context import SinkContext
@@ -98,8 +99,13 @@ def _settings(job: StreamJob, query: Query) -> LoopSettings:
         available_now=spec.trigger == "availableNow",
         limits={s.name: s.max_records_per_batch for s in spec.sources},
         delays_ms={s.name: _ms(s.watermark.delay) for s in spec.sources if s.watermark},
-        # A source's offsets mean nothing to a source of another kind.
-        fingerprints={**{f"source {s.name}": s.kind for s in spec.sources}, **query.fingerprints},
+        meaning=Meaning(
+            # A source's offsets mean nothing to a source of another kind.
+            {**{f"source {s.name}": s.kind for s in spec.sources}, **query.fingerprints},
+            query.engine,
+            query.tied,
+            query.readable,
+        ),
     )
 
 

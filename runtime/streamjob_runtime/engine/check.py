@@ -52,7 +52,7 @@ def _prove(store: Store, around: Surroundings) -> str:
 def _look_at_log(settings: LoopSettings, store: Store, around: Surroundings) -> str:
     records = read_log(store)
     while True:
-        check_fits(records, settings.job_name, settings.fingerprints, store.url)
+        check_fits(records, settings.job_name, settings.meaning, store.url)
         try:
             recovery, _ = newest_whole(records, partial(check_there, store), partial(_unusable, around))
             return _outlook(recovery) if records else "there is none: the job starts from the beginning"

@@ -13,6 +13,7 @@ from streamjob_runtime.checkpoint.cleanup import (
     superfluous,
     table_key,
 )
+from streamjob_runtime.checkpoint.fit import Meaning
 from streamjob_runtime.checkpoint.log import Log
 from streamjob_runtime.checkpoint.records import Boundary, Checkpoint, Record
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download_sources, upload
@@ -35,14 +36,14 @@ class Checkpointer:
         store: Store,
         log: Log,
         records: list[Record],
-        fingerprints: Mapping[str, str],
+        meaning: Meaning,
         retained: int,
         around: Surroundings,
     ) -> None:
         self._store = store
         self._log = log
         self._records = records
-        self._fingerprints = fingerprints
+        self._meaning = meaning
         self._retained = retained
         self._executor = around.executor
         self._nonce = around.nonce
@@ -59,7 +60,7 @@ class Checkpointer:
     def begin(self, snapshot: Snapshot) -> None:
         """Start to upload a snapshot."""
         nonce = self._nonce()
-        self._upload = self._executor.submit(upload, self._store, snapshot, self._fingerprints, self._log.epoch, nonce)
+        self._upload = self._executor.submit(upload, self._store, snapshot, self._meaning, self._log.epoch, nonce)
 
     def settle(self, sources: Mapping[str, Source], tables: Mapping[str, str], wait: bool = False) -> Checkpoint | None:
         """Make an upload that is done count; give the new checkpoint. With `wait`, stay until it is done.

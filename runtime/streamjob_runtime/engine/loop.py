@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamjob_runtime.checkpoint.fit import check_fits
+from streamjob_runtime.checkpoint.fit import Meaning, check_fits
 from streamjob_runtime.checkpoint.log import Log
 from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Intent, Record
 from streamjob_runtime.checkpoint.recovery import newest_whole, starts
@@ -37,7 +37,7 @@ class LoopSettings:
     available_now: bool
     limits: Mapping[str, int | None]  # source -> records a batch
     delays_ms: Mapping[str, int]  # source -> watermark delay, for the sources that have one
-    fingerprints: Mapping[str, str]  # part of the job -> what its state's meaning depends on
+    meaning: Meaning
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Loop:
         before = self._log.take_over(
             self._clock.now_ms(),
             self._settings.version,
-            dict(self._settings.fingerprints),
-            lambda records: check_fits(records, self._settings.job_name, self._settings.fingerprints, store.url),
+            dict(self._settings.meaning.fingerprints),
+            lambda records: check_fits(records, self._settings.job_name, self._settings.meaning, store.url),
             self._begin,
         )
         self._hook(Step.FENCED, -1)
@@ -107,7 +107,7 @@ class Loop:
         )
         records = [*before, self._log.last]
         self._checkpointer = Checkpointer(
-            store, self._log, records, self._settings.fingerprints, self._settings.retained, self._around
+            store, self._log, records, self._settings.meaning, self._settings.retained, self._around
         )
         self._records = records
         begun = any(isinstance(r.body, Intent | Commit | Checkpoint) for r in before)

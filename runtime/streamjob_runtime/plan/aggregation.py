@@ -16,6 +16,7 @@ from streamjob_runtime.plan.model import MARK, Aggregation, RollingWindow, state
 from streamjob_runtime.plan.order import refuse_order, refuse_shown_order, settled
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Scope
+from streamjob_runtime.plan.states import is_tied
 from streamjob_runtime.plan.tree import (
     STATE,
     Node,
@@ -51,7 +52,9 @@ _UNCAST = {
 # As a type, in a list or a struct too, and not a field's name.
 _NOT_IN_PARQUET = re.compile(r"\b(BIT|BIGNUM|UNION)(?=[\[\],()]|$)")
 _INNER = MARK  # begins the names that no name in a manifest's SQL can mean
-_FORMAT = 1  # of the state's columns; a state of another format is not taken up
+# Of what a state means. Only where a state of before cannot be taken up at all is it raised: that job is then refused.
+# What a state looks like is of the records' format, and every one is read for good.
+_MEANING = 1
 
 
 def has_aggregates(catalog: Catalog, node: Node) -> bool:
@@ -261,6 +264,7 @@ def plan_aggregation(
             event_window=split.window.event if split.window else None,
             rolling=rolling,
             fingerprint=_fingerprint(catalog, split, node, delta, rolling),
+            tied=tuple(sorted({name for a in split.aggregates if is_tied(name := function_name(a))})),
         ),
         one_by_one,
     )
@@ -359,7 +363,7 @@ def _instead(name: str) -> str:
 
 def _fingerprint(catalog: Catalog, split: Splitter, node: Node, delta: str, rolling: RollingWindow | None) -> str:
     what = {
-        "format": _FORMAT,
+        "format": _MEANING,
         "keys": [catalog.render_expression(k) for k in split.keys],
         "aggregates": [catalog.render_expression(a) for a in split.aggregates],
         # DuckDB calls every aggregate's state alike, whatever it is the state of; and a state may hold a number

@@ -92,6 +92,7 @@ class Aggregation:
     event_window: EventWindow | None
     rolling: RollingWindow | None
     fingerprint: str
+    tied: tuple[str, ...]  # the aggregates whose states not every version of the engine reads as what they are
 
     @property
     def key_columns(self) -> tuple[str, ...]:

@@ -1,20 +1,22 @@
 """The HTTP server of a runtime: probes, metrics, progress and one page for people. It only reads the board."""
 
 import errno
-import json
 import socket
 import socketserver
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl
 
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.engine.progress import KEPT_BATCHES, Progress
 from streamjob_runtime.errors import JobError, Unavailable
+from streamjob_runtime.printable import json_text
 from streamjob_runtime.server import health
 from streamjob_runtime.server.metrics import CONTENT_TYPE, Metrics
 from streamjob_runtime.server.progress_json import progress_json
@@ -28,6 +30,8 @@ ROUTES = {
 }
 CLIENT_SECONDS = 10.0  # a client that sends or takes nothing for so long is let go
 MAX_IGNORED_BODY = 65_536  # bytes
+MAX_CONNECTIONS = 64  # at once: probes, a scraper and some pages; each takes a thread
+_FULL = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,30 @@ class _HttpServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
         super().__init__(address, handler)
+
+    @property
+    def is_for_this_machine(self) -> bool:
+        """Whether only programs of this machine reach it."""
+        return ip_address(str(self.server_address[0])).is_loopback
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """As the base, but that a connection too many is turned away."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        with suppress(OSError):
+            request.settimeout(1)
+            request.sendall(_FULL)
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """As the base."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def server_bind(self) -> None:
         """Bind without the base's look-up of the host's full name, which hangs where DNS does not answer."""
@@ -138,12 +165,24 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         try:
-            answer = self.answer_to(path, query)
+            answer = self._misdirected() or self.answer_to(path, query)
         except Exception as error:
             answer = _json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": f"{type(error).__name__}: {error}"})
         self._send(answer)
 
     do_HEAD = do_GET  # noqa: N815
+
+    def _misdirected(self) -> Answer | None:
+        """A refusal of who asks a server of this machine by another name.
+
+        A page of the web may let its own name point here, and its script would then read the job (DNS rebinding).
+        """
+        assert isinstance(self.server, _HttpServer)
+        host = self.headers.get("Host", "localhost").strip().lower()
+        if not self.server.is_for_this_machine or is_this_machine(host):
+            return None
+        wrong = f"this server is of this machine alone, and has not the name {host!r}; ask for http://localhost"
+        return _json(HTTPStatus.MISDIRECTED_REQUEST, {"error": wrong})
 
     def do_POST(self) -> None:
         # A socket that is closed over unread bytes is reset, and the client would not see the answer.
@@ -172,10 +211,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: probes come every few seconds."""
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether a Host header names this machine: `localhost` or an address of loopback, with or without a port."""
+    name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+    try:
+        return name.rstrip(".") == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
 def _probe(result: health.Health) -> Answer:
     status = HTTPStatus.OK if result.ok else HTTPStatus.SERVICE_UNAVAILABLE
     return _json(status, {"ok": result.ok, "reason": result.reason, "message": result.message})
 
 
 def _json(status: HTTPStatus, body: dict[str, Any]) -> Answer:
-    return Answer(status, "application/json", json.dumps(body, ensure_ascii=False).encode() + b"\n")
+    return Answer(status, "application/json", json_text(body).encode() + b"\n")

@@ -3,26 +3,28 @@
 import io
 import os
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from http import HTTPStatus
 from xml.etree.ElementTree import ParseError
 
 import certifi
 import urllib3
 from minio import Minio
+from minio.credentials.credentials import Credentials
 from minio.datatypes import Object
 from minio.error import S3Error
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, StreamJobError, Unavailable
+from streamjob_runtime.clock import SystemClock
+from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Refused, StreamJobError, Unavailable
 from streamjob_runtime.patience import alive
 from streamjob_runtime.stores.base import Entry
 from streamjob_runtime.stores.connections import Connections
 from streamjob_runtime.stores.keys import check_key, check_prefix
 from streamjob_runtime.stores.s3_errors import from_answer, from_network, translate
+from streamjob_runtime.stores.s3_signing import signed_put
 
 ENDPOINT = "AWS_ENDPOINT_URL"
 REGION = "AWS_REGION"
@@ -34,7 +36,6 @@ _BUCKET = re.compile(r"(?!.*(\.\.|\.-|-\.))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CONNECT_S = 5
 _CONNECTIONS = 16
 _PIECE = 1 << 20
-_EXPIRES = timedelta(hours=1)
 _NEVER_SENT = (NewConnectionError, ConnectTimeoutError)
 
 
@@ -47,6 +48,11 @@ class S3Access:
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
+
+    @property
+    def credentials(self) -> Credentials:
+        """What requests are signed with."""
+        return Credentials(self.access_key, self.secret_key, self.session_token)
 
     @classmethod
     def from_connections(cls, connections: Connections) -> "S3Access":
@@ -73,7 +79,7 @@ class S3Store:
     create of the very bytes that stand there succeeds. Times are whole seconds: S3 gives no more to `stat`.
     """
 
-    def __init__(self, url: str, access: S3Access, read_timeout_s: float = 30) -> None:
+    def __init__(self, url: str, access: S3Access | Callable[[], S3Access], read_timeout_s: float = 30) -> None:
         self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(self._bucket):
             raise JobError(f"{url!r} names no bucket: write s3://BUCKET/PREFIX, the bucket in lower-case letters.")
@@ -81,7 +87,10 @@ class S3Store:
         if self._base:
             check_key(self._base.removesuffix("/"))
         self._url = f"s3://{self._bucket}/{self._base}".rstrip("/")
-        self._at = f" at {access.endpoint}" if access.endpoint else ""
+        self._find_access = access if callable(access) else lambda: access
+        self._access = self._find_access()
+        self._at = f" at {self._access.endpoint}" if self._access.endpoint else ""
+        self._clock = SystemClock()
         self._http = urllib3.PoolManager(
             maxsize=_CONNECTIONS,
             timeout=urllib3.Timeout(connect=_CONNECT_S, read=read_timeout_s),
@@ -89,12 +98,12 @@ class S3Store:
             cert_reqs="CERT_REQUIRED",
             ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
         )
-        self._client = _client(access, self._http)
+        self._client = _client(self._access, self._http)
 
     @classmethod
     def from_url(cls, url: str, connections: Connections) -> "S3Store":
         """The store at `s3://bucket/prefix`."""
-        return cls(url, S3Access.from_connections(connections))
+        return cls(url, lambda: S3Access.from_connections(connections))
 
     @property
     def url(self) -> str:
@@ -108,7 +117,7 @@ class S3Store:
     def read(self, key: str) -> bytes:
         """See `Store`."""
         name, place = self._name(key)
-        with translate(place):
+        with self._translated(place):
             response = self._client.get_object(self._bucket, name)
             try:
                 return b"".join(_as_it_comes(response))
@@ -119,14 +128,21 @@ class S3Store:
     def stat(self, key: str) -> Entry:
         """See `Store`."""
         name, place = self._name(key)
-        with translate(place):
-            found = self._client.stat_object(self._bucket, name)
+        with self._translated(place):
+            try:
+                found = self._client.stat_object(self._bucket, name)
+            except S3Error as err:
+                if err.code == "AccessDenied":
+                    # An answer to HEAD has no words: whether it is a right that lacks or the keys are wrong, a listing
+                    # says.
+                    next(iter(self._client.list_objects(self._bucket, name)), None)
+                raise
         return _entry(key, found)
 
     def list(self, prefix: str = "", recursive: bool = True) -> Iterator[Entry]:
         """See `Store`."""
         check_prefix(prefix)
-        with translate(f"{self._url}/{prefix}{self._at}"):
+        with self._translated(f"{self._url}/{prefix}{self._at}"):
             for found in self._client.list_objects(self._bucket, self._base + prefix, recursive):
                 name = found.object_name or ""
                 if not name.endswith("/"):  # a folder, or the empty object that a web console makes for one
@@ -139,7 +155,7 @@ class S3Store:
     def delete(self, key: str) -> None:
         """See `Store`."""
         name, place = self._name(key)
-        with translate(place):
+        with self._translated(place):
             self._client.remove_object(self._bucket, name)
 
     def close(self) -> None:
@@ -154,11 +170,12 @@ class S3Store:
     def _put(self, key: str, data: bytes, expected: str | None) -> str:
         """Write the object if the version `expected` stands there; give back the new version."""
         name, place = self._name(key)
-        with translate(place):
-            # put_object takes no header of ours; a signed URL leaves us free to send the condition along.
-            url = self._client.get_presigned_url("PUT", self._bucket, name, _EXPIRES)
         condition = {"If-None-Match": "*"} if expected is None else {"If-Match": f'"{expected}"'}
-        headers = {**condition, "Content-Length": str(len(data))}
+        with self._translated(place):
+            now_ms = self._clock.now_ms()
+            keys = self._access.credentials
+            url, headers = signed_put(self._client, keys, self._bucket, name, data, condition, now_ms)
+        headers["Content-Length"] = str(len(data))
         # A file goes out in small pieces, each under a timeout of its own. Bytes would go out under a single one, the
         # connect timeout, so that a large object would never get through a narrow line.
         body = _Sent(data)
@@ -170,7 +187,25 @@ class S3Store:
             return self._settle(key, data, expected, from_network(err, place))
         if response.status == HTTPStatus.OK:
             return _unquote(response.headers["ETag"])
-        return self._settle(key, data, expected, _refusal(response, place))
+        failure = _refusal(response, place)
+        if isinstance(failure, Refused | Unavailable):
+            self._read_access_again()
+        return self._settle(key, data, expected, failure)
+
+    @contextmanager
+    def _translated(self, place: str) -> Iterator[None]:
+        try:
+            with translate(place):
+                yield
+        except (Refused, Unavailable):
+            self._read_access_again()
+            raise
+
+    def _read_access_again(self) -> None:
+        """The Secret may hold other credentials by now: the next call has them."""
+        access = self._find_access()
+        if access != self._access:
+            self._access, self._client = access, _client(access, self._http)
 
     def _settle(self, key: str, data: bytes, expected: str | None, failure: StreamJobError) -> str:
         """After an answer that leaves open what happened: the version if our bytes stand there, else `failure`."""

@@ -10,14 +10,14 @@ from xml.etree.ElementTree import ParseError
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from urllib3.exceptions import HTTPError, SSLError
 
-from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, StreamJobError, Unavailable
+from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Refused, StreamJobError, Unavailable
 
 _KEYS = (
     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the Secret that s3.credentialsSecretRef names, "
     "or in the environment where it names none"
 )
 _REGION = "set s3.region to the region of the bucket"
-_FRESH = "put fresh temporary credentials into the Secret and start again"
+_FRESH = "put fresh temporary credentials into the Secret"
 _CLOCK = "this machine's clock or the server's is wrong: set them, by NTP"
 _REMEDIES = {
     "AccessDenied": "allow these credentials s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there",
@@ -33,6 +33,10 @@ _REMEDIES = {
     "RequestTimeTooSkewed": _CLOCK,
     "SignatureDoesNotMatch": f"check {_KEYS}",
 }
+# Where these credentials worked before, others may be on their way to the Secret, or to the server.
+_CREDENTIALS = {"InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"}
+# What time mends, or whoever looks after it meanwhile.
+_PASSING = {"ExpiredToken", "RequestTimeTooSkewed"}
 _TRANSIENT_CODES = {
     "ConditionalRequestConflict",
     "OperationAborted",
@@ -55,15 +59,16 @@ def from_answer(status: int, code: str, message: str, place: str) -> StreamJobEr
     if code == "PreconditionFailed" or status == 412:
         return AlreadyExists(f"{place} is there already, or was replaced by somebody else.")
     remedy = _REMEDIES.get(code)
-    if code == "AccessDenied" and re.search(r"expired|not valid yet", message):
-        remedy = _CLOCK
     # It does not say what is missing: MinIO answers so when it wakes in the middle of a request. What is no S3 server
     # has a page to show.
     nothing_said = status == HTTPStatus.NOT_FOUND and not code and not message
     transient = status >= 500 or status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES or nothing_said
     if remedy is None and transient:
         return Unavailable(f"{place} cannot be reached now ({said}).")
-    return JobError(f"{place} cannot be used ({said})" + (f": {remedy}." if remedy else "."))
+    if code in _PASSING:
+        return Unavailable(f"{place} cannot be used now ({said}): {remedy}.")
+    kind = Refused if code in _CREDENTIALS else JobError
+    return kind(f"{place} cannot be used ({said})" + (f": {remedy}." if remedy else "."))
 
 
 def from_network(err: HTTPError, place: str) -> StreamJobError:

@@ -4,7 +4,7 @@ import threading
 
 from confluent_kafka import KafkaError, KafkaException
 
-from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
+from streamjob_runtime.errors import JobError, Refused, StreamJobError, Unavailable
 
 _PASSWORD = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}
 _MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
@@ -127,9 +127,9 @@ def translated(error: KafkaError, who: str, servers: str) -> StreamJobError:
         what = "the Secret of tls.certificatesSecretRef" if ".pem" in said else "what the manifest says of Kafka"
         return JobError(f"{at} cannot be reached with what this job was given ({said}). Correct {what}.")
     if error.code() in _PASSWORD:
-        return JobError(f"{at} refuses the user name or the password ({said}). Correct the Secret of authSecretRef.")
+        return Refused(f"{at} refuses the user name or the password ({said}). Correct the Secret of authSecretRef.")
     if is_refusal(error):
-        return JobError(
+        return Refused(
             f"{at} and this job do not trust each other's certificates ({said}). "
             "Correct the Secret of tls.certificatesSecretRef, or name one where there is none."
         )

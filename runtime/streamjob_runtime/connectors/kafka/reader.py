@@ -16,7 +16,7 @@ from streamjob_runtime.connectors.kafka.cluster import as_partition
 from streamjob_runtime.connectors.kafka.errors import Listener, is_missing, kafka_error, translated
 from streamjob_runtime.connectors.kafka.messages import chunks, offset, runs, size
 from streamjob_runtime.connectors.kafka.rows import KafkaRows
-from streamjob_runtime.errors import StreamJobError, Unavailable
+from streamjob_runtime.errors import Refused, StreamJobError, Unavailable
 from streamjob_runtime.patience import alive
 
 _CHUNK = 10_000  # records that are made rows at once, while they are in the processor's cache
@@ -82,8 +82,7 @@ class KafkaReader:
         self._rows = rows
         self._clock = clock
         self._listener = Listener()
-        self._settings: dict[str, Any] = {
-            **access.settings,
+        self._own_settings: dict[str, Any] = {
             **TUNED,
             "group.id": group,
             "enable.auto.commit": False,
@@ -115,6 +114,9 @@ class KafkaReader:
                 self._fetch(ends)
             except KafkaException as error:
                 raise self._translated(kafka_error(error)) from None
+            except Refused:
+                self._give_up_consumer()
+                raise
             return self._take(ends)
 
     def commit(self, offsets: Mapping[str, int]) -> None:
@@ -137,10 +139,19 @@ class KafkaReader:
         self._consumer.close()
         self._consumer = None
 
+    def _give_up_consumer(self) -> None:
+        """It goes on with the credentials that it was made with: the next one has those of the Secret as it is then."""
+        if self._consumer is not None:
+            self._consumer.close()
+        self._consumer = None
+        self._committing = 0
+        self._assigned = False
+        self._listener.answered()
+
     def _open(self) -> Consumer:
         if self._consumer is None:
             try:
-                self._consumer = Consumer(self._settings)
+                self._consumer = Consumer({**self._access.settings, **self._own_settings})
             except KafkaException as error:
                 raise self._translated(kafka_error(error)) from None
         return self._consumer

@@ -11,13 +11,17 @@ from urllib.parse import quote
 import certifi
 import urllib3
 
-from streamjob_runtime.errors import JobError, NotFound, Unavailable
+from streamjob_runtime.clock import SystemClock
+from streamjob_runtime.errors import JobError, NotFound, Refused, Unavailable
 from streamjob_runtime.stores.connections import Secrets
 
 T = TypeVar("T")
 
 _CONNECT_S = 5.0
-_ANSWER_S = 20.0
+_ANSWER_S = 20.0  # for each piece of an answer
+_WHOLE_ANSWER_S = 60.0
+_LONGEST = 32 << 20  # bytes of an answer: the names of a million subjects
+_PIECE = 1 << 16
 _TYPE = "application/vnd.schemaregistry.v1+json"
 _REFUSED_SCHEMA = (409, 422)
 
@@ -44,13 +48,14 @@ class Registry:
     not answer as it should.
     """
 
-    def __init__(self, who: str, url: str, user: str | None, password: str | None, authorities: str | None) -> None:
+    def __init__(
+        self, who: str, url: str, find_login: Callable[[], tuple[str, str] | None], authorities: str | None
+    ) -> None:
         self.url = url.rstrip("/")
         self._who = f"{who}: the schema registry at {self.url}"
-        self._headers: dict[str, str] = {}
-        if user is not None:
-            # In UTF-8, as RFC 7617 has it; urllib3 knows latin-1 alone.
-            self._headers["authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        self._clock = SystemClock()
+        self._find_login = find_login  # user name and password, as they are now
+        find_login()
         public = os.environ.get("SSL_CERT_FILE") or certifi.where()
         try:
             context = ssl.create_default_context(cafile=None if authorities else public, cadata=authorities)
@@ -64,14 +69,18 @@ class Registry:
     @classmethod
     def from_manifest(cls, who: str, registry: Any, secrets: Secrets) -> "Registry":
         """`registry`: a `SchemaRegistry` of the manifest. Raises `JobError` if a Secret is missing."""
-        user = password = authorities = None
-        if registry.auth_secret_ref is not None:
+        authorities = None
+
+        def find_login() -> tuple[str, str] | None:
+            if registry.auth_secret_ref is None:
+                return None
             secret = registry.auth_secret_ref.name
             user = secrets.get(secret, "username", "SCHEMA_REGISTRY_USERNAME")
-            password = secrets.get(secret, "password", "SCHEMA_REGISTRY_PASSWORD")
+            return user, secrets.get(secret, "password", "SCHEMA_REGISTRY_PASSWORD")
+
         if registry.certificates_secret_ref is not None:
             authorities = secrets.get(registry.certificates_secret_ref.name, "ca.crt", "SCHEMA_REGISTRY_CA")
-        return cls(who, registry.url, user, password, authorities)
+        return cls(who, registry.url, find_login, authorities)
 
     def subjects(self) -> list[str]:
         """The names of all subjects."""
@@ -107,10 +116,16 @@ class Registry:
 
     def _ask(self, method: str, path: str, read: Callable[[Any], T], body: Mapping[str, Any] | None = None) -> T:
         """What `read` makes of the answer; it may take it for what it should be."""
-        headers = {**self._headers, "Accept": _TYPE, **({"Content-Type": _TYPE} if body is not None else {})}
-        data = None if body is None else json.dumps(body)
+        headers = {"Accept": _TYPE, **({"Content-Type": _TYPE} if body is not None else {})}
+        login = self._find_login()
+        if login is not None:
+            # In UTF-8, as RFC 7617 has it; urllib3 knows latin-1 alone.
+            headers["authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode()
+        sent = None if body is None else json.dumps(body)
         try:
-            response = self._http.request(method, self.url + path, headers=headers, body=data)
+            response = self._http.request(method, self.url + path, headers=headers, body=sent, preload_content=False)
+            with response:
+                data = self._read(response)
         except urllib3.exceptions.SSLError as error:
             if "certificate verify failed" in str(error).lower():
                 raise JobError(
@@ -122,7 +137,7 @@ class Registry:
             raise Unavailable(f"{self._who} does not answer: {_reason(error)}") from None
         if response.status == 200:
             try:
-                found = json.loads(response.data)
+                found = json.loads(data)
             except ValueError:
                 raise JobError(
                     f"{self._who} answers with something else than JSON. Correct schemaRegistry.url."
@@ -134,12 +149,25 @@ class Registry:
                     f"{self._who} does not answer as a schema registry: {json.dumps(found)[:80]}. Correct "
                     "schemaRegistry.url."
                 ) from None
-        raise self._refusal(response)
+        raise self._refusal(response, data)
 
-    def _refusal(self, response: urllib3.BaseHTTPResponse) -> Exception:
-        code, said = _said(response)
+    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """The answer's body. Raises `Unavailable` if it is no answer of a registry for its length or its slowness."""
+        began, pieces, length = self._clock.monotonic(), list[bytes](), 0
+        for piece in response.stream(_PIECE):
+            pieces.append(piece)
+            length += len(piece)
+            if length > _LONGEST or self._clock.monotonic() - began > _WHOLE_ANSWER_S:
+                raise Unavailable(
+                    f"{self._who} does not answer as it should: more than {_LONGEST >> 20} MiB, or for longer than "
+                    f"{_WHOLE_ANSWER_S:g} s"
+                )
+        return b"".join(pieces)
+
+    def _refusal(self, response: urllib3.BaseHTTPResponse, data: bytes) -> Exception:
+        code, said = _said(response, data)
         if response.status in (401, 403):
-            return JobError(
+            return Refused(
                 f"{self._who} refuses this job ({said}). Correct the Secret of schemaRegistry.authSecretRef, or give "
                 "its user the right."
             )
@@ -175,10 +203,10 @@ def _objections(found: Any) -> str:
     return "; ".join(found.get("messages") or []) or str(found.get("reason") or "it is not compatible")
 
 
-def _said(response: urllib3.BaseHTTPResponse) -> tuple[int, str]:
+def _said(response: urllib3.BaseHTTPResponse, data: bytes) -> tuple[int, str]:
     """The registry's own code, 0 if it has none, and its words."""
     try:
-        found = json.loads(response.data)
+        found = json.loads(data)
         return int(found["error_code"]), str(found.get("message") or "")
     except (ValueError, KeyError, TypeError):
         return 0, (response.reason or "").strip()

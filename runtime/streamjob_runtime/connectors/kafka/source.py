@@ -16,10 +16,10 @@ from streamjob_runtime.connectors.kafka.schemas import Schemas
 from streamjob_runtime.connectors.kafka.topics import Start, Topics
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
-from streamjob_runtime.errors import JobError, Unavailable
+from streamjob_runtime.errors import JobError, Refused, Unavailable
 from streamjob_runtime.formats.avro.messages import AvroMessages
 from streamjob_runtime.formats.messages import make_message_decoder
-from streamjob_runtime.patience import NO_ANSWER, SILENT_S, Caller
+from streamjob_runtime.patience import NO_ANSWER, ROTATION_S, SILENT_S, Caller
 
 LOOK_MS = 5_000  # how often new topics and partitions are looked for
 MOST = 1_000_000  # offsets a batch where the manifest sets no limit: it is logged before anybody knows its size
@@ -92,6 +92,7 @@ class KafkaSource:
         self._failed = 0  # looks in a row
         self._until: dict[str, int] | None = None
         self._trouble = ""
+        self._refused_since: int | None = None  # milliseconds: a time of `poll`
         self._commit_trouble = ""
 
     @classmethod
@@ -178,13 +179,16 @@ class KafkaSource:
         self._asking = self._polled_at = self._clock.monotonic()
         try:
             self._look(now_ms)
-        except Unavailable as error:
+        except (Unavailable, Refused) as error:
+            self._refused_since = self._refused_since or now_ms if isinstance(error, Refused) else None
+            if self._refused_since and not self._may_be_rotated(now_ms):
+                raise
             self._trouble = str(error)
             self._failed += 1
             return None
         finally:
             self._asking = None
-        self._trouble, self._failed = "", 0
+        self._trouble, self._failed, self._refused_since = "", 0, None
         ends = self._ends if self._until is None else self._until
         waiting = {p: end - self._position(p) for p, end in ends.items()}
         taken = shared(waiting, MOST if limit is None else limit)
@@ -194,6 +198,10 @@ class KafkaSource:
         told = {"positions": dict(self._new_positions), "topics": dict(self._new_ids)}
         ranges = {p: (self._position(p), self._position(p) + taken[p]) for p in sorted(taken)}
         return OffsetRange(ranges, told if self._new_positions or self._new_ids else None)
+
+    def _may_be_rotated(self, now_ms: int) -> bool:
+        """Whether credentials that are refused now, and were not before, may be about to be replaced."""
+        return self._looked_ms is not None and now_ms - (self._refused_since or now_ms) < ROTATION_S * 1000
 
     def advance(self, offsets: OffsetRange) -> None:
         """See `Source`."""
@@ -262,7 +270,7 @@ class KafkaSource:
             start = Start() if self._begun or self._late else self._start
             begins = self._surveyor.starts(unknown, start) if unknown else {}
             self._surveyed = _Survey(asked, self._surveyor.ends(partitions), begins)
-        except Unavailable as error:
+        except (Unavailable, Refused) as error:
             before = self._surveyed
             self._surveyed = replace(before, at=asked, trouble=str(error), attempts=before.attempts + 1)
 

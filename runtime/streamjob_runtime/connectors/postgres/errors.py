@@ -3,7 +3,7 @@
 import psycopg
 
 from streamjob_runtime.connectors.postgres.dsn import Dsn
-from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
+from streamjob_runtime.errors import JobError, Refused, StreamJobError, Unavailable
 
 # Classes and codes of https://www.postgresql.org/docs/current/errcodes-appendix.html that a retry may mend.
 _PASSING_CLASSES = ("08", "40", "53", "57", "58")
@@ -55,7 +55,7 @@ def from_connecting(err: psycopg.Error, dsn: Dsn) -> StreamJobError:
     at = f"PostgreSQL at {dsn.place}"
     for words, remedy in _REFUSED.items():
         if words in said:
-            return JobError(f"{at} refuses the connection ({said}): {remedy}.")
+            return Refused(f"{at} refuses the connection ({said}): {remedy}.")
     if "FATAL:" in said and "does not exist" in said:
         return JobError(
             f"PostgreSQL at {dsn.place} refuses the connection ({said}): correct the DSN, or create what is missing."

@@ -14,6 +14,10 @@ Longs = npt.NDArray[np.int64]
 
 PADDING = 16  # bytes behind the last record, so that the longest number may be read before its end is looked at
 _ITEMS_OF_NOTHING = 1 << 16  # how many more items than bytes the lists of a record may have: some take none
+# How many values may be looked at for all records together, more than bytes: a schema of a few lines may have types
+# within types that double at each step and take no bytes.
+_VALUES_OF_NOTHING = 1 << 18
+_VALUES_A_BYTE = 64
 
 
 class Misfit(Exception):
@@ -30,11 +34,18 @@ class Cursor:
     """Positions in `data`, one a record, in the order of the bytes. `numbers`: which records these are.
 
     `room`: how many items the lists of each of these may still have. It is by number, and all parts of a cursor share
-    it: a block of items that take no bytes is followed by another, and lists stand in lists.
+    it: a block of items that take no bytes is followed by another, and lists stand in lists. `values`: how many values
+    may still be looked at, shared likewise.
     """
 
     def __init__(
-        self, data: npt.NDArray[np.uint8], at: Longs, end: Longs, numbers: Longs, room: Longs | None = None
+        self,
+        data: npt.NDArray[np.uint8],
+        at: Longs,
+        end: Longs,
+        numbers: Longs,
+        room: Longs | None = None,
+        values: list[int] | None = None,
     ) -> None:
         self.data = data
         self.at = at
@@ -44,13 +55,20 @@ class Cursor:
             room = np.zeros(int(numbers.max(initial=-1)) + 1, np.int64)
             room[numbers] = end - at + _ITEMS_OF_NOTHING
         self._room = room
+        self._values = values or [_VALUES_OF_NOTHING + _VALUES_A_BYTE * int((end - at).sum())]
+
+    def look(self) -> None:
+        """One more value of each record is about to be read. Raises `Misfit` when there were too many."""
+        self._values[0] -= 1
+        if self._values[0] < 0:
+            raise self.misfit(0, "its schema makes far more values of it than it has bytes")
 
     def __len__(self) -> int:
         return len(self.at)
 
     def part(self, which: npt.NDArray[np.intp]) -> "Cursor":
         """A cursor of its own in some of the records."""
-        return Cursor(self.data, self.at[which], self.end[which], self.numbers[which], self._room)
+        return Cursor(self.data, self.at[which], self.end[which], self.numbers[which], self._room, self._values)
 
     def misfit(self, i: Any, reason: str) -> Misfit:
         """What is wrong with the i-th record."""

@@ -50,6 +50,7 @@ def _fields(node: Node, wanted: Mapping[str, pa.DataType], cursor: Cursor) -> di
 
 
 def _values(node: Node, wanted: pa.DataType, cursor: Cursor) -> Array:
+    cursor.look()
     if node.kind == "union":
         return _union(node, wanted, cursor)
     if node.kind not in ("record", "array", "map"):
@@ -280,6 +281,7 @@ _SCALARS: Mapping[str, Callable[[Node, Cursor], Array]] = {
 
 
 def _pass_over(node: Node, cursor: Cursor) -> None:
+    cursor.look()
     match node.kind:
         case "null" | "boolean" | "float" | "double" | "fixed":
             cursor.take(_SIZES.get(node.kind, node.size))

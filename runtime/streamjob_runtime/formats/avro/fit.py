@@ -47,6 +47,7 @@ def natural(node: Node, cursor: Cursor, above: tuple[Node, ...] = ()) -> pa.Data
     """The type of a column that takes the node's values as they are. Raises `Misfit` for a type that holds itself."""
     if node in above:
         raise cursor.misfit(0, f"the type {node.name} holds itself, and cannot be shown as a text")
+    cursor.look()
     above = (*above, node)
     match node.kind:
         case "record":

@@ -1,28 +1,31 @@
-"""The rules between the parts of a spec. Like those of `rules`, they look at plain trees."""
+"""The rules between the parts of a spec."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from streamjob_api import rules_delta, rules_postgres, trees
+from streamjob_api import trees
+from streamjob_api.cel import CelRule, CelRules
 from streamjob_api.durations import format_duration
-from streamjob_api.trees import SOURCE_KINDS, Broken, Tree
+from streamjob_api.systems.kinds import Alone
+from streamjob_api.systems.registry import SINKS, SOURCES
+from streamjob_api.trees import Broken, Tree
 from streamjob_api.words import dotted, shown, suggest
 
 DEFAULT_BATCH_INTERVAL = timedelta(seconds=2)
 MIN_BATCHES_PER_CHECKPOINT = 5
 MAX_BATCHES_PER_CHECKPOINT = 10
 
-_NEVER_ENDING = ("tcp", "rate")
+_ALONE = {name: kind.alone for name, kind in SINKS.items() if kind.alone}
+_NEVER_ENDING = [name for name, kind in SOURCES.items() if not kind.ends]
 
 
 def across(spec: Tree) -> Iterator[Broken]:
     """The rules between the parts of a spec."""
     yield from _unique_names(spec)
     yield from _sink_origins(spec)
-    yield from _sink_paths(spec)
-    yield from rules_postgres.across(spec)
-    yield from rules_delta.across(spec)
+    for name, alone in _ALONE.items():
+        yield from _one_sink(spec, name, alone)
     yield from _ends(spec)
     yield from _checkpoint_interval(spec)
 
@@ -42,6 +45,26 @@ def _unique_names(spec: Tree) -> Iterator[Broken]:
                 )
             else:
                 seen[name] = dotted(("spec", field, i))
+
+
+_UNIQUE_NAMES = (
+    CelRule(
+        "!has(self.tables) || self.tables.all(table, !self.sources.exists(source, source.name == table.name))",
+        "a table has the name of a source; give each source, table and step its own",
+        field="tables",
+    ),
+    CelRule(
+        "!has(self.pipeline) || self.pipeline.all(step, !self.sources.exists(source, source.name == step.name))",
+        "a step has the name of a source; give each source, table and step its own",
+        field="pipeline",
+    ),
+    CelRule(
+        "!has(self.pipeline) || !has(self.tables) || "
+        "self.pipeline.all(step, !self.tables.exists(table, table.name == step.name))",
+        "a step has the name of a table; give each source, table and step its own",
+        field="pipeline",
+    ),
+)
 
 
 def _sink_origins(spec: Tree) -> Iterator[Broken]:
@@ -65,31 +88,44 @@ def _sink_origins(spec: Tree) -> Iterator[Broken]:
             )
 
 
-def _sink_paths(spec: Tree) -> Iterator[Broken]:
-    seen: dict[str, int] = {}
+_SINK_ORIGINS = CelRule(
+    "self.sinks.all(sink, self.sources.exists(source, source.name == sink.from) || "
+    "(has(self.pipeline) && self.pipeline.exists(step, step.name == sink.from)))",
+    "a sink's from names no pipeline step or source",
+    field="sinks",
+)
+
+
+def _one_sink(spec: Tree, name: str, alone: Alone) -> Iterator[Broken]:
+    seen: dict[Hashable, int] = {}
     for i, item in enumerate(trees.items(spec.get("sinks"))):
-        path = trees.mapping(trees.mapping(item).get("files")).get("path")
-        if isinstance(path, str):
-            first = seen.setdefault(path.rstrip("/"), i)
+        place = alone.place(trees.mapping(trees.mapping(item).get(name)))
+        if place is not None:
+            first = seen.setdefault(place, i)
             if first != i:
-                yield Broken(
-                    ("sinks", i, "files", "path"),
-                    f"spec.sinks[{first}] writes there already",
-                    "give each sink a folder of its own",
-                )
+                yield Broken(("sinks", i, name, alone.field), f"spec.sinks[{first}] {alone.message}", alone.hint)
 
 
 def _ends(spec: Tree) -> Iterator[Broken]:
     if spec.get("trigger") != "availableNow":
         return
     for i, item in enumerate(trees.items(spec.get("sources"))):
-        kind = trees.kind(trees.mapping(item), SOURCE_KINDS)
+        kind = trees.kind(trees.mapping(item), SOURCES)
         if kind in _NEVER_ENDING:
             yield Broken(
                 ("sources", i, kind),
                 f"a {kind} source never ends, so the trigger availableNow cannot be kept",
                 "take the trigger processingTime, or a files source",
             )
+
+
+_ENDS = CelRule(
+    "self.trigger != 'availableNow' || "
+    f"self.sources.all(source, {' && '.join(f'!has(source.{name})' for name in _NEVER_ENDING)})",
+    f"a {' or '.join(_NEVER_ENDING)} source never ends, so the trigger availableNow cannot be kept; "
+    "take the trigger processingTime, or a files source",
+    field="trigger",
+)
 
 
 def _checkpoint_interval(spec: Tree) -> Iterator[Broken]:
@@ -114,5 +150,27 @@ def _nearest(count: int, low: int, high: int) -> int:
     return min(max(count, low), high)
 
 
+_CHECKPOINT_INTERVAL = CelRule(
+    "!has(self.checkpoint) || !has(self.checkpoint.interval) || "
+    "duration(self.checkpoint.interval).getMilliseconds() in [5, 6, 7, 8, 9, 10].map(times, "
+    "times * duration(self.batchInterval).getMilliseconds())",
+    "must be a whole multiple of batchInterval, 5 to 10 times as long; or leave it out",
+    says="self.checkpoint.interval + ' must be a whole multiple of the batchInterval of ' + self.batchInterval + "
+    "', 5 to 10 times; or leave it out'",
+    field="checkpoint.interval",
+)
+
+
 def _names(value: Any) -> list[str]:
     return [trees.text(trees.mapping(item).get("name")) for item in trees.items(value)]
+
+
+ACROSS_CEL: CelRules = {
+    "": (
+        *_UNIQUE_NAMES,
+        _SINK_ORIGINS,
+        *(alone.cel for alone in _ALONE.values()),
+        _ENDS,
+        _CHECKPOINT_INTERVAL,
+    )
+}

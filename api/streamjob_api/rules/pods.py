@@ -1,12 +1,14 @@
-"""The rules of what a spec says of its pods. Like those of `rules`, they look at plain trees."""
+"""The rules of what a spec says of its pods."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from streamjob_api import trees
+from streamjob_api.cel import CelRule, CelRules
 from streamjob_api.durations import format_duration
 from streamjob_api.names import GROUP, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME
 from streamjob_api.quantities import parse_quantity
+from streamjob_api.texts import LABEL_KEY
 from streamjob_api.trees import Broken, Tree
 from streamjob_api.words import shown
 
@@ -37,6 +39,17 @@ def resources(tree: Tree) -> Iterator[Broken]:
             )
 
 
+_RESOURCES = tuple(
+    CelRule(
+        f"!has(self.requests) || !has(self.limits) || !has(self.requests.{name}) || !has(self.limits.{name}) || "
+        f"!quantity(string(self.requests.{name})).isGreaterThan(quantity(string(self.limits.{name})))",
+        f"more {label} is requested than the limit allows; ask for less, or raise limits.{label}",
+        field=f"requests['{label}']",
+    )
+    for name, label in (("cpu", "cpu"), ("memory", "memory"), ("ephemeral__dash__storage", "ephemeral-storage"))
+)
+
+
 def backoff(tree: Tree) -> Iterator[Broken]:
     """The first wait is not longer than the longest."""
     initial, longest = (trees.duration(tree.get(k) or default) for k, default in _DEFAULT_BACKOFF.items())
@@ -48,10 +61,29 @@ def backoff(tree: Tree) -> Iterator[Broken]:
         )
 
 
+_BACKOFF = (
+    CelRule(
+        "duration(self.initial) <= duration(self.max)",
+        "is longer than max; take less, or raise max",
+        says="self.initial + ' is longer than max, ' + self.max + '; take less, or raise max'",
+        field="initial",
+    ),
+)
+
+
 def env_var(tree: Tree) -> Iterator[Broken]:
     """A variable has one value."""
     if tree.get("value") is not None and tree.get("valueFrom") is not None:
         yield Broken(("valueFrom",), "a variable has a value or a valueFrom, and this has both", "keep one of them")
+
+
+_ENV = (
+    CelRule(
+        "!has(self.value) || !has(self.valueFrom)",
+        "a variable has a value or a valueFrom, and this has both; keep one of them",
+        field="valueFrom",
+    ),
+)
 
 
 def pod_template(tree: Tree) -> Iterator[Broken]:
@@ -67,8 +99,34 @@ def pod_template(tree: Tree) -> Iterator[Broken]:
         seen.add(trees.text(name))
 
 
+_POD_LABELS = (
+    CelRule(
+        "!self.exists(name, name.startsWith('streamjob.dev/') || name in "
+        "['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/managed-by'])",
+        "names a label that the operator sets itself; leave it out",
+    ),
+)
+
+_LABEL_NAMES = (
+    CelRule(
+        f"self.all(name, name.matches('{LABEL_KEY}'))",
+        "each name must be as Kubernetes has them, such as team or example.com/team",
+    ),
+)
+
+
 def _more(asked: Any, limit: Any) -> bool:
     try:
         return parse_quantity(str(asked)) > parse_quantity(str(limit))
     except ValueError:
         return False
+
+
+PODS_CEL: CelRules = {
+    "resources": _RESOURCES,
+    "restart.backoff": _BACKOFF,
+    "podTemplate.labels": _POD_LABELS + _LABEL_NAMES,
+    "podTemplate.annotations": _LABEL_NAMES,
+    "podTemplate.nodeSelector": _LABEL_NAMES,
+    "podTemplate.env[]": _ENV,
+}
