@@ -31,6 +31,13 @@ class Watermark(Part):
     delay: Duration = Field(
         ge=timedelta(0), le=timedelta(days=365), description="How late a row may be, seen from the newest one."
     )
+    max_ahead: Duration = Field(
+        timedelta(hours=24),
+        ge=timedelta(0),
+        le=timedelta(days=36_500),
+        description="How far ahead of the clock a row may be and still move the watermark. One that is further ahead "
+        "counts as all others, and does not.",
+    )
 
 
 class Source(Ruled):

@@ -55,6 +55,7 @@ def test_json_has_the_same_keys_for_every_batch() -> None:
         "durationMs": 500.0,
         "lag": 25,
         "lateRows": 2,
+        "aheadRows": 0,
         "stateRows": 45_210,
         "watermark": "2025-12-31T23:59:48.000Z",
         "stepsMs": {"poll": 1.25, "compute": 498.75},

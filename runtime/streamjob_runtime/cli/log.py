@@ -72,6 +72,7 @@ def format_batch(time_ms: int, batch: BatchProgress, style: Style) -> str:
                 "durationMs": round(batch.batch_duration_ms, 3),
                 "lag": lag,
                 "lateRows": late,
+                "aheadRows": batch.rows_ahead,
                 "stateRows": state,
                 "watermark": watermark,
                 "stepsMs": {step: round(ms, 3) for step, ms in batch.duration_ms.items()},
@@ -86,6 +87,7 @@ def format_batch(time_ms: int, batch: BatchProgress, style: Style) -> str:
         f"lag={lag:<6}",
         f"state={state:<7}" if batch.operators else "",
         f"late={late}" if late else "",
+        f"ahead={batch.rows_ahead}" if batch.rows_ahead else "",
         f"watermark={watermark}" if watermark else "",
         "replayed" if batch.replayed else "",
     ]

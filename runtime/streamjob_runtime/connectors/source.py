@@ -36,6 +36,7 @@ class SourceStatus:
     message: str = ""  # why not connected, or what else a user should know
     position: Mapping[str, int] = field(default_factory=dict)  # partition -> what comes next, also where nothing is new
     attempts: int = 1  # how often it has failed in a row, while not connected; 0: it has only begun
+    warns: bool = False  # whether the message is of something that may be wrong
     oldest_ms: int | None = None  # when the oldest record came that is there and not read, if the source can tell
 
 

@@ -99,6 +99,7 @@ def _settings(job: StreamJob, query: Query) -> LoopSettings:
         available_now=spec.trigger == "availableNow",
         limits={s.name: s.max_records_per_batch for s in spec.sources},
         delays_ms={s.name: _ms(s.watermark.delay) for s in spec.sources if s.watermark},
+        max_ahead_ms={s.name: _ms(s.watermark.max_ahead) for s in spec.sources if s.watermark},
         meaning=Meaning(
             # A source's offsets mean nothing to a source of another kind.
             {**{f"source {s.name}": s.kind for s in spec.sources}, **query.fingerprints},

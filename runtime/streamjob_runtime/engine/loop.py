@@ -13,6 +13,7 @@ from streamjob_runtime.connectors.sink import Writer
 from streamjob_runtime.connectors.source import OffsetRange, Source
 from streamjob_runtime.engine.batch import BatchRunner, NamedSink, Stopwatch
 from streamjob_runtime.engine.checkpointer import Checkpointer
+from streamjob_runtime.engine.event_time import STILL_INTERVALS, STILL_S, EventTimeWatch
 from streamjob_runtime.engine.progress import CheckpointProgress
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.engine.surroundings import Surroundings
@@ -37,6 +38,7 @@ class LoopSettings:
     available_now: bool
     limits: Mapping[str, int | None]  # source -> records a batch
     delays_ms: Mapping[str, int]  # source -> watermark delay, for the sources that have one
+    max_ahead_ms: Mapping[str, int]  # source -> how far ahead a row may move its watermark
     meaning: Meaning
 
 
@@ -67,6 +69,8 @@ class Loop:
         self._log = Log(parts.store, settings.job_name, around.nonce)
         self._sources: Mapping[str, Source] = {}
         self._watch = SourceWatch(around.progress, around.clock, around.say)
+        still_s = max(STILL_S, STILL_INTERVALS * settings.interval_ms / 1000)
+        self._event_time = EventTimeWatch(around.progress, around.clock, around.say, still_s)
         self._next_batch = 0
         self._last_time_ms = 0
         self._last_watermark_ms: int | None = None
@@ -119,6 +123,7 @@ class Loop:
             self._settings.interval_ms,
             writer,
             self._hook,
+            self._settings.max_ahead_ms,
         )
         self._recover(before, writer)
         self._hook(Step.RECOVERED, self._next_batch - 1)
@@ -261,6 +266,11 @@ class Loop:
         self._dirty = True
         self._progress.finished(self._runner.progress(intent, result, watch, silent))
         self._progress.update(moved=self._clock.monotonic())
+        if self._settings.delays_ms:
+            mark = watermark(self._settings.delays_ms, self._event_times, self._last_watermark_ms)
+            lacking = sorted(self._settings.delays_ms.keys() - self._event_times.keys())
+            came = any(result.input_rows.get(name) for name in self._settings.delays_ms)
+            self._event_time.batch(mark, came, result.output.rows_ahead, lacking)
         return rows
 
     def _begin_checkpoint(self, now: bool = False) -> None:

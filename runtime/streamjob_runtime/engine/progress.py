@@ -64,6 +64,15 @@ class BatchProgress:
     sources: tuple[SourceProgress, ...]
     operators: tuple[StateProgress, ...]
     sinks: tuple[SinkProgress, ...]
+    rows_ahead: int = 0  # too far ahead of the clock to move a watermark (`watermark.maxAhead`)
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkNow:
+    """How event time goes on."""
+
+    ahead_ms: int = 0  # of the clock, by which rows of now count as late
+    standing_ms: int = 0  # how long rows have come and not moved it
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,7 @@ class Status:
     checkpoint: CheckpointProgress | None = None
     troubles: tuple[Trouble, ...] = ()  # every system outside that the job waits for, the oldest first
     sources: tuple[SourceNow, ...] = ()
+    watermark: WatermarkNow | None = None  # None: no source has one
 
     @property
     def trouble(self) -> Trouble | None:
@@ -148,6 +158,7 @@ class Progress:
                 ("batches", 1),
                 ("input_rows", batch.num_input_rows),
                 ("output_rows", sum(s.num_output_rows for s in batch.sinks)),
+                ("ahead_rows", batch.rows_ahead),
                 ("late_rows", sum(o.num_rows_dropped_by_watermark for o in batch.operators)),
                 ("busy_seconds", batch.batch_duration_ms / 1000),
             ):

@@ -96,7 +96,7 @@ class SourceWatch:
             elif about and (name, about) not in self._said:
                 self._said.add((name, about))
                 # Where nothing has ever been, a path or a name may be wrong.
-                level = "info" if any(status.latest.values()) else "warning"
+                level = "warning" if status.warns or not any(status.latest.values()) else "info"
                 self._say(level, "the source says", source=name, what=status.message)
 
     def _survey(self, source: Source) -> None:

@@ -12,6 +12,11 @@ import pyarrow as pa
 from streamjob_runtime.formats.base import BadRecord
 
 
+def is_compressed(name: str) -> bool:
+    """Whether `decompress` takes a file of that name apart."""
+    return name[name.rfind(".") :] in _BY_SUFFIX
+
+
 def decompress(name: str, data: bytes) -> bytes:
     """The content of a file of that name: .gz, .zst, .bz2, .xz and .lz4 are taken apart, others given back as they are.
 

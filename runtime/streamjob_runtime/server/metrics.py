@@ -19,6 +19,7 @@ _COUNTERS = (
     ("input_rows", "streamjob_input_rows", "Rows read from all sources since the runtime started."),
     ("output_rows", "streamjob_output_rows", "Rows given to all sinks since the runtime started."),
     ("late_rows", "streamjob_late_rows", "Rows dropped because they came behind the watermark."),
+    ("ahead_rows", "streamjob_ahead_rows", "Rows too far ahead of the clock to move the watermark (maxAhead)."),
     ("busy_seconds", "streamjob_busy_seconds", "Seconds spent in batches since the runtime started."),
 )
 
@@ -91,6 +92,17 @@ def _of_status(status: Status) -> Iterator[GaugeMetricFamily | InfoMetricFamily]
         "streamjob_start_time_seconds", "When the runtime started, Unix time.", value=status.started_ms / 1000
     )
     yield GaugeMetricFamily("streamjob_batch_interval_seconds", "The batch interval.", value=status.interval_ms / 1000)
+    if status.watermark is not None:
+        yield GaugeMetricFamily(
+            "streamjob_watermark_ahead_seconds",
+            "How far the watermark is ahead of the clock: rows of now count as late.",
+            value=status.watermark.ahead_ms / 1000,
+        )
+        yield GaugeMetricFamily(
+            "streamjob_watermark_standing_seconds",
+            "How long rows have come and not moved the watermark.",
+            value=status.watermark.standing_ms / 1000,
+        )
     checkpoint = status.checkpoint
     if checkpoint is not None:
         for suffix, text, value in (

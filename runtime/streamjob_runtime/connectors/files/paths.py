@@ -31,6 +31,11 @@ def split_glob(path: str) -> tuple[str, str | None]:
     return f"{scheme}{mark}{folder}{slash}" or ".", name
 
 
+def local_folder(root: str) -> Path:
+    """The folder of a path or a `file://` URL."""
+    return Path(unquote(root.removeprefix("file://")) if root.startswith("file://") else root)
+
+
 def missing_place(root: str, pattern: str | None) -> str:
     """What is not there of a local path, where a file would have to be; empty: nothing, or it is in no local folder.
 
@@ -38,7 +43,7 @@ def missing_place(root: str, pattern: str | None) -> str:
     """
     if "://" in root and not root.startswith("file://"):
         return ""
-    folder = Path(unquote(root.removeprefix("file://")) if root.startswith("file://") else root)
+    folder = local_folder(root)
     if not folder.is_dir():
         return f"there is no folder {folder.absolute()}"
     if pattern is not None and not _WILDCARDS & set(pattern) and not (folder / pattern).exists():

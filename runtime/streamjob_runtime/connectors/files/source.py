@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.files.follow import FollowSource
 from streamjob_runtime.connectors.files.new_files import NewFiles
 from streamjob_runtime.connectors.files.parts import FilePart, FileReader, FileUnusable
-from streamjob_runtime.connectors.files.paths import list_files, missing_place, split_glob
+from streamjob_runtime.connectors.files.paths import list_files, local_folder, missing_place, split_glob
 from streamjob_runtime.connectors.files.seen import SeenFiles
-from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
+from streamjob_runtime.connectors.source import OffsetRange, Source, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.base import Decoder
@@ -72,9 +73,20 @@ class FilesSource:
         self._told_at = float("-inf")
 
     @classmethod
-    def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> "FilesSource":
-        """See `open_source`."""
+    def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> Source:
+        """See `open_source`: new files, or with `follow` the lines that are appended to files."""
         root, pattern = split_glob(context.resolve(source.config.path))
+        if source.config.follow:
+            return FollowSource(
+                source.name,
+                local_folder(root),
+                pattern,
+                make_decoder(str(source.format), schema, header=False),
+                schema,
+                context.patience(f'source "{source.name}" ({root})'),
+                context.say,
+                context.available_now,
+            )
         # An object in S3 appears as a whole; a local file grows under its reader's eyes.
         settle_ms = 0 if root.startswith("s3://") else SETTLE_MS
         decoder = make_decoder(str(source.format), schema, header=source.csv_header)
@@ -244,7 +256,11 @@ class FilesSource:
             oldest_ms = min(self._current.file.modified_ms, oldest_ms or self._current.file.modified_ms)
         self._told_at = self._clock.monotonic()
         self._status = SourceStatus(
-            {_PARTITION: latest}, message=message, position={_PARTITION: self._count}, oldest_ms=oldest_ms
+            {_PARTITION: latest},
+            message=message,
+            position={_PARTITION: self._count},
+            warns=self._new.has_changed,
+            oldest_ms=oldest_ms,
         )
 
     def close(self) -> None:
