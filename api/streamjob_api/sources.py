@@ -86,6 +86,11 @@ class Source(Ruled):
         return getattr(self, self.kind)
 
     @property
+    def offsets(self) -> str:
+        """What its offsets count: two sources that say the same go on where the other one was."""
+        return "files, followed" if self.files is not None and self.files.follow else self.kind
+
+    @property
     def csv_header(self) -> bool:
         """Whether the first line of what is read as CSV names the columns. Only files have such a line."""
         return SOURCES[self.kind].header and self.config.header is not False

@@ -102,7 +102,7 @@ def _settings(job: StreamJob, query: Query) -> LoopSettings:
         max_ahead_ms={s.name: _ms(s.watermark.max_ahead) for s in spec.sources if s.watermark},
         meaning=Meaning(
             # A source's offsets mean nothing to a source of another kind.
-            {**{f"source {s.name}": s.kind for s in spec.sources}, **query.fingerprints},
+            {**{f"source {s.name}": s.offsets for s in spec.sources}, **query.fingerprints},
             query.engine,
             query.tied,
             query.readable,
