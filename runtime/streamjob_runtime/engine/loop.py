@@ -266,7 +266,7 @@ class Loop:
         self._dirty = True
         self._progress.finished(self._runner.progress(intent, result, watch, silent))
         self._progress.update(moved=self._clock.monotonic())
-        if self._settings.delays_ms:
+        if self._settings.delays_ms and not silent and not again:
             mark = watermark(self._settings.delays_ms, self._event_times, self._last_watermark_ms)
             lacking = sorted(self._settings.delays_ms.keys() - self._event_times.keys())
             came = any(result.input_rows.get(name) for name in self._settings.delays_ms)
