@@ -1,4 +1,5 @@
-# Everything is set up on first use, into .venv and .tools; nothing outside this folder is touched.
+# Everything is set up on first use: packages in .venv, and tools, where a target needs any, in a cache that all checkouts
+# share: $STREAMJOB_CACHE, or streamjob in $XDG_CACHE_HOME or ~/.cache. Nothing else outside this folder is touched.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -12,12 +13,11 @@ run: .venv/ready ## Run the word-count example on the embedded engine, from the 
 	@rm -rf examples/word-count/.streamjob
 	$(BIN)/streamjob run examples/word-count/streamjob.yaml
 
-test: lint ## Lint, then every test that this machine can run; the others are skipped by name
-	@$(BIN)/python scripts/tools.py minio helm postgres kafka hdfs registry || test -z "$$CI"
-	$(BIN)/python -m pytest
+test: .venv/ready ## Lint, then every test that this machine can run; the others are skipped by name
+	@$(BIN)/python -m scripts.run_tests
 
 unit: .venv/ready ## The quick tests only
-	$(BIN)/python -m pytest tests/unit tests/contract -k "not s3"
+	$(BIN)/python -m pytest -n2 tests/unit tests/contract -k "not s3"
 
 e2e: .venv/ready ## The tests on a real cluster only: the one that runs, or one made for them
 	$(BIN)/python -m pytest tests/e2e
@@ -38,20 +38,19 @@ format: .venv/ready ## Format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-tools: .venv/ready ## Install the servers that tests need, into .tools
-	$(BIN)/python scripts/tools.py minio helm postgres kafka hdfs registry
+tools: .venv/ready ## Install the servers that tests need, into the cache
+	$(BIN)/python -m scripts.tools minio helm postgres kafka hdfs registry
 
-bench: .venv/ready ## Measure beside Spark (docs/performance.md); installs it into .tools
-	@$(BIN)/python scripts/tools.py spark
+bench: .venv/ready ## Measure beside Spark (docs/performance.md); installs it into the cache
+	@$(BIN)/python -m scripts.tools spark
 	$(BIN)/python -m benchmarks.run
 
 bench-kafka: .venv/ready ## Measure a job between two Kafka topics beside Spark (docs/performance.md)
-	@$(BIN)/python scripts/tools.py kafka spark spark-kafka
+	@$(BIN)/python -m scripts.tools kafka spark spark-kafka
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.kafka
 
 bench-scale: .venv/ready ## Measure the operator with 1,000 StreamJobs on simulated nodes (docs/performance.md)
-	@$(BIN)/python -m scripts.kind programs
-	@$(BIN)/python scripts/tools.py kwok
+	@$(BIN)/python -m scripts.tools kubernetes etcd kwok
 	$(BIN)/python -m benchmarks.scale
 
 bench-cluster: .venv/ready ## Measure how soon a job on the kind cluster starts, and goes on (docs/performance.md)
@@ -61,7 +60,7 @@ kind-up: .venv/ready ## Make the cluster of kind-config.yaml, with Docker and ki
 	@$(BIN)/python -m scripts.kind up
 
 release: .venv/ready verify ## Build the release of this commit into dist/ (IMAGES=no: without images)
-	@$(BIN)/python scripts/tools.py helm
+	@$(BIN)/python -m scripts.tools helm
 	@$(BIN)/python -m scripts.release
 
 images: .venv/ready ## Build the images of operator and runtime (PYTHON_IMAGE=… for another base)
@@ -79,8 +78,9 @@ kind-from-source: .venv/ready ## Make Docker engine and node image from packages
 lock: .venv/ready ## Pin the newest allowed versions of all dependencies
 	$(BIN)/python scripts/lock.py
 
-clean: ## Remove what was set up
-	rm -rf .venv .tools .streamjob build dist
+clean: ## Remove what was set up here; says what it leaves, for other checkouts use it
+	rm -rf .venv .streamjob build dist .tools  # the last: where tools were up to version 0.1
+	@$(PYTHON) -m scripts.cache
 
 .venv/ready: pyproject.toml requirements/dev.txt
 	@$(PYTHON) scripts/environment.py

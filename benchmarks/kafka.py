@@ -16,11 +16,12 @@ from benchmarks import figures, ours, spark, workloads
 from benchmarks.measure import LONGEST_RUN_S, Run, watched
 from benchmarks.workloads import AD_VIEWS
 from confluent_kafka import Producer
+from scripts import tools
 
 from support.kafka import JARS, KafkaServer
 
 ROOT = Path(__file__).parent.parent
-SPARK_JARS = ROOT / ".tools" / "spark-kafka"
+SPARK_JARS = tools.place("spark-kafka").path
 BARE = "bare client"
 PARTITIONS = 4
 RECORDS = 400_000  # in a batch, of ten seconds of event time
@@ -152,7 +153,7 @@ def _result(server: KafkaServer, topic: str) -> list[tuple[Any, ...]]:
 
 if __name__ == "__main__":
     if not JARS.is_dir() or not SPARK_JARS.is_dir():
-        raise SystemExit("bench: Kafka is not installed. Run: python scripts/tools.py kafka spark spark-kafka")
+        raise SystemExit("bench: Kafka is not installed. Run: python -m scripts.tools kafka spark spark-kafka")
     began = time.monotonic()
     main()
     print(f"\nIt took {time.monotonic() - began:.0f} s.")

@@ -1,4 +1,4 @@
-"""Spark's half: spark_job.py in a process of its own, with the Python of .tools/spark."""
+"""Spark's half: spark_job.py in a process of its own, with the Python that has it."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from typing import Any
 
 from benchmarks.measure import IDLE_S, LONGEST_RUN_S, Batch, Run, watched
 from benchmarks.workloads import Batches, Inputs, Workload
+from scripts import tools
 
 NAME = "Spark"
-ROOT = Path(__file__).parent.parent
-_PYTHON = ROOT / ".tools" / "spark" / "bin" / "python"
+_PYTHON = tools.place("spark").path / "bin" / "python"
 
 
 def check_installed() -> None:
@@ -22,7 +22,7 @@ def check_installed() -> None:
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         raise SystemExit("bench: Spark needs Java 17 or newer. Install it: apt-get install openjdk-17-jre-headless")
     if not _PYTHON.exists():
-        raise SystemExit("bench: Spark is not installed. Run: python scripts/tools.py spark")
+        raise SystemExit("bench: Spark is not installed. Run: python -m scripts.tools spark")
 
 
 def run_big(workload: Workload, inputs: Inputs, folder: Path) -> Run:

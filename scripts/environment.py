@@ -1,12 +1,15 @@
 """Make .venv with the pinned packages of requirements/dev.txt, and with this project in it. Standard library only."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).parent.parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
+PIP = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
 
 
 def main() -> None:
@@ -19,20 +22,38 @@ def main() -> None:
     if not PYTHON.exists():
         print("Making .venv …", flush=True)
         run([sys.executable, "-m", "venv", "--clear", str(ROOT / ".venv")])
-    print("Installing the pinned packages into .venv …", flush=True)
-    pip(["--require-hashes", "-r", str(ROOT / "requirements" / "dev.txt")])
-    pip(["--no-deps", "--no-build-isolation", "-e", str(ROOT)])
+    install_pinned(ROOT / "requirements" / "dev.txt")
+    print("Installing StreamJob itself …", flush=True)
+    run([*PIP, "--quiet", "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
 
 
-def pip(arguments: list[str]) -> None:
-    """Install into .venv."""
-    run([str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments])
+def install_pinned(requirements: Path) -> None:
+    """Install pinned packages into .venv, and say which is fetched: minutes without a word look like a fault."""
+    count = len(re.findall(r"^[a-zA-Z]\S*==", requirements.read_text(), re.MULTILINE))
+    print(f"Installing {count} pinned packages into .venv, once …", flush=True)
+    command = [*PIP, "--progress-bar", "off", "--require-hashes", "-r", str(requirements)]
+    fetched = 0
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if match := re.match(r"Collecting (\S+)==(\S+)", line):
+                fetched += 1
+                print(f"  {fetched}/{count} {match[1]} {match[2]}", flush=True)
+            elif line.startswith("Installing collected packages"):
+                print("  all are here; unpacking them takes up to a minute …", flush=True)
+    if process.returncode:
+        end()
 
 
 def run(command: list[str]) -> None:
     """Run a command; end here if it fails."""
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
-        sys.exit("That failed (above). Once it is mended, run make again: it goes on where it was.")
+        end()
+
+
+def end() -> NoReturn:
+    """End after a command that has said why it failed."""
+    sys.exit("That failed (above). Once it is mended, run make again: it goes on where it was.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Build the images of the operator and the runtime, with docker or buildah: `python -m scripts.images`.
 
 Their packages are fetched beforehand, so that the build itself needs no network. The environment's PYTHON_IMAGE names
-another base than python:3.12-slim. With `--load` the images go into the kind cluster, and nothing is built.
+another base than the Dockerfiles' own. With `--load` the images go into the kind cluster, and nothing is built.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from scripts import tools
 from scripts.version import VERSION
 
 ROOT = Path(__file__).parent.parent
@@ -22,8 +23,15 @@ WHEELS = ROOT / "requirements" / "wheels"
 REQUIREMENTS = [ROOT / "requirements" / f"{name}.txt" for name in ("build", "operator", "runtime")]
 IMAGES = {name: f"ghcr.io/streamjob/{name}:{VERSION}" for name in ("operator", "runtime")}
 CLUSTER = "streamjob"
-# What scripts/kind makes where no registry can be reached.
-BASES = ("streamjob/python:bookworm", "python:3.12-slim")
+# The base image, as the Dockerfiles name it.
+(BASE,) = {
+    line.partition("=")[2]
+    for name in IMAGES
+    for line in (ROOT / name / "Dockerfile").read_text().splitlines()
+    if line.startswith("ARG PYTHON_IMAGE=")
+}
+# The first is what scripts/kind makes where no registry can be reached.
+BASES = ("streamjob/python:bookworm", BASE)
 # What `Python` holds, asked of the base image.
 ASK = """
 import json, os, platform, sys
@@ -109,7 +117,7 @@ def architecture(engine: str, image: str) -> str:
 
 def load(engine: str) -> None:
     """Bring the images to every node of the kind cluster."""
-    kind = str(ROOT / ".tools" / "bin" / "kind") if (ROOT / ".tools" / "bin" / "kind").exists() else "kind"
+    kind = shutil.which("kind", path=tools.path()) or "kind"
     if engine.endswith("docker"):
         run(kind, "load", "docker-image", "--name", CLUSTER, *IMAGES.values())
         return

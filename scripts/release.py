@@ -16,6 +16,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from scripts import tools
 from scripts.images import NoEngine, build, engine, save
 from scripts.version import ROOT, VERSION
 
@@ -60,8 +61,8 @@ def build_python(folder: Path, when: int) -> None:
 def package_chart(folder: Path, when: int) -> None:
     """The chart's package, as of that time (seconds)."""
     print("Packing the chart …", flush=True)
-    own = ROOT / ".tools" / "bin" / "helm"
-    run(str(own) if own.exists() else "helm", "package", str(CHART), "--destination", str(folder))
+    helm = shutil.which("helm", path=tools.path()) or "helm"
+    run(helm, "package", str(CHART), "--destination", str(folder))
     for package in folder.glob(f"{CHART.name}-*.tgz"):
         package.write_bytes(steady(package.read_bytes(), when))
 
@@ -104,7 +105,7 @@ def run(*command: str, when: int | None = None) -> None:
     try:
         done = subprocess.run(command, cwd=ROOT, env=environ, check=False)
     except FileNotFoundError:
-        sys.exit(f"{command[0]} is not installed. Install it: .venv/bin/python scripts/tools.py {command[0]}")
+        sys.exit(f"{command[0]} is not installed. Install it: .venv/bin/python -m scripts.tools {command[0]}")
     if done.returncode:
         sys.exit(f"That failed (above): {' '.join(command[:4])} …")
 

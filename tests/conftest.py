@@ -1,54 +1,58 @@
 """Fixtures that any test may ask for."""
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any, cast
 
 import pytest
-from benchmarks.scale.control_plane import ROOT, ControlPlane, missing
+from benchmarks.scale.control_plane import TOOLS as CONTROL_PLANE
+from benchmarks.scale.control_plane import ControlPlane
 from hypothesis import settings
 
 from streamjob_runtime.stores.base import Store
-from support import hdfs as hdfs_support
-from support import postgres as postgres_support
 from support import stores
 from support.control_plane import control_plane
-from support.distance import at_a_distance
 from support.hdfs import HdfsServer
 from support.hdfs_kerberos import KerberisedHdfs
 from support.hdfs_pair import HdfsPair
-from support.kafka import INSTALL as INSTALL_KAFKA
-from support.kafka import JARS as KAFKA_JARS
+from support.installed import require
 from support.kafka import KafkaServer
-from support.minio import BINARY, INSTALL, MinioServer
+from support.keeper import KEEPER, ask, keeper
+from support.minio import MinioServer
 from support.postgres import PostgresServer
-from support.registry import INSTALL as INSTALL_REGISTRY
-from support.registry import JARS as REGISTRY_JARS
 from support.registry import RegistryServer
 
-# CI judges a change: there the same examples each time. Elsewhere new ones, which find new faults.
-# No deadline: how long an example takes says how busy the machine is.
+pytest_plugins = ["support.workers"]
+
+Servers = Callable[[str], Any]
+
+# CI judges a change: there the same examples each time. Elsewhere new ones, which find new faults. How long an example
+# takes says nothing of it where other workers and builds want the same two cores.
+settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("elsewhere", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "elsewhere")
 
 
 @pytest.fixture(scope="session")
-def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinioServer]:
-    """A MinIO for the whole session; a test makes its own bucket, and neither stops nor kills this server."""
-    require_minio()
-    server = MinioServer(tmp_path_factory.mktemp("minio") / "data")
-    server.start()
-    yield server
-    server.stop()
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    """Servers for the whole session, which all workers of pytest share. Nobody stops or kills one of them."""
+    given = getattr(request.config, "workerinput", {}).get(KEEPER)
+    with keeper() if given is None else nullcontext(given) as address:
+        yield lambda name: ask(address, name)
+
+
+@pytest.fixture(scope="session")
+def minio(servers: Servers) -> MinioServer:
+    """A MinIO for the whole session; a test makes its own bucket."""
+    require("minio")
+    return cast(MinioServer, servers("minio"))
 
 
 @pytest.fixture
 def own_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinioServer]:
     """A MinIO for one test, which may stop, kill and restart it."""
-    require_minio()
+    require("minio")
     server = MinioServer(tmp_path_factory.mktemp("own-minio") / "data")
     server.start()
     yield server
@@ -56,34 +60,35 @@ def own_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinioServer]
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL for the whole session; a test makes its own schema, and neither stops nor kills this server."""
-    yield from _postgres()
+def postgres(servers: Servers) -> PostgresServer:
+    """A PostgreSQL for the whole session; a test makes its own schema."""
+    require("postgres")
+    return cast(PostgresServer, servers("postgres"))
 
 
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL for one test, which may stop, kill and restart it."""
-    yield from _postgres()
+    require("postgres")
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")
-def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
-    """An HDFS for the whole session; a test uses a folder of its own, and neither stops nor kills a node.
-
-    Its name node is some milliseconds away. The client asks whether a file that it closes is complete, and waits half a
-    second when the data node's report comes after the question, as it does where all is on one machine.
-    """
-    for server in _hdfs(tmp_path_factory):
-        with at_a_distance(server.port("rpc"), 0.005) as port:
-            server.reached_at = f"127.0.0.1:{port}"
-            yield server
+def hdfs(servers: Servers) -> HdfsServer:
+    """An HDFS for the whole session; a test uses a folder of its own."""
+    require("hdfs")
+    return cast(HdfsServer, servers("hdfs"))
 
 
 @pytest.fixture(scope="module")
 def hdfs_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsPair]:
     """Two name nodes for the tests of a module, which may do with them what they like and start them again."""
-    require_hdfs()
+    require("hdfs")
     pair = HdfsPair(tmp_path_factory.mktemp("hdfs-pair"))
     try:
         pair.start()
@@ -95,7 +100,7 @@ def hdfs_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsPair]:
 @pytest.fixture(scope="module")
 def kerberised_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberisedHdfs]:
     """An HDFS with Kerberos for the tests of a module."""
-    require_hdfs()
+    require("hdfs")
     server = KerberisedHdfs(tmp_path_factory.mktemp("hdfs-kerberos"))
     try:
         server.start()
@@ -107,11 +112,7 @@ def kerberised_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kerber
 @pytest.fixture
 def own_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
     """An HDFS for one test, which may stop, kill and restart its nodes."""
-    yield from _hdfs(tmp_path_factory)
-
-
-def _hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
-    require_hdfs()
+    require("hdfs")
     server = HdfsServer(tmp_path_factory.mktemp("hdfs"))
     try:
         server.start()
@@ -120,31 +121,17 @@ def _hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
         server.kill()
 
 
-def _postgres() -> Iterator[PostgresServer]:
-    if postgres_support.binaries() is None:
-        _not_installed("PostgreSQL", postgres_support.INSTALL)
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
-
-
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """A Kafka for the whole session; a test makes its own topics, and neither stops nor kills this server."""
-    require_kafka()
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
-    server.start()
-    yield server
-    server.stop()
+def kafka(servers: Servers) -> KafkaServer:
+    """A Kafka for the whole session; a test makes its own topics."""
+    require("kafka")
+    return cast(KafkaServer, servers("kafka"))
 
 
 @pytest.fixture
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """A Kafka for one test, which may stop, kill and restart it."""
-    require_kafka()
+    require("kafka")
     server = KafkaServer(tmp_path_factory.mktemp("own-kafka"))
     server.start()
     yield server
@@ -152,20 +139,16 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """A schema registry for the whole session; a test has subjects of its own, and nobody stops this server."""
-    yield from _registry(tmp_path_factory)
+def registry(servers: Servers) -> RegistryServer:
+    """A schema registry for the whole session; a test has subjects of its own."""
+    require("registry")
+    return cast(RegistryServer, servers("registry"))
 
 
 @pytest.fixture
 def own_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
     """A schema registry for one test, which may kill and restart it."""
-    yield from _registry(tmp_path_factory)
-
-
-def _registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    if not REGISTRY_JARS.is_dir():
-        _not_installed("The schema registry", INSTALL_REGISTRY)
+    require("registry")
     server = RegistryServer(tmp_path_factory.mktemp("registry"))
     try:
         server.start()
@@ -177,38 +160,9 @@ def _registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServ
 @pytest.fixture(scope="session")
 def api_server() -> Iterator[ControlPlane]:
     """A Kubernetes control plane without a kubelet, for the whole session."""
-    if os.environ.get("CI"):
-        for install in (["-m", "scripts.kind", "programs"], ["scripts/tools.py", "kwok"]):
-            subprocess.run([sys.executable, *install], cwd=ROOT, check=True)
-    if missing():
-        _not_installed("The API server", "make bench-scale")
+    require(*CONTROL_PLANE)
     with control_plane() as plane:
         yield plane
-
-
-def require_minio() -> None:
-    """Skip the test where MinIO is not installed; fail in CI, which installs it."""
-    if not BINARY.exists():
-        _not_installed("MinIO", INSTALL)
-
-
-def require_kafka() -> None:
-    """The same for Kafka."""
-    if not KAFKA_JARS.is_dir():
-        _not_installed("Kafka", INSTALL_KAFKA)
-
-
-def require_hdfs() -> None:
-    """The same for HDFS."""
-    if not hdfs_support.JARS.is_dir():
-        _not_installed("HDFS", hdfs_support.INSTALL)
-
-
-def _not_installed(what: str, install: str) -> None:
-    message = f"{what} is not installed; to run this test: {install}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture(params=stores.KINDS)

@@ -71,7 +71,8 @@ def schema() -> dict[str, Any]:
             "kind": {"description": fields["kind"].description, "type": "string"},
             "metadata": {"type": "object"},
             "spec": spec,
-            "status": structural.object(Status, "status"),
+            # Until the operator has seen a job nobody may take it for one that is as it should be.
+            "status": structural.object(Status, "status") | {"default": {"observedGeneration": -1}},
         },
     }
     root["x-kubernetes-validations"] = [rule.as_validation() for rule in JOB_CEL[""]]

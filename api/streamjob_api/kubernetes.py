@@ -106,6 +106,21 @@ class EnvVar(Ruled):
     )
 
 
+class Volume(Ruled):
+    """A volume of the pods. What else Kubernetes has reaches into the node, or holds a credential of the cluster."""
+
+    _rules: ClassVar[Rules] = staticmethod(pods.volume)
+
+    name: DnsName = Field(description="Its name, for `volumeMounts`.")
+    secret: Foreign | None = Field(None, description="A Secret's values as files, as in a pod: `{secretName: ca}`.")
+    config_map: Foreign | None = Field(None, description="A ConfigMap's values as files, as in a pod: `{name: site}`.")
+    empty_dir: Foreign | None = Field(None, description="An empty folder that goes with the pod, as in a pod.")
+    persistent_volume_claim: Foreign | None = Field(
+        None, description="A volume that outlives the pod, as in a pod: `{claimName: data}`."
+    )
+    csi: Foreign | None = Field(None, description="What a CSI driver gives the pod, as in a pod.")
+
+
 class PodTemplate(Ruled):
     """What the job's pods have besides what the operator gives them. Lists and objects are as in a Kubernetes pod."""
 
@@ -117,7 +132,7 @@ class PodTemplate(Ruled):
     tolerations: tuple[Foreign, ...] = Field((), max_length=32, description="The taints of nodes that do not matter.")
     affinity: Foreign | None = Field(None, description="Which nodes, and which neighbours, are wanted.")
     env: tuple[EnvVar, ...] = Field((), max_length=100, description="Variables of the runtime's environment.")
-    volumes: tuple[Foreign, ...] = Field((), max_length=32, description="More volumes.")
+    volumes: tuple[Volume, ...] = Field((), max_length=32, description="More volumes.")
     volume_mounts: tuple[Foreign, ...] = Field((), max_length=32, description="Where the runtime finds them.")
     service_account_name: DnsName | None = Field(
         None, description="The service account. Left out: `default`. Its credential is not mounted."

@@ -1,6 +1,7 @@
 """A manifest file to a StreamJob, or to every problem it has, each with its line."""
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
@@ -13,7 +14,8 @@ from streamjob_api.trees import Broken
 from streamjob_api.words import Path, dotted, sentence
 from streamjob_api.yaml_tree import Document, Fault, Place, read_documents
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 3 << 20  # as the API server takes them
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,15 @@ class LoadedManifest:
     _places: Mapping[str, Place] = field(default_factory=dict, repr=False)
     _lines: tuple[str, ...] = field(default=(), repr=False)
 
-    def locate(self, path: str, text_line: int | None = None) -> tuple[int, int]:
+    def locate(self, path: str, text: str = "", offset: int | None = None) -> tuple[int, int]:
         """The line and column, from 1, of the value at a path, or of what is nearest above it.
 
-        `text_line`: a line, from 1, within a text of many lines, such as a step's SQL.
+        `text` and `offset`: the value, where it is a text such as a step's SQL, and a character's number in it: the
+        place is that character's, however the text is written.
         """
         place = _nearest(self._places, path)
-        if text_line is None or not place.literal:
-            return place.line, place.column
-        line = place.line + text_line
-        text = self._lines[line - 1] if line <= len(self._lines) else ""
-        return line, len(text) - len(text.lstrip()) + 1
+        found = None if offset is None else _within(self._lines, place, text, offset)
+        return found or (place.line, place.column)
 
 
 def load_manifest(path: FilePath) -> LoadedManifest:
@@ -65,8 +65,14 @@ def load_manifest(path: FilePath) -> LoadedManifest:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return _failed(file, "cannot be read", reason)
+    if data.startswith(_GZIP):
+        try:
+            # A cluster's operator writes so what is too long for a ConfigMap.
+            data = zlib.decompressobj(wbits=31).decompress(data, MAX_BYTES + 1)
+        except zlib.error:
+            return _failed(file, "is compressed, and damaged", "write the manifest as plain text")
     if len(data) > MAX_BYTES:
-        return _failed(file, "is larger than 1 MiB", "a manifest is a short text: is this the right file?")
+        return _failed(file, "is larger than 3 MiB", "a manifest is a short text: is this the right file?")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -125,6 +131,27 @@ def _problem(file: str, document: Document, broken: Broken) -> Problem:
     at_key = broken.path != path or broken.message == "unknown field"
     line, column = (place.key_line, place.key_column) if at_key else (place.line, place.column)
     return Problem(file, line, column, dotted(broken.path), broken.message, broken.hint)
+
+
+def _within(lines: Sequence[str], place: Place, text: str, offset: int) -> tuple[int, int] | None:
+    """Where a character of a text stands in the file: spaces and line breaks apart, file and text say the same."""
+    wanted = [c for c in text[: offset + 1] if not c.isspace()]
+    if not wanted or (offset < len(text) and text[offset].isspace()):
+        return None
+    block = place.block
+    passed = 0
+    for number, line in enumerate(lines[place.line - 1 + block :], place.line + block):
+        for column, c in enumerate(line, 1):
+            if c.isspace() or (number == place.line and column < place.column):
+                continue
+            if c != wanted[passed]:
+                if c in "\"'\\":
+                    continue  # a quote, or what stands before one
+                return None
+            passed += 1
+            if passed == len(wanted):
+                return number, column
+    return None
 
 
 def _nearest(places: Mapping[str, Place], path: str) -> Place:

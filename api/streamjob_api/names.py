@@ -67,3 +67,5 @@ class ConditionType(StrEnum):
     DEGRADED = "Degraded"
     FAILED = "Failed"
     COMPLETE = "Complete"
+    RECONCILING = "Reconciling"  # this one and the next are as kstatus reads them: Flux, Helm, kpt
+    STALLED = "Stalled"

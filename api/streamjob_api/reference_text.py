@@ -49,7 +49,7 @@ PHASES = {
 }
 
 CONDITIONS = {
-    ConditionType.READY: "batches go through",
+    ConditionType.READY: "batches go through; left out of a job that is suspended or done",
     ConditionType.PROGRESSING: "the operator is on its way to what the spec says; where that was refused, the message "
     "says why, and the job runs on as it was",
     ConditionType.CHECKPOINT_HEALTHY: "checkpoints are taken as often as they should be",
@@ -58,6 +58,8 @@ CONDITIONS = {
     ConditionType.FAILED: "the job was given up; a new spec, or a new value of the annotation `streamjob.dev/restart`, "
     "starts it again",
     ConditionType.COMPLETE: "the job is done: all that was there for `availableNow` is written",
+    ConditionType.RECONCILING: "`Progressing`, by the name that GitOps tools read ([GitOps](gitops.md))",
+    ConditionType.STALLED: "the job was given up, or what its spec says was refused: it waits for a change of the spec",
 }
 
 

@@ -1,6 +1,7 @@
 """A plain tree, from a file or from the API server, to a StreamJob or to all that is wrong with it."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,6 +11,9 @@ from streamjob_api.messages import explain, is_echo
 from streamjob_api.models import StreamJob
 from streamjob_api.rules.job import job as rules_of_job
 from streamjob_api.trees import Broken
+
+# Who has more mistakes than these mends them first.
+MAX_BROKEN = 100
 
 # What the API server and controllers write into an object: no part of a job, and no mistake in it.
 _SERVER_METADATA = frozenset(
@@ -38,8 +42,9 @@ def check(tree: Any) -> tuple[StreamJob | None, list[Broken]]:
     try:
         job = StreamJob.model_validate(_as_written(tree), by_alias=True, by_name=False, context=FIELDS_ONLY)
     except ValidationError as error:
-        broken = [explain(details) for details in error.errors(include_url=False) if not is_echo(details)]
-    broken += rules_of_job(tree)
+        found = (explain(details) for details in error.errors(include_url=False) if not is_echo(details))
+        broken = list(islice(found, MAX_BROKEN))
+    broken += islice(rules_of_job(tree), MAX_BROKEN)
     return (None, broken) if broken else (job, [])
 
 

@@ -98,7 +98,11 @@ class Condition(Report):
 
     type: ConditionType = Field(description="What it speaks of.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    observed_generation: Count | None = Field(None, description="The generation of the spec that it speaks of.")
+    observed_generation: Count | None = Field(
+        None,
+        description="The generation of the spec that it speaks of. `Ready` speaks of the one that runs: while a change "
+        "is checked, or when it was refused, that is an older one.",
+    )
     last_transition_time: AwareDatetime = Field(description="When `status` changed last.")
     reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="Why, in one word.")
     message: Message = Field(description="Why, in a sentence.")
@@ -107,7 +111,9 @@ class Condition(Report):
 class Status(Report):
     """What the operator has seen of the job. Every field may be missing."""
 
-    observed_generation: Count | None = Field(None, description="The newest generation that the operator has acted on.")
+    observed_generation: Annotated[int, Field(ge=-1)] | None = Field(
+        None, description="The newest generation that the operator has acted on; -1: none yet."
+    )
     phase: Phase | None = Field(None, description="Where the job stands, in one word, for people.")
     attempt: Count | None = Field(None, description="The number of the present start; pods carry it in their names.")
     ended_attempt: Count | None = Field(None, description="The newest attempt whose end is accounted for.")

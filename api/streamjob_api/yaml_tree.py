@@ -11,9 +11,11 @@ import yaml
 from yaml.constructor import SafeConstructor
 
 from streamjob_api.words import Path, shown
+from streamjob_api.yaml_words import syntax
 
 MAX_DEPTH = 50
-MAX_VALUES = 100_000  # in a document, every use of an alias counted
+MAX_VALUES = 20_000  # in a document, every use of an alias counted
+MAX_FAULTS = 100
 
 _PREFIX = "tag:yaml.org,2002:"
 _TEXTS = {_PREFIX + name for name in ("str", "timestamp", "value", "merge")}
@@ -29,7 +31,7 @@ class Place:
     column: int
     key_line: int
     key_column: int
-    literal: bool = False  # a block scalar whose lines are the text's lines
+    block: bool = False  # a text whose lines stand below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,17 @@ class _Loader(yaml.SafeLoader):
     """Composes nodes, to a limited depth, so that no input can exhaust the stack."""
 
     depth = 0
+    nodes = 0  # names too
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise _RefusedError(_at(mark, (), f"is nested more than {MAX_DEPTH} deep"))
+        self.nodes += 1
+        if self.nodes > 2 * MAX_VALUES:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise _RefusedError(_at(mark, (), f"holds more than {MAX_VALUES} values"))
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -88,7 +95,7 @@ def read_documents(text: str) -> tuple[list[Document], list[Fault]]:
     except yaml.reader.ReaderError as error:
         return documents, [_unreadable(text, error)]
     except yaml.MarkedYAMLError as error:
-        return documents, [_syntax(error)]
+        return documents, [_syntax(error, text)]
     except (ValueError, OverflowError) as error:
         # PyYAML lets these through for escapes such as "\U99999999".
         return documents, [_at(loader.get_mark() if loader else None, (), "is not valid YAML", shown(str(error)))]
@@ -130,7 +137,7 @@ class _Walk:
         self, node: yaml.MappingNode, path: Path, depth: int
     ) -> Iterator[tuple[str, yaml.Node, Path, Any, int]]:
         seen: dict[str, yaml.Mark] = {}
-        for key, item in node.value:
+        for key, item in self._whole(node, path):
             if not isinstance(key, yaml.ScalarNode):
                 self._fault(key.start_mark, path, "has a field whose name is not a text", "write names plainly")
                 continue
@@ -148,6 +155,22 @@ class _Walk:
             seen[name] = mark
             yield name, item, below, mark, depth + 1
 
+    def _whole(self, node: yaml.MappingNode, path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
+        """The fields, with each text in one piece that a comma has cut within its brackets: DECIMAL(10, 2)."""
+        whole: list[tuple[yaml.Node, yaml.Node]] = []
+        for key, item in node.value:
+            if node.flow_style and whole and _goes_on(whole[-1][1], item):
+                name, cut = whole.pop()
+                joined = f"{cut.value}, {key.value}"
+                whole.append((name, yaml.ScalarNode(cut.tag, joined, cut.start_mark, cut.end_mark)))
+                if joined.count("(") <= joined.count(")"):
+                    below = (*path, name.value) if isinstance(name, yaml.ScalarNode) else path
+                    message = "is cut at its comma: within { } a comma ends a text"
+                    self._fault(cut.start_mark, below, message, f'put it in quotes: "{shown(joined)}"')
+            else:
+                whole.append((key, item))
+        return whole
+
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         if node.tag in _TEXTS and isinstance(node, yaml.ScalarNode):
             return node.value
@@ -161,27 +184,31 @@ class _Walk:
         return None
 
     def _fault(self, mark: yaml.Mark, path: Path, message: str, hint: str = "") -> None:
+        if len(self._document.faults) >= MAX_FAULTS:
+            raise _RefusedError(_at(mark, (), f"has more than {MAX_FAULTS} mistakes", "mend the first ones"))
         self._document.faults.append(_at(mark, path, message, hint))
+
+
+def _goes_on(cut: yaml.Node, item: yaml.Node) -> bool:
+    """Whether a text without quotes has an open bracket, and the next field is no field but a name alone."""
+    plain = isinstance(cut, yaml.ScalarNode) and cut.style is None and cut.value.count("(") > cut.value.count(")")
+    return plain and isinstance(item, yaml.ScalarNode) and item.start_mark.index == item.end_mark.index
 
 
 def _place(node: yaml.Node, key: yaml.Mark) -> Place:
     written = isinstance(node, yaml.ScalarNode) and node.end_mark.index > node.start_mark.index
     mark = node.start_mark if written else key
-    literal = isinstance(node, yaml.ScalarNode) and node.style == "|"
-    return Place(mark.line + 1, mark.column + 1, key.line + 1, key.column + 1, literal)
+    block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
+    return Place(mark.line + 1, mark.column + 1, key.line + 1, key.column + 1, block)
 
 
 def _at(mark: yaml.Mark | None, path: Path, message: str, hint: str = "") -> Fault:
     return Fault(mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, path, message, hint)
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> Fault:
-    said = error.problem or "cannot be read"
-    if "'\\t'" in said:
-        return _at(error.problem_mark, (), "is not valid YAML: a tab stands here", "indent with spaces")
-    while_ = f" {shown(error.context)}" if error.context else ""
-    since = f" that begins in line {error.context_mark.line + 1}" if error.context_mark else ""
-    return _at(error.problem_mark, (), f"is not valid YAML: {said}{while_}{since}")
+def _syntax(error: yaml.MarkedYAMLError, text: str) -> Fault:
+    said = syntax(error, text)
+    return Fault(said.line, said.column, (), said.message, said.hint)
 
 
 def _unreadable(text: str, error: yaml.reader.ReaderError) -> Fault:

@@ -5,7 +5,6 @@ import ipaddress
 import json
 import os
 import secrets
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -15,12 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.ports import free_port
+from scripts import tools
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-BINARIES = ROOT / ".tools" / "kind" / "bin"  # where scripts/kind puts them
-KWOK = ROOT / ".tools" / "bin" / "kwok"
-PROGRAMS = tuple(BINARIES / name for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"))
-KUBEADM = BINARIES / "kubeadm"
+TOOLS = ("kubernetes", "etcd", "kwok")
+"""What `python -m scripts.tools` installs for this."""
 
 # Who speaks to the API server, and with which rights. `user` stands for whoever applies resources with kubectl.
 USERS = {
@@ -38,10 +38,6 @@ _ENDS_WITHIN_S = 20.0
 
 class CannotRun(Exception):
     """Why there is no control plane, in a sentence for the user."""
-
-
-class ProgramsMissing(CannotRun):
-    """There are no programs to start."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +69,15 @@ class ControlPlane:
 
 
 def missing() -> list[str]:
-    """The programs that are not there."""
-    return [program.name for program in (*PROGRAMS, KUBEADM, KWOK) if not program.exists()]
+    """The tools that are not there."""
+    return [name for name in TOOLS if not tools.is_there(name)]
 
 
 @contextlib.contextmanager
 def running() -> Iterator[ControlPlane]:
     """Start everything in a temporary folder; end it, by process id, when the context ends. Raises `CannotRun`."""
     if missing():
-        raise ProgramsMissing(f"{', '.join(missing())} cannot be found; `make bench-scale` installs what it needs")
+        raise CannotRun(f"{', '.join(missing())} cannot be found; `make bench-scale` installs what it needs")
     with tempfile.TemporaryDirectory(prefix="streamjob-scale-") as name, contextlib.ExitStack() as processes:
         folder = Path(name)
         plane = _ControlPlaneMaker(folder, processes)
@@ -120,12 +116,22 @@ class _ControlPlaneMaker:
             "initial-advertise-peer-urls": peer,
             "initial-cluster": f"default={peer}",
         }
-        self._start(BINARIES / "etcd", flags)
+        self._start(tools.program("etcd"), flags)
 
     def _start_api_server(self, plane: ControlPlane, etcd: str, port: int) -> None:
         pki = self._folder / "pki"
         subprocess.run(
-            [KUBEADM, "init", "phase", "certs", "sa", "--cert-dir", pki, "--kubernetes-version", "v1.34.0"],
+            [
+                tools.program("kubeadm"),
+                "init",
+                "phase",
+                "certs",
+                "sa",
+                "--cert-dir",
+                pki,
+                "--kubernetes-version",
+                "v1.34.0",
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -149,7 +155,7 @@ class _ControlPlaneMaker:
             "audit-policy-file": HERE / "audit-policy.yaml",
             "audit-log-path": plane.audit,
         }
-        program = self._start(BINARIES / "kube-apiserver", flags)
+        program = self._start(tools.program("kube-apiserver"), flags)
         self._wait_for(program, lambda: plane.ca.exists() and _answers(plane))
 
     def _start_controllers(self, plane: ControlPlane) -> None:
@@ -163,9 +169,9 @@ class _ControlPlaneMaker:
             "service-account-private-key-file": pki / "sa.key",
             "root-ca-file": plane.ca,
         }
-        self._start(BINARIES / "kube-controller-manager", flags)
+        self._start(tools.program("kube-controller-manager"), flags)
         flags = {"kubeconfig": plane.kubeconfig("system:kube-scheduler"), "leader-elect": "false", "secure-port": 0}
-        self._start(BINARIES / "kube-scheduler", flags)
+        self._start(tools.program("kube-scheduler"), flags)
 
     def _start_kwok(self, plane: ControlPlane) -> None:
         flags: dict[str, object] = {
@@ -175,7 +181,7 @@ class _ControlPlaneMaker:
             "node-lease-duration-seconds": 40,
             "cidr": POD_NETWORK,
         }
-        self._start(KWOK, flags)
+        self._start(tools.program("kwok"), flags)
 
     def _start(self, program: Path, flags: dict[str, object]) -> "_Program":
         log = (self._folder / f"{program.name}.log").open("wb")
@@ -210,13 +216,6 @@ def _answers(plane: ControlPlane) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def free_port() -> int:
-    """A port of loopback that is free now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def end(popen: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from benchmarks.scale.control_plane import ControlPlane, end, free_port
+from benchmarks.ports import free_port
+from benchmarks.scale.control_plane import ControlPlane, end
 from benchmarks.scale.resources import IMAGE
 
 USER = "streamjob-operator"

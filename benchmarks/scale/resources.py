@@ -41,8 +41,9 @@ def _rules() -> Iterator[dict[str, Any]]:
         ("streamjob.dev", "streamjobs/status", "get patch update"),
         ("streamjob.dev", "streamjobs/finalizers", "update"),
         ("", "pods", "get list watch create delete patch"),
-        ("", "configmaps", "get create patch delete"),
+        ("", "configmaps", "get list create patch delete"),
         ("", "events", "create patch get list"),
+        ("networking.k8s.io", "networkpolicies", "create patch"),
     ):
         yield {"apiGroups": [group], "resources": [resource], "verbs": verbs.split()}
 

@@ -59,7 +59,9 @@ def _judge(d: Decision, check: Check, pod: Pod) -> Check:
     failure = failures.judge(pod, end, d.o.policy.memory_limit)
     if failure.kind is Kind.COMPLETED:
         return replace(check, phase="Passed", reason="", message="", next_try=None)
-    if failure.kind is Kind.FATAL:
+    # A Secret that is about to be replaced, or a system that has yet to hear of it, says nothing of the change.
+    rotated = failure.reason == failures.CREDENTIALS_REFUSED and check.attempts == 1
+    if failure.kind is Kind.FATAL and not rotated:
         d.tell("ChangeRefused", f"The job runs on as it was: {failure.message}", warning=True)
         return replace(check, phase="Failed", reason=failure.reason, message=failure.message, next_try=None)
     d.actions.append(DeletePod(pod.name, pod.uid))

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 from kubernetes.aio import client, config
+from kubernetes.aio.client import rest
 
 from streamjob_api import names
 from streamjob_operator.model import Key, Tree
@@ -15,6 +16,8 @@ from streamjob_operator.model import Key, Tree
 _TIMEOUT_S = 30
 _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 _MERGE = {**_JSON, "Content-Type": "application/merge-patch+json"}
+_APPLY = {**_JSON, "Content-Type": "application/apply-patch+yaml"}
+_METADATA = {**_JSON, "Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
 _CONNECTIONS = 32
 _PAGE = 250  # objects of a list at once: thousands as one text would take more memory than all that is kept of them
 
@@ -56,6 +59,17 @@ class Cluster:
         where = f"/namespaces/{namespace}" if namespace else ""
         return await self._list(f"/api/v1{where}/pods?labelSelector={selector}")
 
+    async def list_jobs(self, namespace: str | None) -> tuple[list[dict[str, Any]], int]:
+        """All StreamJobs in the namespace (None: in all), and the version of the list."""
+        where = f"/namespaces/{namespace}" if namespace else ""
+        return await self._list(f"/apis/{names.API_VERSION}{where}/{names.PLURAL}?")
+
+    async def list_config_maps(self, namespace: str | None) -> list[dict[str, Any]]:
+        """The metadata of all ConfigMaps of StreamJobs in the namespace (None: in all); never what is in them."""
+        selector = f"{names.LABEL_MANAGED_BY}%3D{names.OPERATOR_NAME}"
+        where = f"/namespaces/{namespace}" if namespace else ""
+        return (await self._list(f"/api/v1{where}/configmaps?labelSelector={selector}", _METADATA))[0]
+
     async def create_pod(self, key: Key, body: Tree) -> dict[str, Any]:
         """Create the pod; give it back as the server has it."""
         return await self._call("POST", f"{_core(key)}/pods?{_MANAGER}", body)
@@ -70,6 +84,11 @@ class Cluster:
         if force:
             body["gracePeriodSeconds"] = 0
         await self._call("DELETE", f"{_core(key)}/pods/{name}", body)
+
+    async def end_pod(self, key: Key, name: str, uid: str) -> dict[str, Any]:
+        """Have the kubelet end all that runs in the pod, by a deadline that has passed; the pod stays."""
+        body = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": 1}}
+        return await self._call("PATCH", f"{_core(key)}/pods/{name}?{_MANAGER}", body, _MERGE)
 
     async def create_config_map(self, key: Key, body: Tree) -> None:
         """Create the ConfigMap."""
@@ -93,6 +112,18 @@ class Cluster:
         body = {"metadata": {"resourceVersion": resource_version, "finalizers": finalizers}}
         return await self._call("PATCH", f"{_jobs(key)}/{key.name}?{_MANAGER}", body, _MERGE)
 
+    async def hold_role_binding(self, namespace: str, name: str, hold: bool) -> None:
+        """Keep the RoleBinding from vanishing, or no longer."""
+        body = {"metadata": {"finalizers": [names.FINALIZER] if hold else None}}
+        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings/{name}?{_MANAGER}"
+        await self._call("PATCH", path, body, _MERGE)
+
+    async def apply_network_policy(self, namespace: str, body: Tree) -> None:
+        """Have the NetworkPolicy be so, whatever it was."""
+        name = body["metadata"]["name"]
+        path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/{name}?{_MANAGER}&force=true"
+        await self._call("PATCH", path, body, _APPLY)
+
     async def create_event(self, key: Key, body: Tree) -> None:
         """Post an Event."""
         await self._send("POST", f"{_core(key)}/events", body)
@@ -101,11 +132,11 @@ class Cluster:
         """The Events about one object."""
         return (await self._list(f"{_core(key)}/events?fieldSelector=involvedObject.uid%3D{uid}"))[0]
 
-    async def _list(self, path: str) -> tuple[list[dict[str, Any]], int]:
+    async def _list(self, path: str, headers: dict[str, str] = _JSON) -> tuple[list[dict[str, Any]], int]:
         items: list[dict[str, Any]] = []
         page = f"{path}&limit={_PAGE}"
         while True:
-            answer = await self._call("GET", page)
+            answer = await self._call("GET", page, headers=headers)
             for item in answer["items"]:
                 item["metadata"].pop("managedFields", None)
             items += answer["items"]
@@ -126,7 +157,12 @@ class Cluster:
                 method, path, header_params=dict(headers), query_params=[], auth_settings=["BearerToken"]
             )
             # The client would walk through the whole body to serialize it; ours is plain JSON already.
-            answer = await self._api.call_api(*request[:3], body=body, _request_timeout=_TIMEOUT_S)
+            sent = (
+                None
+                if body is None
+                else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+            )
+            answer = await self._api.call_api(*request[:3], body=sent, _request_timeout=_TIMEOUT_S)
             data = await answer.read()
         except (TimeoutError, aiohttp.ClientError, OSError, client.ApiException) as error:
             raise ApiError(0, "Unreachable", f"{method} {path}: {type(error).__name__}: {error}") from error
@@ -146,8 +182,9 @@ def _jobs(key: Key) -> str:
     return f"/apis/{names.API_VERSION}/namespaces/{key.namespace}/{names.PLURAL}"
 
 
-# 500 is what becomes of a webhook that fails or does not answer.
-_REFUSALS = frozenset({400, 403, 422, 500})
+# Those that may go through a moment later, or in another order, and the ones that have classes of their own. All
+# others are said to the user: too large, not allowed, no such thing; and 500, what becomes of a webhook that fails.
+_TRANSIENT = frozenset({401, 404, 409, 410, 429, 502, 503, 504})
 
 
 def _error(status: int, data: bytes, method: str, path: str) -> ApiError:
@@ -159,10 +196,37 @@ def _error(status: int, data: bytes, method: str, path: str) -> ApiError:
     causes = {c.get("reason") for c in (said.get("details") or {}).get("causes") or ()}
     if "NamespaceTerminating" in causes:
         return NamespaceEnds(status, reason, message)
-    if method != "GET" and "/status" not in path and status in _REFUSALS:
+    if method != "GET" and not path.endswith("/status") and status >= 400 and status not in _TRANSIENT:
         return Refused(status, reason, message)
     kind = {404: NotFound, 409: Conflict}.get(status, ApiError)
     return kind(status, reason, message)
+
+
+class _Rest(rest.RESTClientObject):
+    """Sends a body of bytes as it is: the client's own writes a character beyond ASCII as six or twelve bytes."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None = None,
+        body: Any = None,
+        post_params: Any = None,
+        _request_timeout: Any = None,
+    ) -> rest.RESTResponse:
+        """The answer to one request."""
+        if not isinstance(body, bytes):
+            said: rest.RESTResponse = await super().request(  # type: ignore[no-untyped-call]
+                method, url, headers, body, post_params, _request_timeout
+            )
+            return said
+        if self.pool_manager is None:
+            self.pool_manager = self._create_pool_manager()
+        how: dict[str, Any] = {"server_hostname": self.configuration.tls_server_name, "proxy": self.proxy}
+        given = {name: value for name, value in how.items() if value}
+        timeout = aiohttp.ClientTimeout(total=_request_timeout)
+        answer = await self.pool_manager.request(method, url, headers=headers, data=body, timeout=timeout, **given)
+        return rest.RESTResponse(answer)
 
 
 @asynccontextmanager
@@ -173,8 +237,15 @@ async def connect() -> AsyncIterator[client.ApiClient]:
         config.load_incluster_config(client_configuration=settings)
     else:
         await config.load_kube_config(client_configuration=settings)
+    async with client_of(settings) as api:
+        yield api
+
+
+def client_of(settings: client.Configuration) -> client.ApiClient:
+    """A client with these settings, to be used with `async with`."""
     settings.connection_pool_maxsize = _CONNECTIONS
     # The client would look for a proxy in the environment at each request, in a thread. The watches do not either.
     settings.client_session_kwargs = {"trust_env": False}
-    async with client.ApiClient(settings) as api:
-        yield api
+    api = client.ApiClient(settings)
+    api.rest_client = _Rest(settings)
+    return api

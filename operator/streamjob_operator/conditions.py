@@ -22,16 +22,17 @@ class Say:
     message: str
 
 
-def status_of(o: Observed, s: State, pod: Pod | None) -> dict[str, Any]:
-    """The whole next status. `pod`: the one of the present attempt, where there is one."""
+def status_of(o: Observed, s: State, newest: Pod | None) -> dict[str, Any]:
+    """The whole next status. `newest`: the pod of the newest attempt, where there is one."""
     before = o.job.status
+    pod, end = (newest, None) if s.alive else (None, newest.ended if newest else None)
     status: dict[str, Any] = {"observedGeneration": o.job.generation, "phase": phase_of(o, s, pod), **s.to_tree()}
     if pod is not None and pod.started is not None:
         status["startedAt"] = to_text(pod.started)
     progress = o.progress
     for field, value in (
-        ("lastBatch", progress and progress.last_batch),
-        ("lastCheckpoint", progress and progress.last_checkpoint),
+        ("lastBatch", (end and end.last_batch) or (progress and progress.last_batch)),
+        ("lastCheckpoint", (end and end.last_checkpoint) or (progress and progress.last_checkpoint)),
         ("rates", (progress and progress.rates) if pod is not None else None),
     ):
         # What is not known now, but was once, is still the last batch and the last checkpoint.
@@ -39,7 +40,8 @@ def status_of(o: Observed, s: State, pod: Pod | None) -> dict[str, Any]:
         if kept:
             status[field] = kept
     said = conditions(o, s, pod, status["phase"])
-    status["conditions"] = with_times(said, before.get("conditions") or (), o.job.generation, o.now)
+    of: dict[str, int] = {ConditionType.READY: _ready_of(o, s, said.get(ConditionType.READY))}
+    status["conditions"] = with_times(said, before.get("conditions") or (), o.job.generation, o.now, of)
     return status
 
 
@@ -66,10 +68,18 @@ def phase_of(o: Observed, s: State, pod: Pod | None) -> Phase:
 
 
 def conditions(o: Observed, s: State, pod: Pod | None, phase: Phase) -> dict[str, Say]:
-    """What is so now, by the condition's type."""
+    """What is so now, by the condition's type.
+
+    A job that is meant to do nothing, as it is done or suspended, is neither ready nor on its way to it: it has no
+    `Ready`. kstatus would take one that is False for a job that has yet to get there, for ever.
+    """
+    progressing = _progressing(o, s, pod, phase)
+    at_rest = phase in (Phase.SUSPENDED, Phase.COMPLETED)
     return {
-        ConditionType.READY: _ready(o, s, pod, phase),
-        ConditionType.PROGRESSING: _progressing(o, s, pod, phase),
+        **({} if at_rest else {ConditionType.READY: _ready(o, s, pod, phase)}),
+        ConditionType.PROGRESSING: progressing,
+        ConditionType.RECONCILING: _reconciling(progressing),
+        ConditionType.STALLED: _stalled(s, progressing),
         ConditionType.CHECKPOINT_HEALTHY: _checkpoint(o, pod),
         ConditionType.SUSPENDED: _suspended(s, phase),
         ConditionType.DEGRADED: _degraded(o, s, pod),
@@ -78,8 +88,13 @@ def conditions(o: Observed, s: State, pod: Pod | None, phase: Phase) -> dict[str
     }
 
 
-def with_times(said: Mapping[str, Say], before: Sequence[Tree], generation: int, now: float) -> list[dict[str, Any]]:
-    """The conditions as the status has them. A transition is a change of `status`, nothing else."""
+def with_times(
+    said: Mapping[str, Say], before: Sequence[Tree], generation: int, now: float, of: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """The conditions as the status has them. A transition is a change of `status`, nothing else.
+
+    `of`: those that speak of another generation than the newest one.
+    """
     old = {c["type"]: c for c in before}
     return [
         {
@@ -87,13 +102,24 @@ def with_times(said: Mapping[str, Say], before: Sequence[Tree], generation: int,
             "status": say.status,
             "reason": say.reason,
             "message": say.message[:_LONGEST_MESSAGE],
-            "observedGeneration": generation,
+            "observedGeneration": of.get(kind, generation),
             "lastTransitionTime": old[kind]["lastTransitionTime"]
             if kind in old and old[kind]["status"] == say.status
             else to_text(now),
         }
         for kind, say in said.items()
     ]
+
+
+def _ready_of(o: Observed, s: State, ready: Say | None) -> int:
+    """The generation that `Ready` speaks of: a job that runs while its change is checked, or refused, is ready as it
+    was, not as its spec says."""
+    generation = o.job.generation
+    as_said = o.wanted is not None and o.wanted.name == s.revision
+    if as_said or ready is None or ready.status != "True":
+        return generation
+    before = (c.get("observedGeneration") for c in o.job.status.get("conditions") or () if c["type"] == "Ready")
+    return min(next(before, None) or 0, generation - 1)
 
 
 def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
@@ -113,6 +139,8 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
         if not s.alive and s.next_start is not None:
             failure = (s.last_failure or {}).get("message", "")
             return Say("False", "BackOff", f"starts again at {to_text_ms(s.next_start)}, after: {failure}")
+        if not s.alive and o.lost and o.problems:
+            return Say("False", "ManifestLost", f"{o.lost}, and the spec cannot be run: mend the spec")
         return Say("False", "Starting", "the job is being started")
     return _of_pod(o, pod)
 
@@ -126,6 +154,8 @@ def _of_pod(o: Observed, pod: Pod) -> Say:
         return Say("False", pod.waiting.reason, pod.waiting.message)
     if o.progress and o.progress.trouble:
         return Say("False", "Waiting", o.progress.trouble)
+    if pod.beside:
+        return Say("False", pod.beside.reason, pod.beside.message)
     return Say("False", "Starting", "the job is being started")
 
 
@@ -148,9 +178,9 @@ def _progressing(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
     if s.outcome:
         return Say("False", s.outcome.kind, s.outcome.message)
     if o.problems:
-        return Say("False", "ChangeRefused", "; ".join(o.problems))
+        return Say("False", _REFUSED, "; ".join(o.problems))
     if check and check.phase == "Failed":
-        return Say("False", "ChangeRefused", f"the job runs on as it was: {check.message}")
+        return Say("False", _REFUSED, f"the job runs on as it was: {check.message}")
     if check:
         again = f"; tried again after: {check.message}" if check.message else ""
         waiting = next((p.waiting.message for p in o.pods if p.revision == check.revision and p.waiting), "")
@@ -160,6 +190,22 @@ def _progressing(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
     return Say("True", phase, _PROGRESS.get(phase, "the job is on its way"))
 
 
+def _reconciling(progressing: Say) -> Say:
+    if progressing.status == "True":
+        return progressing
+    return Say("False", progressing.reason, "nothing is under way")
+
+
+def _stalled(s: State, progressing: Say) -> Say:
+    """What waits for a person: a job that was given up, a spec that does not run."""
+    if s.outcome and s.outcome.kind == "Failed":
+        return Say("True", s.outcome.reason, s.outcome.message)
+    if progressing.reason == _REFUSED:
+        return Say("True", _REFUSED, progressing.message)
+    return Say("False", "NotStalled", "nothing waits for a change of the spec")
+
+
+_REFUSED = "ChangeRefused"
 _PROGRESS = {
     Phase.PENDING: "the pod waits to be started",
     Phase.STARTING: "the job opens its systems and recovers from its checkpoint",
@@ -199,7 +245,9 @@ def _degraded(o: Observed, s: State, pod: Pod | None) -> Say:
     if s.outcome:
         return Say("False", "AsExpected", "the job does not run")
     if o.progress and o.progress.trouble and pod is not None:
-        return Say("True", "Waiting", o.progress.trouble)
+        return Say("True", "Waiting", "; ".join([o.progress.trouble, *([pod.beside.message] if pod.beside else ())]))
+    if pod is not None and pod.beside:
+        return Say("True", pod.beside.reason, pod.beside.message)
     if s.application_failures or s.infrastructure_failures:
         last = s.last_failure or {}
         return Say(

@@ -34,6 +34,12 @@ def _cleaned_up(d: Decision) -> bool:
     if revision is None:
         d.tell("CheckpointsKept", "The spec cannot be read, so the checkpoints stay", warning=True)
         return True
+    if s.checkpoint_location not in ("", revision.spec["checkpoint"]["location"]):
+        where = f"they stay at {s.checkpoint_location}"
+        d.tell(
+            "CheckpointsKept", f"How to reach the checkpoints is not known any more ({d.o.lost}): {where}", warning=True
+        )
+        return True
     pod = d.helper(ROLE_CLEANUP)
     if pod is None:
         if s.next_start is not None and d.o.now < s.next_start:

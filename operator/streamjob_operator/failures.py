@@ -1,14 +1,19 @@
 """What a pod's end means: done, the job's own fault for good, worth another try, or the cluster's doing."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 from streamjob_operator.model import End, Pod
 
+# What the kubelet says when it evicts a pod for what this one has written, and not for want of its node.
+_OWN_DISK = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit", re.IGNORECASE)
+
 DONE = 0
 WRONG_USAGE = 2
 UNAVAILABLE = 75
 INVALID_JOB = 78
+CREDENTIALS_REFUSED = "Refused"  # the reason that the runtime gives, with `INVALID_JOB`
 
 
 class Kind(Enum):
@@ -33,6 +38,12 @@ class Failure:
 
 def judge(pod: Pod, end: End, memory_limit: str) -> Failure:
     """What the end of a runtime's pod means. `memory_limit`: for the words after running out of memory."""
+    if pod.infrastructure and _OWN_DISK.search(end.message):
+        message = (
+            f"{end.message.strip().rstrip('.')}: raise spec.resources.limits.ephemeral-storage, which is the limit of "
+            "the pod's scratch folder too, or give the pod more memory, so that less of the state spills to disk"
+        )
+        return Failure(Kind.APPLICATION, "OutOfDisk", end.exit_code, message, end.time)
     if pod.infrastructure:
         return Failure(Kind.INFRASTRUCTURE, pod.infrastructure, end.exit_code, end.message, end.time)
     if end.exit_code == DONE:

@@ -4,7 +4,8 @@ Most events are echoes of what the operator wrote itself; the store knows these 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import kopf
@@ -28,6 +29,17 @@ class _NoDiffs(kopf.DiffBaseStorage):
 
     def store(self, *, body: Any, patch: Any, essence: Any) -> None:
         """Nothing to keep."""
+
+
+class _Patience(Iterable[float]):
+    """The waits, in seconds, between tries of one request. They have no end.
+
+    Of a namespace that is not there the API server says that the operator has no rights in it. When kopf has tried
+    often enough it gives up that watch, for good and without a word, and lives on.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((0.5, 1, 2, 5, 10, 10, 10), repeat(30))
 
 
 async def watch(store: Store, queue: WorkQueue[Key], namespaces: Sequence[str], ready: asyncio.Event) -> None:
@@ -85,5 +97,5 @@ def _settings() -> kopf.OperatorSettings:
     settings.persistence.finalizer = f"{names.GROUP}/kopf"
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.persistence.progress_storage = kopf.StatusProgressStorage()
-    settings.networking.error_backoffs = (0.5, 1, 2, 5, 10, 10, 10)
+    settings.networking.error_backoffs = _Patience()
     return settings

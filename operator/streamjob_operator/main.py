@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import json
 import os
 import random
 import secrets
@@ -10,26 +11,29 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from kubernetes.aio import client
 
 from streamjob_operator.apply import Applier, Hook
 from streamjob_operator.cluster import ApiError, Cluster, connect
-from streamjob_operator.controller import Controller
+from streamjob_operator.controller import Controller, WatchLost
 from streamjob_operator.handlers import watch
 from streamjob_operator.leader import LeadershipLost, lead
 from streamjob_operator.log import Log, to_stderr
 from streamjob_operator.manifests import Images
+from streamjob_operator.memory import Statuses
 from streamjob_operator.metrics import Metrics
 from streamjob_operator.model import Key
 from streamjob_operator.observe import Observer
-from streamjob_operator.progress import Progresses
+from streamjob_operator.progress import Progresses, session
 from streamjob_operator.queue import WorkQueue
 from streamjob_operator.reconciler import Reconciler
+from streamjob_operator.rights import Rights
 from streamjob_operator.server import CannotServe, serve
 from streamjob_operator.store import Store
 
@@ -42,6 +46,8 @@ class Options:
     namespaces: tuple[str, ...] = ()
     image_pull_policy: str = "IfNotPresent"
     default_checkpoint_location: str | None = None
+    hold_role_binding: str | None = None
+    runtimes_from: tuple[Mapping[str, Any], ...] | None = None
     leader_election: bool = False
     lease_namespace: str = ""
     lease_name: str = "streamjob-operator"
@@ -63,6 +69,15 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--runtime-image", required=True, metavar="IMAGE", help="for jobs that name none")
     parser.add_argument("--image-pull-policy", default="IfNotPresent", choices=["Always", "IfNotPresent", "Never"])
     parser.add_argument("--default-checkpoint-location", metavar="URL", help="for jobs that name none")
+    parser.add_argument(
+        "--hold-role-binding", metavar="NAME", help="in each served namespace: keep it while there are jobs to let go"
+    )
+    parser.add_argument(
+        "--runtimes-from",
+        type=_peers,
+        metavar="JSON",
+        help="have a NetworkPolicy in each namespace with jobs: who reaches their pods, as in its `from`",
+    )
     parser.add_argument("--leader-election", action="store_true", help="act only while holding the Lease")
     parser.add_argument("--lease-namespace", default="", metavar="NS", help="where the Lease is")
     parser.add_argument("--lease-name", default="streamjob-operator", metavar="NAME")
@@ -77,6 +92,8 @@ def parse(arguments: Sequence[str]) -> Options:
         namespaces=tuple(given.namespace),
         image_pull_policy=given.image_pull_policy,
         default_checkpoint_location=given.default_checkpoint_location,
+        hold_role_binding=given.hold_role_binding,
+        runtimes_from=given.runtimes_from,
         leader_election=given.leader_election,
         lease_namespace=given.lease_namespace,
         lease_name=given.lease_name,
@@ -85,6 +102,13 @@ def parse(arguments: Sequence[str]) -> Options:
         log_format=given.log_format,
         identity=os.environ.get("POD_NAME") or socket.gethostname(),
     )
+
+
+def _peers(text: str) -> tuple[Mapping[str, Any], ...]:
+    peers = json.loads(text)
+    if not isinstance(peers, list) or not all(isinstance(peer, dict) for peer in peers):
+        raise ValueError("no list of peers")
+    return tuple(peers)
 
 
 def run(options: Options, hook: Hook = lambda step: None) -> int:
@@ -103,7 +127,7 @@ async def _until_stopped(options: Options, log: Log, hook: Hook) -> int:
     try:
         with suppress(asyncio.CancelledError):
             await work
-    except (LeadershipLost, ApiError, CannotServe) as error:
+    except (LeadershipLost, ApiError, CannotServe, WatchLost) as error:
         log.say("error", f"{error}; this operator ends")
         return 75
     log.say("info", "stopped")
@@ -121,7 +145,7 @@ async def _operate(options: Options, log: Log, hook: Hook, stop_on_signals: Call
     async with (
         connect() as api,
         # A thousand runtimes at most answer at once; none keeps its connection.
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as http,
+        session(aiohttp.TCPConnector(limit=0, force_close=True)) as http,
         serve(options.http_host, options.http_port, metrics, is_ready),
     ):
 
@@ -155,13 +179,15 @@ async def _act(
     rng = random.Random(secrets.randbits(64))
     progresses = Progresses(http, queue.add, rng)
     images = Images(options.runtime_image, options.image_pull_policy)
-    observer = Observer(store, cluster, progresses, options.default_checkpoint_location, rng)
+    statuses = Statuses()
+    observer = Observer(store, cluster, progresses, statuses, options.default_checkpoint_location, rng)
     reconciler = Reconciler(
         store,
         cluster,
         observer,
-        Applier(cluster, store, images, hook),
+        Applier(cluster, store, images, options.runtimes_from, hook),
         progresses,
+        statuses,
         metrics,
         time.time,  # noqa: TID251 - the process's own clock, handed down from here
         log.say,
@@ -169,7 +195,8 @@ async def _act(
         hook,
     )
     monotonic = asyncio.get_running_loop().time
-    controller = Controller(store, cluster, queue, reconciler, metrics, log.say, options.namespaces, monotonic)
+    rights = Rights(cluster, store, options.hold_role_binding, log.say)
+    controller = Controller(store, cluster, queue, reconciler, rights, metrics, log.say, options.namespaces, monotonic)
     _spare_the_collector()
     try:
         await controller.list_pods()

@@ -1,23 +1,22 @@
 """What the operator creates: pods and ConfigMaps, as trees for the API server."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
-
-import yaml
 
 from streamjob_api import names
 from streamjob_api.durations import parse_duration
 from streamjob_api.kubernetes import DEFAULT_RESOURCES
 from streamjob_operator.model import CreatePod, Job, Revision, Tree
+from streamjob_operator.revision import to_data
 
 # A drain finishes a batch, takes a checkpoint and waits at most 23 s for systems outside.
 _LEAST_GRACE_S, _MOST_GRACE_S, _DRAIN_S = 60, 600, 30
 _CHECK_DEADLINE_S = 300
 _CLEANUP_DEADLINE_S = 600
-# The one in C takes an eighth of the time, which is a third of what a new job costs the operator.
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+# Of state that outgrows memory; without a limit one job could fill the disk of all that run on its node.
+_SCRATCH_LIMIT = "10Gi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,6 @@ class Images:
 
 def config_map(job: Job, revision: Revision) -> dict[str, Any]:
     """The ConfigMap with the rendered manifest. It never changes: another manifest has another name."""
-    text = yaml.dump(dict(revision.manifest), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -40,7 +38,7 @@ def config_map(job: Job, revision: Revision) -> dict[str, Any]:
             "ownerReferences": [_owner(job)],
         },
         "immutable": True,
-        "data": {names.JOB_FILE: text},
+        **to_data(revision),
     }
 
 
@@ -107,10 +105,36 @@ def pod(job: Job, action: CreatePod, images: Images) -> dict[str, Any]:
     }
 
 
+def scratch_limit(spec: Tree) -> str:
+    """How much of the node's disk the pod's `/tmp` may take."""
+    limits: Tree = (spec.get("resources") or {}).get("limits") or {}
+    return str(limits.get("ephemeral-storage") or _SCRATCH_LIMIT)
+
+
 def grace_seconds(spec: Tree) -> int:
     """How long a pod may take to end: longer than a batch."""
     interval = parse_duration(spec.get("batchInterval", "2s")).total_seconds()
     return int(min(max(_LEAST_GRACE_S, 2 * interval + _DRAIN_S), _MOST_GRACE_S))
+
+
+def network_policy(peers: Sequence[Tree]) -> dict[str, Any]:
+    """The policy for all runtimes of a namespace: only these peers, as in its `from`, reach them, and these HTTP alone.
+
+    Probes come from the node, which no policy keeps out. What a runtime itself connects to is the job's affair.
+    """
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": f"{names.RUNTIME_NAME}s",
+            "labels": {names.LABEL_NAME: names.RUNTIME_NAME, names.LABEL_MANAGED_BY: names.OPERATOR_NAME},
+        },
+        "spec": {
+            "podSelector": {"matchLabels": {names.LABEL_NAME: names.RUNTIME_NAME}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"ports": [{"port": names.PORT, "protocol": "TCP"}], "from": list(peers)}],
+        },
+    }
 
 
 def _container(
@@ -180,7 +204,7 @@ def _volumes(
 ) -> list[dict[str, Any]]:
     return [
         {"name": "streamjob-job", "configMap": {"name": config_name(job, revision.name)}},
-        {"name": "streamjob-scratch", "emptyDir": {}},
+        {"name": "streamjob-scratch", "emptyDir": {"sizeLimit": scratch_limit(revision.spec)}},
         *({"name": f"streamjob-secret-{i}", "secret": {"secretName": name}} for i, name in enumerate(secrets)),
         *([{"name": "streamjob-hadoop", "configMap": {"name": site_files}}] if site_files else ()),
         *(template.get("volumes") or ()),

@@ -31,6 +31,8 @@ class End:
     reason: str  # CamelCase, as the runtime or the kubelet names it
     message: str
     time: float
+    last_batch: Tree | None = None  # how far it came, in the fields of the status, where it says so
+    last_checkpoint: Tree | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Pod:
     node_lost_since: float | None = None  # its node does not answer
     node_given_up: bool = False  # Kubernetes itself has evicted it, from a node that had not answered for long enough
     waiting: "Waiting | None" = None  # why its container does not run yet, where that is known
+    beside: "Waiting | None" = None  # what else in the pod is not well while its container runs
+    outlived: bool = False  # its container has ended, and others in the pod go on
     ip: str = ""
 
     @property
@@ -87,7 +91,7 @@ class Progress:
 class Revision:
     """A rendered manifest that a pod can run, and its hash."""
 
-    name: str  # ten hex digits
+    name: str  # hex digits of a hash of the spec in it
     manifest: Tree
 
     @property
@@ -128,7 +132,9 @@ class Observed:
     refused: Mapping[str, str] = field(
         default_factory=dict
     )  # role -> why the API server has just refused its pod; "deletion": or to delete
+    configs: frozenset[str] = frozenset()  # the revisions of its ConfigMaps, as last listed
     namespace_ends: bool = False  # the namespace is being deleted: nothing can be created in it
+    lost: str = ""  # why `current` is not known any more, in words
     taken: int = 0  # the highest attempt that a pod has, also one of a job that had this name before
 
 
@@ -162,6 +168,14 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class EndSidecars:
+    """Have what still runs in a pod end whose own container has ended; the pod stays, for its log."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreConfig:
     """Make the ConfigMap again that a pod waits for."""
 
@@ -175,7 +189,7 @@ class DeleteConfig:
     revision: str
 
 
-Action = AddFinalizer | RemoveFinalizer | CreatePod | DeletePod | RestoreConfig | DeleteConfig
+Action = AddFinalizer | RemoveFinalizer | CreatePod | DeletePod | EndSidecars | RestoreConfig | DeleteConfig
 
 
 @dataclass(frozen=True, slots=True)

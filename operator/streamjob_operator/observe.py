@@ -3,19 +3,25 @@
 import random
 from dataclasses import dataclass
 
-import yaml
-
 from streamjob_api import names, resource
 from streamjob_operator.cluster import Cluster, NotFound
 from streamjob_operator.decision import revision_of
 from streamjob_operator.manifests import config_name
+from streamjob_operator.memory import Statuses
 from streamjob_operator.model import Job, Key, Observed, Pod, Revision, Tree
 from streamjob_operator.mounts import waiting_for
 from streamjob_operator.plan import START_PATIENCE_S
 from streamjob_operator.pods import attempt_of, is_starting, read_pod
 from streamjob_operator.policy import Policy
 from streamjob_operator.progress import Progresses
-from streamjob_operator.revision import NoCheckpointLocation, default_location, render
+from streamjob_operator.revision import (
+    NoCheckpointLocation,
+    NotWhatItSays,
+    default_location,
+    from_data,
+    named,
+    render,
+)
 from streamjob_operator.state import State
 from streamjob_operator.store import Store, is_of
 
@@ -39,12 +45,14 @@ class Observer:
         store: Store,
         cluster: Cluster,
         progresses: Progresses,
+        statuses: Statuses,
         default_location: str | None,
         rng: random.Random,
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._progresses = progresses
+        self._statuses = statuses
         self._default_location = default_location
         self._rng = rng
         self._read: dict[Key, _Read] = {}
@@ -56,23 +64,28 @@ class Observer:
         if tree is None:
             self._read.pop(key, None)
             self._revisions.pop(key, None)
+            self._statuses.forget(key)
             return None
-        job = _job(key, tree)
+        job = _job(key, tree, self._statuses.of(key, tree))
         read = self._interpret(job, tree)
+        wanted = read.wanted
         pods = [await self._pod(job, pod, now) for pod in self._store.pods(key) if is_of(pod, tree)]
         revision = revision_of(State.read(job.status), pods)
-        unchanged = read.wanted is not None and read.wanted.name == revision
-        current = None if unchanged or not revision else await self._revision(job, revision)
+        wanted = wanted and named(revision, wanted)
+        unchanged = wanted is not None and wanted.name == revision
+        current, lost = (None, "") if unchanged or not revision else await self._revision(job, revision)
         observed = Observed(
             now=now,
             jitter=self._rng.random(),
             job=job,
             policy=read.policy,
-            wanted=read.wanted,
+            wanted=wanted,
             problems=read.problems,
             current=current,
+            lost=lost,
             pods=tuple(pods),
             progress=self._progresses.of(key),
+            configs=self._store.configs(key, job.uid),
             taken=max((attempt_of(pod) for pod in self._store.pods(key)), default=0),
         )
         return observed, tree
@@ -105,21 +118,23 @@ class Observer:
             return pod.waits_for(waiting)
         return pod
 
-    async def _revision(self, job: Job, name: str) -> Revision | None:
-        """A revision that ran before, from its ConfigMap; None: it is not there any more."""
+    async def _revision(self, job: Job, name: str) -> tuple[Revision | None, str]:
+        """A revision that ran before, from its ConfigMap; or why it is not known any more, in words."""
         known = self._revisions.get(job.key)
         if known and known.name == name:
-            return known
+            return known, ""
+        where = config_name(job, name)
         try:
-            config = await self._cluster.read_config_map(job.key, config_name(job, name))
+            revision = from_data(job.key, name, await self._cluster.read_config_map(job.key, where))
         except NotFound:
-            return None
-        revision = Revision(name, yaml.safe_load(config["data"][names.JOB_FILE]))
+            return None, f"the ConfigMap {where}, with the manifest that ran last, was deleted"
+        except NotWhatItSays as wrong:
+            return None, f"the ConfigMap {where} does not hold the manifest that ran last: {wrong}"
         self._revisions[job.key] = revision
-        return revision
+        return revision, ""
 
 
-def _job(key: Key, tree: Tree) -> Job:
+def _job(key: Key, tree: Tree, status: Tree) -> Job:
     metadata = tree["metadata"]
     return Job(
         key=key,
@@ -127,7 +142,7 @@ def _job(key: Key, tree: Tree) -> Job:
         resource_version=metadata["resourceVersion"],
         generation=metadata["generation"],
         spec=tree["spec"],
-        status=tree.get("status") or {},
+        status=status,
         finalizers=tuple(metadata.get("finalizers") or ()),
         deleting="deletionTimestamp" in metadata,
         restart_request=(metadata.get("annotations") or {}).get(names.RESTART_ANNOTATION, ""),

@@ -21,6 +21,7 @@ from streamjob_operator.model import (
     CreatePod,
     DeleteConfig,
     DeletePod,
+    EndSidecars,
     Observed,
     Plan,
     Pod,
@@ -54,7 +55,7 @@ class _Planner(Decision):
         if self.s.attempt > self.before.attempt:
             pod = runtime_name(self.o.job, self.s.attempt)
             self.tell("Started", f"Attempt {self.s.attempt} was started: pod {pod}")
-        status = status_of(self.o, self.s, self.pod if self.s.alive else None)
+        status = status_of(self.o, self.s, self.pod)
         if status["phase"] == Phase.SUSPENDED and self.o.job.status.get("phase") != Phase.SUSPENDED:
             self.tell("Suspended", "The job has drained; spec.suspend: false lets it go on from its checkpoint")
         due = min(self.wakes, default=None)
@@ -106,6 +107,8 @@ class _Planner(Decision):
         if kind is Kind.COMPLETED:
             self.conclude("Completed", "Completed", failure.message)
             return
+        if failure.reason == failures.CREDENTIALS_REFUSED and self._may_be_rotated():
+            kind = Kind.APPLICATION
         self.remember(failure)
         s = self.s
         if kind is Kind.APPLICATION:
@@ -122,6 +125,16 @@ class _Planner(Decision):
             delay = delay_after(policy, s.application_failures, s.infrastructure_failures, self.o.jitter)
             self.s = replace(s, next_start=now + delay if delay else None)
             self.tell(failure.reason, f"Attempt {s.attempt} ended: {failure.message}", warning=True)
+
+    def _may_be_rotated(self) -> bool:
+        """Whether credentials that a system refuses may be about to be replaced: a new pod reads the Secret anew.
+
+        A job that has never worked has wrong ones. One that has gets one new start, and another one if that works.
+        """
+        before = self.s.last_failure or {}
+        again = (before.get("reason"), before.get("attempt")) == (failures.CREDENTIALS_REFUSED, self.s.attempt - 1)
+        worked = self.pod is not None and self.pod.ended is not None and self.pod.ended.last_batch is not None
+        return worked or (not again and "lastBatch" in self.o.job.status)
 
     def _forget_failures(self) -> None:
         """A job that has run well for long enough starts with a clean slate."""
@@ -232,9 +245,14 @@ class _Planner(Decision):
             checked = checked or (pod.role == ROLE_CHECK and self.o.job.deleting)
             if (superseded and not kept_for_logs) or checked:
                 self._delete(pod)
+            elif pod.outlived and pod.deleting_until is None:
+                self.actions.append(EndSidecars(pod.name, pod.uid))
         used = {s.revision, s.check.revision if s.check else ""}
         had = {self.before.revision, self.before.check.revision if self.before.check else ""}
-        self.actions += [DeleteConfig(name) for name in sorted(had - used)]
+        # Of what came and went before it was written down, only the list of what is there tells.
+        wanted = {self.o.wanted.name} if self.o.wanted else set()
+        left = self.o.configs - wanted - {pod.revision for pod in self.o.pods}
+        self.actions += [DeleteConfig(name) for name in sorted((had | left) - used - {""})]
 
     def _delete(self, pod: Pod) -> None:
         planned = {a.name for a in self.actions if isinstance(a, DeletePod)}

@@ -9,11 +9,11 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
 from streamjob_api.names import PORT
+from streamjob_operator.answers import amount, count, last_batch, last_checkpoint, text, time
 from streamjob_operator.model import Key, Pod, Progress, Tree
 from streamjob_operator.times import from_text
 
@@ -25,6 +25,7 @@ _SILENT_AFTER = 6
 _SILENT_PERIOD_S = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
 _MOST_BYTES = 1_000_000
+_OK = 200
 # A checkpoint is due every 5 to 10 batch intervals; one may fail, and the store may be away for a while.
 _OVERDUE_INTERVALS = 30
 _OVERDUE_LEAST_S = 60.0
@@ -37,6 +38,14 @@ class _Asked:
     uid: str
     ip: str
     ready: bool
+
+
+def session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    """What the runtimes are asked with: it keeps nothing that one says for another, and unpacks nothing."""
+    headers = {"Accept-Encoding": "identity"}
+    return aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=headers, auto_decompress=False
+    )
 
 
 class Progresses:
@@ -91,10 +100,12 @@ class Progresses:
 
     async def _fetch(self, url: str) -> Progress | None:
         try:
-            async with self._http.get(url, timeout=_TIMEOUT) as answer:
-                return read_progress(json.loads(await _whole(answer.content)))
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, KeyError, TypeError):
-            # A runtime that starts, ends or is out of reach; its pod's conditions tell which.
+            # Nobody but the pod itself says anything of it: an answer must not send the operator elsewhere.
+            async with self._http.get(url, timeout=_TIMEOUT, allow_redirects=False) as answer:
+                return read_progress(json.loads(await _whole(answer.content))) if answer.status == _OK else None
+        except Exception:
+            # A runtime that starts, ends or is out of reach; its pod's conditions tell which. Or no runtime of ours:
+            # whatever a pod answers, it is asked again.
             return None
 
 
@@ -121,39 +132,33 @@ def pause(runtimes: int, unanswered: int, jitter: float, begins: bool = False) -
 
 
 def read_progress(tree: Tree) -> Progress:
-    """From the JSON of `/progress`. Raises KeyError, TypeError or ValueError when it is something else."""
+    """From the JSON of `/progress`. Whatever else it raises, it is something else: the pod may run any image.
+
+    What is given back fits the status, which the API server takes whole or not at all.
+    """
     status, batches = tree["status"], tree["recentProgress"]
     newest = batches[-1] if batches else None
+    checkpoint = status["checkpoint"] and last_checkpoint(status["checkpoint"])
     return Progress(
-        last_batch=newest and _last_batch(status, newest),
-        last_checkpoint=status["checkpoint"] and _last_checkpoint(status["checkpoint"]),
+        last_batch=newest and _with_lag_of_now(last_batch(newest), status),
+        last_checkpoint=checkpoint,
         rates={
-            "inputRowsPerSecond": round(status["inputRowsPerSecond"]),
-            "outputRowsPerSecond": round(status["outputRowsPerSecond"]),
+            "inputRowsPerSecond": round(amount(status["inputRowsPerSecond"])),
+            "outputRowsPerSecond": round(amount(status["outputRowsPerSecond"])),
         },
         checkpoint_overdue=_overdue(status, newest, from_text(tree["now"])),
         trouble=_trouble(status),
     )
 
 
-def _lag(status: Tree, batch: Tree) -> int:
-    """What waits in the sources now; of an older runtime, what waited when the batch was done."""
-    known = [source["lag"] for source in status.get("sources", ()) if source["lag"] is not None]
-    return sum(known) if known else sum(source["lag"] for source in batch["sources"])
-
-
-def _last_batch(status: Tree, batch: Tree) -> dict[str, Any]:
-    return {
-        "id": batch["batchId"],
-        "time": batch["timestamp"],
-        "inputRows": batch["numInputRows"],
-        "durationMs": round(batch["batchDuration"], 1),
-        "lag": _lag(status, batch),
-    }
-
-
-def _last_checkpoint(checkpoint: Tree) -> dict[str, Any]:
-    return {"batch": checkpoint["batchId"], "time": checkpoint["timestamp"], "sizeBytes": checkpoint["sizeBytes"]}
+def _with_lag_of_now(batch: Tree, status: Tree) -> Tree:
+    """With what waits in the sources now, in place of what waited then, which is all that an older runtime says."""
+    lags = [source["lag"] for source in status.get("sources", ())]
+    if not lags:
+        return batch
+    known = {name: value for name, value in batch.items() if name != "lag"}
+    # Where one source cannot say it just now, no sum is known.
+    return known if None in lags else {**known, "lag": count(sum(count(lag) for lag in lags))}
 
 
 def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
@@ -165,12 +170,14 @@ def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
     if now - from_text(since) <= allowed:
         return None
     if not checkpoint:
-        return f"batches go through since {since}, but no checkpoint has been taken; see the job's log"
-    return f"the newest checkpoint is of {since}, and batches have gone through since; see the job's log"
+        return f"batches go through since {time(since)}, but no checkpoint has been taken; see the job's log"
+    return f"the newest checkpoint is of {time(since)}, and batches have gone through since; see the job's log"
 
 
 def _trouble(status: Tree) -> str | None:
     # A runtime of an older version names the oldest only.
     troubles = status.get("troubles") or [t for t in (status["trouble"],) if t]
-    said = [f"{t['what']} fails since {t['since']}, and is tried again: {t['error']}" for t in troubles]
-    return "; ".join(said) or None
+    said = [
+        f"{text(t['what'])} fails since {text(t['since'])}, and is tried again: {text(t['error'])}" for t in troubles
+    ]
+    return text("; ".join(said)) or None

@@ -8,6 +8,7 @@ from streamjob_api.names import ROLE_RUNTIME
 from streamjob_operator.apply import DELETION, Applier, Hook
 from streamjob_operator.cluster import ApiError, Cluster, NamespaceEnds, NotFound
 from streamjob_operator.events import event
+from streamjob_operator.memory import Statuses
 from streamjob_operator.metrics import Metrics
 from streamjob_operator.model import CreatePod, Job, Key, News, Observed, Plan, RemoveFinalizer, Tree
 from streamjob_operator.observe import Observer
@@ -29,6 +30,7 @@ class Reconciler:
         observer: Observer,
         applier: Applier,
         progresses: Progresses,
+        statuses: Statuses,
         metrics: Metrics,
         now: Callable[[], float],
         say: Say,
@@ -40,6 +42,7 @@ class Reconciler:
         self._observer = observer
         self._applier = applier
         self._progresses = progresses
+        self._statuses = statuses
         self._metrics = metrics
         self._now = now
         self._say = say
@@ -77,7 +80,7 @@ class Reconciler:
             return 0.0
         gone = not refused and any(isinstance(action, RemoveFinalizer) for action in decided.actions)
         if not gone and decided.status != (tree.get("status") or {}):
-            self._store.put_job(await self._cluster.write_status({**tree, "status": decided.status}))
+            await self._write_status(job, tree, decided.status)
             self._hook("StatusWritten")
         self._follow_progress(job, observed, decided)
         self._count(job.status, decided.status)
@@ -89,6 +92,14 @@ class Reconciler:
         # Nobody tells of a pod that was just made: the store has it from its maker.
         made = any(isinstance(action, CreatePod) for action in decided.actions)
         return 0.0 if made else decided.again_in
+
+    async def _write_status(self, job: Job, tree: Tree, status: Tree) -> None:
+        if (tree.get("status") or {}) != job.status:
+            self._say("warning", "somebody has changed the status; it is written as it was", job=str(job.key))
+        self._statuses.writes(job.key, job.uid, status)
+        written = await self._cluster.write_status({**tree, "status": status})
+        self._statuses.wrote(job.key, written)
+        self._store.put_job(written)
 
     def _follow_progress(self, job: Job, observed: Observed, decided: Plan) -> None:
         state = State.read(decided.status)

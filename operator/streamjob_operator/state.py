@@ -75,7 +75,10 @@ class State:
     def read(cls, status: Tree) -> Self:
         """From a job's status; an empty one gives the state of a new job."""
         failures = status.get("failures") or {}
-        check, draining, outcome = status.get("check"), status.get("draining"), status.get("outcome")
+        # Every field of the status may be missing: half a memory is none.
+        check = _whole(status.get("check"), "revision", "phase", "attempts")
+        draining = _whole(status.get("draining"), "attempt", "reason")
+        outcome = _whole(status.get("outcome"), "kind", "generation", "reason")
         return cls(
             attempt=status.get("attempt", 0),
             ended_attempt=status.get("endedAttempt", 0),
@@ -123,6 +126,10 @@ class State:
             checkpointLocation=self.checkpoint_location or None,
             restartRequest=self.restart_request or None,
         )
+
+
+def _whole(tree: Any, *fields: str) -> Any:
+    return tree if tree and all(field in tree for field in fields) else None
 
 
 def _without_none(**fields: Any) -> dict[str, Any]:

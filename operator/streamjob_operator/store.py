@@ -14,6 +14,7 @@ class Store:
     def __init__(self) -> None:
         self._jobs: dict[Key, Tree] = {}
         self._pods: dict[Key, dict[str, Tree]] = defaultdict(dict)  # job -> pod's name -> pod
+        self._configs: dict[Key, set[tuple[str, str]]] = defaultdict(set)  # job -> owner's uid, revision
 
     def put_job(self, tree: Tree) -> bool:
         """Keep the job, unless a newer one is there; whether it was news."""
@@ -71,6 +72,44 @@ class Store:
                     changed.add(job)
         return changed
 
+    def replace_jobs(self, listed: Iterable[Tree], version: int, namespace: str | None) -> None:
+        """Take over a list of all jobs in a namespace (None: in all)."""
+        uids: set[str] = set()
+        for tree in listed:
+            uids.add(tree["metadata"]["uid"])
+            self.put_job(tree)
+        for key, tree in self.jobs():
+            gone = tree["metadata"]["uid"] not in uids and _version(tree) <= version
+            if namespace in (None, key.namespace) and gone:
+                self.drop_job(tree)
+
+    def replace_configs(self, listed: Iterable[Tree], namespace: str | None) -> None:
+        """Take over a list of all ConfigMaps of jobs in a namespace (None: in all)."""
+        for key in [key for key in self._configs if namespace in (None, key.namespace)]:
+            del self._configs[key]
+        for tree in listed:
+            job, owner = job_of(tree), controller_of(tree)
+            revision = tree["metadata"]["labels"].get(names.LABEL_REVISION)
+            if job and owner and revision:
+                self._configs[job].add((owner, revision))
+
+    def drop_config(self, key: Key, revision: str) -> None:
+        """The ConfigMap is gone."""
+        self._configs[key] = {each for each in self._configs.get(key, ()) if each[1] != revision}
+
+    def configs(self, key: Key, uid: str) -> frozenset[str]:
+        """The revisions of the ConfigMaps that are this very job's, as last listed."""
+        return frozenset(revision for owner, revision in self._configs.get(key, ()) if owner == uid)
+
+    def forget(self, namespace: str) -> list[Key]:
+        """Nothing is known of the namespace any more; the jobs that were."""
+        keys = [key for key in {*self._jobs, *self._pods, *self._configs} if key.namespace == namespace]
+        for key in keys:
+            self._jobs.pop(key, None)
+            self._pods.pop(key, None)
+            self._configs.pop(key, None)
+        return keys
+
     def job(self, key: Key) -> Tree | None:
         """The job, as last seen."""
         return self._jobs.get(key)
@@ -78,6 +117,14 @@ class Store:
     def pods(self, key: Key) -> tuple[Tree, ...]:
         """The pods of the job, and of those that had its name before, as last seen: `is_of` tells them apart."""
         return tuple(self._pods.get(key, {}).values())
+
+    def has_finalizers(self, namespace: str) -> bool:
+        """Whether a job in the namespace has the operator's finalizer."""
+        return any(
+            names.FINALIZER in (tree["metadata"].get("finalizers") or ())
+            for key, tree in self._jobs.items()
+            if key.namespace == namespace
+        )
 
     def jobs(self) -> Iterator[tuple[Key, Tree]]:
         """All jobs."""
@@ -130,6 +177,7 @@ def _slim(tree: Tree) -> Tree:
 
 
 def _slim_pod(tree: Tree) -> Tree:
-    """Of a pod's spec only the image is ever told to somebody."""
+    """Of a pod's spec only the images are ever told to somebody."""
     containers = (tree.get("spec") or {}).get("containers") or ()
-    return {**_slim(tree), "spec": {"containers": [{"image": container.get("image")} for container in containers]}}
+    images = [{"name": container.get("name"), "image": container.get("image")} for container in containers]
+    return {**_slim(tree), "spec": {"containers": images}}

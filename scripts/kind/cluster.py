@@ -1,7 +1,7 @@
 """The cluster itself: made, found and removed."""
 
-import os
 import shutil
+import sys
 from pathlib import Path
 
 import yaml
@@ -22,19 +22,26 @@ HOW_TO_GET_A_NODE_IMAGE = (
 )
 
 
-def up(kubeconfig: Path | None = None) -> None:
-    """Make the cluster, unless it runs, and give access to it in kubectl's usual file or in this one."""
+def up(kubeconfig: Path | None = None, with_images: bool = False) -> None:
+    """Make the cluster, unless it runs, and give access to it in kubectl's usual file or in this one.
+
+    `with_images`: the project's images are built first, for which nothing of the cluster is needed.
+    """
     access = [] if kubeconfig is None else ["--kubeconfig", str(kubeconfig)]
     if not engine.is_running():
         if not is_ci():
             raise ImpossibleHere(HOW_TO_GET_DOCKER)
-        from_source.make()
+        from_source.start_engine()
+    if with_images:
+        images.python()
+        with step("the project's images"):
+            run(sys.executable, "-m", "scripts.images")
+    image = None if is_up() else choose_node_image()
     kind, kubectl = program("kind"), program("kubectl")
-    if is_up():
+    if image is None:
         say(f"the cluster {NAME} is there already")
         run(kind, "export", "kubeconfig", "--name", NAME, *access)
     else:
-        image = choose_node_image()
         with step(f"kind create cluster, of {image}"):
             run(kind, "create", "cluster", "--config", CONFIG, "--image", image, "--wait", "120s", *access)
     # kind waits for the control plane alone.
@@ -44,12 +51,13 @@ def up(kubeconfig: Path | None = None) -> None:
             raise StepError(f"not all nodes of {NAME} are ready: kubectl describe nodes. To begin anew: make kind-down")
 
 
-def down() -> None:
-    """Remove the cluster, and the Docker engine if it is ours."""
+def down(keep_engine: bool = False) -> None:
+    """Remove the cluster, and the Docker engine if it is ours and not to be kept."""
     if engine.is_running() and is_up():
         with step(f"kind delete cluster {NAME}"):
             run(program("kind"), "delete", "cluster", "--name", NAME)
-    engine.stop()
+    if not keep_engine:
+        engine.stop()
 
 
 def is_up() -> bool:
@@ -71,9 +79,9 @@ def choose_node_image() -> str:
 
 
 def program(name: str) -> Path:
-    """A command of `.tools/bin`, or of this machine, or built now."""
-    found = shutil.which(name, path=f"{tools.BIN}{os.pathsep}{os.environ.get('PATH', '')}")
-    if found is None:
-        tools.go_install(name)
-        found = str(tools.BIN / name)
-    return Path(found)
+    """A command of the cache, or of this machine, or built now."""
+    if shutil.which(name, path=tools.path()) is None and name in tools.KUBERNETES:
+        tools.is_there_in_the_end("kubernetes")  # of which it is a part
+    if shutil.which(name, path=tools.path()) is None:
+        tools.install(name)
+    return Path(str(shutil.which(name, path=tools.path())))

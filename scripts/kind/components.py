@@ -5,8 +5,9 @@ import subprocess
 from pathlib import Path
 
 from scripts.kind.archive import Image, copy_into
-from scripts.kind.binaries import BINARIES, KUBERNETES
+from scripts.kind.binaries import KUBERNETES
 from scripts.kind.steps import HERE, fresh_folder
+from scripts.tools import program
 
 REGISTRY = "registry.k8s.io"
 PAUSE = f"{REGISTRY}/pause:3.10.1"
@@ -22,14 +23,14 @@ IPTABLES = [f"{ip}tables{act}" for ip in ("ip", "ip6") for act in ("", "-save", 
 def component_images(node: Path, folder: Path) -> list[Image]:
     """Lay out all images below a folder; small programs are taken from the root of a node."""
     control_plane = [
-        image(f"{REGISTRY}/{name}:{KUBERNETES}", folder / name, BINARIES / name)
+        image(f"{REGISTRY}/{name}:{KUBERNETES}", folder / name, program(name))
         for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     ]
     pause = (node / "usr/bin/catatonit", "pause")
     return [
         *control_plane,
-        image(ETCD, folder / "etcd", BINARIES / "etcd"),
-        image(COREDNS, folder / "coredns", BINARIES / "coredns", entrypoint=("coredns",)),
+        image(ETCD, folder / "etcd", program("etcd")),
+        image(COREDNS, folder / "coredns", program("coredns"), entrypoint=("coredns",)),
         image(PAUSE, folder / "pause", pause, entrypoint=("/pause", "-P")),
         kube_proxy(node, folder / "kube-proxy"),
         pod_network(node, folder / "pod-network"),
@@ -50,7 +51,7 @@ def kube_proxy(node: Path, root: Path) -> Image:
     programs = [*map(Path, PROXY_PROGRAMS), *extensions]
     libraries = sorted({library for program in programs for library in libraries_of(node, program)})
     files = [(node / path, str(path)) for path in [*programs, *libraries]]
-    proxy = image(f"{REGISTRY}/kube-proxy:{KUBERNETES}", root, BINARIES / "kube-proxy", *files)
+    proxy = image(f"{REGISTRY}/kube-proxy:{KUBERNETES}", root, program("kube-proxy"), *files)
     for name in IPTABLES:
         (root / "usr/sbin" / name).symlink_to("xtables-nft-multi")
     return proxy

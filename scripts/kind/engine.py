@@ -8,8 +8,10 @@ import signal
 import subprocess
 from pathlib import Path
 
-from scripts.kind.steps import HERE, WORK, StepError, run, step, wait_for, works
+from scripts import cache
+from scripts.kind.steps import HERE, StepError, run, step, wait_for, works
 
+WORK = cache.folder() / "engine"
 DATA = WORK / "docker"
 LOG = WORK / "dockerd.log"
 PID = WORK / "dockerd.pid"

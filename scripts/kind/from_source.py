@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from scripts.kind import binaries, engine, images, node_image
+from scripts.kind import engine, images, node_image
 from scripts.kind.steps import StepError, run, step, wait_for, works
 
 # Programs that the steps call, and the packages of Debian that bring them.
@@ -23,14 +23,18 @@ SECONDS_FOR_THE_SERVICE = 20
 
 def make() -> None:
     """Everything: system packages, programs, a Docker engine if none runs, the node image and a Python image."""
-    if os.geteuid() != 0:
-        raise StepError("it installs packages, starts dockerd and makes root file systems: run it as root")
-    install_packages()
-    binaries.build()
-    engine.start()
+    start_engine()
     node_image.build()
     if not images.can_have(images.PYTHON):
         images.make_python()
+
+
+def start_engine() -> None:
+    """A Docker engine, if none runs, and the system packages for all the rest."""
+    if os.geteuid() != 0:
+        raise StepError("it installs packages, starts dockerd and makes root file systems: run it as root")
+    install_packages()
+    engine.start()
 
 
 def install_packages() -> None:

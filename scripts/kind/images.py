@@ -5,12 +5,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import tools
+from scripts import cache, tools
+from scripts.images import BASE
 from scripts.kind import debian
 from scripts.kind.archive import Image, copy_into, load
-from scripts.kind.steps import WORK, ImpossibleHere, fingerprint, fresh_folder, is_ci, run, step, works
+from scripts.kind.steps import ImpossibleHere, is_ci, run, step, works
 
-PYTHON = "python:3.12-slim"
+PYTHON = BASE
 PYTHON_STAND_IN = "streamjob/python:bookworm"
 
 # The last public release that creates an object only once when asked to (`If-None-Match: *`).
@@ -53,20 +54,16 @@ def minio() -> str:
 
 def hdfs() -> str:
     """The name of HDFS's image, which the engine has after this: called with a class and its arguments."""
-    tools.maven_install("hdfs")
+    tools.install("hdfs")
     base = python()
-    name = f"streamjob/hdfs:{fingerprint(tools.TOOLS / 'hdfs' / 'pom.xml', base, HDFS_DOCKERFILE, *JAVA_MODULES)}"
+    name = f"streamjob/hdfs:{cache.fingerprint(tools.place('hdfs').version, base, HDFS_DOCKERFILE, *JAVA_MODULES)}"
     if not exists(name):
-        folder = fresh_folder(WORK / "hdfs-image")
-        try:
-            with step(f"docker build {name}"):
-                shutil.copytree(tools.TOOLS / "hdfs", folder / "jars", copy_function=os.link)
-                small = ("--strip-debug", "--no-man-pages", "--no-header-files")
-                run(jlink(), "--add-modules", ",".join(JAVA_MODULES), *small, "--output", folder / "java")
-                (folder / "Dockerfile").write_text(HDFS_DOCKERFILE.format(base=base))
-                run("docker", "build", "--quiet", "--tag", name, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with cache.working_folder("hdfs-image") as folder, step(f"docker build {name}"):
+            shutil.copytree(tools.place("hdfs").path, folder / "jars", copy_function=os.link)
+            small = ("--strip-debug", "--no-man-pages", "--no-header-files")
+            run(jlink(), "--add-modules", ",".join(JAVA_MODULES), *small, "--output", folder / "java")
+            (folder / "Dockerfile").write_text(HDFS_DOCKERFILE.format(base=base))
+            run("docker", "build", "--quiet", "--tag", name, folder)
     return name
 
 
@@ -99,13 +96,10 @@ def make_python() -> None:
 
 def make(lay_out: Callable[[Path], Image]) -> None:
     """Make an image of the files that a function lays out in a folder."""
-    folder = fresh_folder(WORK / "image")
-    try:
+    with cache.working_folder("image") as folder:
         image = lay_out(folder / "root")
         with step(f"docker load {image.name}"):
             load(image, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def python_stand_in(root: Path) -> Image:
@@ -119,8 +113,8 @@ def python_stand_in(root: Path) -> Image:
 
 def minio_stand_in(root: Path) -> Image:
     """MinIO's program alone, called as in its public image: `args: [server, /data]`."""
-    tools.go_install("minio")
-    copy_into(root, (tools.BIN / "minio", "usr/bin/minio"))
+    tools.install("minio")
+    copy_into(root, (tools.program("minio"), "usr/bin/minio"))
     for folder in ("data", "tmp"):
         (root / folder).mkdir()
         (root / folder).chmod(0o1777)

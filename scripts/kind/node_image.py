@@ -1,14 +1,14 @@
 """The image of a node: Debian, containerd and kubelet with the files of kind's own node image, and all components."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
+from scripts import cache, tools
 from scripts.kind import binaries, debian
 from scripts.kind.archive import Image, copy_into, load, write_archive
 from scripts.kind.components import PAUSE, component_images
-from scripts.kind.steps import HERE, WORK, StepError, fingerprint, fresh_folder, run, step, wait_for, works
+from scripts.kind.steps import HERE, StepError, run, step, wait_for, works
 
 REPOSITORY = "streamjob/node"
 
@@ -63,7 +63,7 @@ SECONDS_TO_START = 30
 def name() -> str:
     """The name of the node image that these scripts make; it changes with anything that goes into it."""
     ours = [HERE / file for file in ("node", "node_image.py", "components.py", "archive.py", "debian.py")]
-    return f"{REPOSITORY}:{binaries.KUBERNETES}-{fingerprint(binaries.version(), *ours)}"
+    return f"{REPOSITORY}:{binaries.KUBERNETES}-{cache.fingerprint(binaries.version(), *ours)}"
 
 
 def is_built() -> bool:
@@ -72,14 +72,15 @@ def is_built() -> bool:
 
 
 def build() -> None:
-    """Make the node image from Debian's packages and our binaries, and give it to the engine."""
+    """Make the node image of Debian's packages and our programs, which may be built meanwhile; the engine gets it."""
     if is_built():
         return
-    folder = fresh_folder(WORK / "node")
-    root = folder / "root"
-    try:
+    with cache.working_folder("node-image") as folder:
+        root = folder / "root"
         with step("node image: Debian's packages"):
             debian.install(root, *PACKAGES)
+        with step("node image: the programs of Kubernetes"):
+            binaries.build()
         with step("node image: files of a node"):
             trim(root)
             configure(root)
@@ -87,8 +88,6 @@ def build() -> None:
             preload(root, component_images(root, folder / "components"), folder)
         with step("node image: docker load"):
             load(finished(root), folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     remove_older()
 
 
@@ -111,12 +110,12 @@ def trim(root: Path) -> None:
 
 def configure(root: Path) -> None:
     """Put in kind's files, ours, and the programs of Kubernetes."""
-    kind = binaries.KIND_FILES
+    kind = binaries.kind_files()
     run("cp", "-rT", "--no-preserve=mode", kind, root)
     for script in [*(kind / "kind/bin").iterdir(), *(kind / "usr/local/bin").iterdir()]:
         (root / script.relative_to(kind)).chmod(0o755)
     copy_into(root, HERE / "node/hide-controllers", HERE / "node/crictl")
-    copy_into(root, *((binaries.BINARIES / name, f"usr/bin/{name}") for name in ("kubeadm", "kubelet", "kubectl")))
+    copy_into(root, *((tools.program(name), f"usr/bin/{name}") for name in ("kubeadm", "kubelet", "kubectl")))
     copy_into(root, (HERE / "node/pod-network.yaml", "kind/manifests/default-cni.yaml"))
     copy_into(root, (HERE / "node/storage.yaml", "kind/manifests/default-storage.yaml"))
     (root / "kind/version").write_text(binaries.KUBERNETES)

@@ -1,6 +1,5 @@
-"""What every step shares: where things lie, how a command is run, and a line that says what takes how long."""
+"""What every step shares: how a command is run, and a line that says what takes how long."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -12,8 +11,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-TOOLS = ROOT / ".tools"
-WORK = TOOLS / "kind"
 
 LINES_OF_A_FAILURE = 30
 
@@ -64,19 +61,6 @@ def works(*command: str | Path, seconds: float = 60) -> bool:
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
-
-
-def fingerprint(*parts: str | Path) -> str:
-    """Twelve hex digits that change with any of these words, files and folders."""
-    digest = hashlib.sha256()
-    for part in parts:
-        files = sorted(part.rglob("*")) if isinstance(part, Path) and part.is_dir() else [part]
-        for file in files:
-            if not isinstance(file, Path):
-                digest.update(file.encode())
-            elif file.is_file():
-                digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def fresh_folder(path: Path) -> Path:

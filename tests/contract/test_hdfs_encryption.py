@@ -8,13 +8,13 @@ import pytest
 from deltalake import write_deltalake
 from hdfs_native import Client
 
-from conftest import require_hdfs
 from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.hdfs import HdfsStore
 from streamjob_runtime.stores.hdfs_errors import translate
 from support.delta import delta_folder
 from support.hdfs import HdfsServer, Settings, site_file
+from support.installed import require
 
 _KEY_SHELL = "org.apache.hadoop.crypto.key.KeyShell"
 _CRYPTO_ADMIN = "org.apache.hadoop.hdfs.tools.CryptoAdmin"
@@ -44,7 +44,7 @@ class Zoned(HdfsServer):
 
 @pytest.fixture(scope="module")
 def zoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zoned]:
-    require_hdfs()
+    require("hdfs")
     server = Zoned(tmp_path_factory.mktemp("hdfs-zone"))
     try:
         server.start()

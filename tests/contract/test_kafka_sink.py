@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from conftest import require_kafka
 from streamjob_api.sinks import Sink as SinkModel
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.connectors.kafka import marker as kafka_marker
@@ -21,6 +20,7 @@ from streamjob_runtime.connectors.sink_context import SinkContext
 from streamjob_runtime.errors import Fenced, JobError
 from streamjob_runtime.patience import Caller, Impatient, Trouble
 from streamjob_runtime.stores.connections import Connections, Secrets
+from support.installed import require
 from support.kafka import KafkaServer
 from support.sources import patient, wait_until
 
@@ -268,7 +268,7 @@ def test_what_is_wrong_is_said_at_the_start(kafka: KafkaServer) -> None:
 
 
 def test_a_topic_that_was_deleted_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    require_kafka()
+    require("kafka")
     # So long a topic that is not known may be a new one of which not all servers know.
     monkeypatch.setitem(kafka_producer._TUNED, "topic.metadata.propagation.max.ms", 500)
     monkeypatch.setattr(kafka_marker, "ANSWER_S", 2.0)  # so long the group's server looks for it

@@ -15,6 +15,7 @@ from streamjob_runtime.connectors.kafka.source import GONE_LOOKS, LOOK_MS, MOST,
 from streamjob_runtime.connectors.kafka.topics import Topics
 from streamjob_runtime.connectors.source import OffsetRange, Source
 from streamjob_runtime.errors import JobError, Unavailable
+from support.installed import require
 from support.kafka import KafkaServer
 from support.sources import KafkaBench, wait_until
 
@@ -601,9 +602,7 @@ def test_a_broker_that_does_not_answer_has_lost_nothing(own_kafka: KafkaServer, 
 
 
 def test_passwords_and_certificates(tmp_path: Path) -> None:
-    from conftest import require_kafka
-
-    require_kafka()
+    require("kafka")
     server = KafkaServer(tmp_path / "kafka", secure=True)
     server.start()
     try:

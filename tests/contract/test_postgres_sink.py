@@ -78,6 +78,11 @@ class Database:
         self.do(f"DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD 'hush-hush'")
         return self.dsn.replace(f"admin:{self.server.password}", f"{name}:hush-hush")
 
+    def end_sessions(self) -> None:
+        """End the sessions of all sinks of this job; other tests of this server have others."""
+        ours = f"application_name LIKE 'streamjob/{JOB}/%'"
+        self.do(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+
     def close(self) -> None:
         for sink in self._opened:
             sink.close()
@@ -211,7 +216,7 @@ def test_a_column_that_became_narrower_is_seen_by_the_next_session(db: Database)
     sink = db.opened()
     sink.write(batch(0, ROWS))
     db.do("ALTER TABLE words ALTER n TYPE smallint")
-    db.do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'streamjob/%'")
+    db.end_sessions()
     with pytest.raises(Unavailable):
         sink.write(batch(1, [("c", 3)]))
     with pytest.raises(JobError, match="smallint"):
@@ -264,7 +269,7 @@ def test_a_lock_of_somebody_else_is_waited_for_and_told(db: Database, monkeypatc
 def test_a_session_that_was_lost_is_made_anew(db: Database) -> None:
     sink = db.opened()
     sink.write(batch(0, ROWS))
-    db.do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'streamjob/%'")
+    db.end_sessions()
     with pytest.raises(Unavailable):
         sink.write(batch(1, ROWS))
     sink.write(batch(1, ROWS))

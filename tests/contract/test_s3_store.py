@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from benchmarks.ports import free_port
 
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Refused, Unavailable
@@ -18,7 +19,7 @@ from streamjob_runtime.stores.open import open_store
 from streamjob_runtime.stores.retrying import RetryingStore
 from streamjob_runtime.stores.s3 import S3Access, S3Store
 from streamjob_runtime.stores.s3_errors import from_answer
-from support.minio import MinioServer, free_port
+from support.minio import MinioServer
 from support.proxy import CUT_AFTER, CUT_BEFORE, HANG_AFTER, HANG_BEFORE, Lost, Proxy, proxy
 
 

@@ -17,7 +17,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("bench")
     command = [sys.executable, "-m", "benchmarks.run", "--without-spark", "--rounds", "1", "--scale", "0.0001"]
     done = subprocess.run(
-        [*command, "--folder", str(made)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [*command, "--folder", str(made)], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (made / "printed.txt").write_text(done.stdout)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from streamjob_operator.answers import last_batch, last_checkpoint
 from streamjob_runtime.engine.steps import Step
 from support.command import STREAMJOB, Running, running, streamjob
 from support.minio import MinioServer
-from support.runtime import Runtime, wait_for
+from support.runtime import TIMEOUT_S, Runtime, wait_for
 
 OLD = 1_700_000_000  # seconds; a file of that time is left alone by its writer
 
@@ -53,11 +54,12 @@ def change(job: Path, before: str, after: str) -> None:
 def test_a_job_that_is_done_ends_with_0(job: Path) -> None:
     done = streamjob("run", "job.yaml", "--termination-log", "end", "--log-format", "json", cwd=job)
     assert done.returncode == 0, done.stderr
-    assert json.loads((job / "end").read_text()) == {
-        "reason": "Done",
-        "exitCode": 0,
-        "message": "The job is done.",
-    }
+    end = json.loads((job / "end").read_text())
+    assert (end["reason"], end["exitCode"], end["message"]) == ("Done", 0, "The job is done.")
+    # As the operator reads it, who may not have asked the job before its end.
+    batch = last_batch(end["batch"])
+    assert (batch["id"], batch["inputRows"], batch["lag"]) == (3, 1, 0)
+    assert last_checkpoint(end["checkpoint"])["batch"] == 3
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["rows"] for line in lines if line["message"] == "batch"] == [1, 1, 1, 1]
 
@@ -220,7 +222,7 @@ def test_the_first_interrupt_finishes_the_batch_and_takes_a_checkpoint(job: Path
 
 def test_the_second_interrupt_ends_it_at_once(job: Path) -> None:
     with script(job, "interrupt_twice") as process:
-        assert process.wait(20) == 128 + signal.SIGINT
+        assert process.wait(TIMEOUT_S) == 128 + signal.SIGINT
     assert not (job / "end").exists()
     shown = streamjob("checkpoints", "list", "job.yaml", cwd=job).stdout
     assert shown.endswith("from the beginning, replay 0 batches, write batch 0 again, then run batch 1.\n")
@@ -232,7 +234,7 @@ def test_a_signal_before_the_job_is_even_read_ends_it_by_its_own_hand(job: Path)
     os.mkfifo(job / "job.yaml")
     with running([STREAMJOB, "run", "job.yaml"], job) as process, (job / "job.yaml").open("w"):
         process.send(signal.SIGTERM)
-        assert process.wait(20) == 128 + signal.SIGTERM
+        assert process.wait(TIMEOUT_S) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
@@ -245,7 +247,7 @@ def test_a_store_that_is_not_there_is_waited_for_until_an_interrupt(job: Path, t
         if twice:
             process.until("once more to stop at once")
             process.send(signal.SIGINT)
-        assert process.wait(20) in ((130, 75) if twice else (75,))
+        assert process.wait(TIMEOUT_S) in ((130, 75) if twice else (75,))
     lines = [json.loads(line) for line in process.err.splitlines()]
     told = [line for line in lines if line["message"] == "waiting for a system outside"]
     assert told[0]["what"] == "the checkpoint store s3://bucket/ck"
@@ -263,7 +265,7 @@ def test_a_call_that_hangs_does_not_hold_up_the_end_for_ever(job: Path) -> None:
             process.until("starting job")
             silent.accept()[0].close()  # asked, so it is waiting for an answer
             process.send(signal.SIGINT)
-            assert process.wait(20) == 75
+            assert process.wait(TIMEOUT_S) == 75
     end = json.loads((job / "end").read_text())
     assert end["reason"] == "Unavailable"
     assert "was asked to stop and waited for systems outside" in end["message"]

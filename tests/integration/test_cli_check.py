@@ -13,7 +13,7 @@ import pytest
 from streamjob_runtime.engine.steps import Step
 from support.command import STREAMJOB, running, streamjob
 from support.minio import MinioServer
-from support.runtime import Runtime, wait_for
+from support.runtime import TIMEOUT_S, Runtime, wait_for
 from support.sources import LineServer
 
 MANIFEST = """
@@ -198,7 +198,7 @@ def test_a_store_that_is_down_ends_the_check_in_time(job: Path) -> None:
     s3(job, 1)
     script = IMPATIENT.format(seconds=0.5)
     with running([sys.executable, "-P", "-c", script], job, KEYS) as process:
-        assert process.wait(30) == 75
+        assert process.wait(TIMEOUT_S) == 75
     assert "waiting for a system outside" in process.err
     end = json.loads((job / "end").read_text())
     assert end["reason"] == "Unavailable"
@@ -210,7 +210,7 @@ def test_a_store_that_does_not_answer_ends_the_check_in_time(job: Path) -> None:
         s3(job, silent.getsockname()[1])
         script = IMPATIENT.format(seconds=0.5)
         with running([sys.executable, "-P", "-c", script], job, KEYS) as process:
-            assert process.wait(30) == 75
+            assert process.wait(TIMEOUT_S) == 75
     end = json.loads((job / "end").read_text())
     assert end["message"] == "the checkpoint location s3://bucket/ck did not answer within 0.5 seconds. Try again."
 
@@ -224,7 +224,7 @@ def test_a_signal_ends_it_at_once(job: Path, command: list[str]) -> None:
             rude.accept()[0].close()  # asked, so it has begun, and it will ask again
             process.send(signal.SIGTERM)
             rude.close()
-            assert process.wait(20) == 128 + signal.SIGTERM
+            assert process.wait(TIMEOUT_S) == 128 + signal.SIGTERM
 
 
 def test_on_s3_nothing_stays_and_wrong_credentials_are_named(job: Path, minio: MinioServer) -> None:

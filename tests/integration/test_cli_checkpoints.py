@@ -132,7 +132,10 @@ DAMAGE = {
 
 @pytest.mark.parametrize(("pattern", "which", "damage"), DAMAGE.values(), ids=DAMAGE)
 def test_damage_is_found_and_named(job: Path, pattern: str, which: int, damage: object) -> None:
-    file = sorted(f for f in (job / "ck").glob(pattern) if f.is_file())[which]
+    log = "".join(record.read_text() for record in (job / "ck" / "log").iterdir())
+    # The newest snapshot counts for nothing if the job was killed before a record named it.
+    counting = [f for f in (job / "ck").glob(pattern) if f.is_file() and ("/state/" not in str(f) or f.stem in log)]
+    file = sorted(counting)[which]
     assert callable(damage)
     damage(file)
     verified = streamjob("checkpoints", "verify", "job.yaml", cwd=job)

@@ -17,7 +17,7 @@ STREAMJOB = Path(sys.executable).with_name("streamjob")
 
 def run(folder: Path) -> None:
     command: list[str | Path] = [STREAMJOB, "run", folder / "streamjob.yaml"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -19,7 +19,7 @@ from support.runtime import wait_for
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*/streamjob.yaml"))
 STREAMJOB = Path(sys.executable).with_name("streamjob")
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 
 
 def streamjob(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

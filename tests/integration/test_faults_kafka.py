@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from conftest import require_kafka
 from support.ad_events import PIPELINE, AdEvents, Expected, differences
+from support.installed import require
 from support.kafka import KafkaServer
 from support.minio import MinioServer
 from support.postgres import PostgresServer
@@ -77,7 +77,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    require_kafka()
+    require("kafka")
     folder = tmp_path_factory.mktemp("faults")
     kafka, minio = KafkaServer(folder / "kafka"), MinioServer(folder / "minio")
     try:

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from streamjob_operator.model import Key, Pod
-from streamjob_operator.progress import PERIOD_S, Progresses
+from streamjob_operator.progress import PERIOD_S, Progresses, read_progress, session
 from streamjob_runtime.engine.progress import Status
 from streamjob_runtime.server.progress_json import progress_json
 from support.board import NOW_MS, TROUBLE
@@ -35,7 +37,7 @@ async def asking(folder: Path, answer: Answer) -> AsyncIterator[tuple[Progresses
     await runner.setup()
     await web.UnixSite(runner, str(folder / "socket")).start()
     news: asyncio.Queue[Key] = asyncio.Queue()
-    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(folder / "socket"))) as http:
+    async with session(aiohttp.UnixConnector(str(folder / "socket"))) as http:
         progresses = Progresses(http, news.put_nowait, random.Random(1))
         yield progresses, news
         await progresses.close()
@@ -111,3 +113,81 @@ def test_an_answer_without_an_end_is_given_up_and_nothing_is_learned_from_it(tmp
             assert news.empty() and progresses.of(KEY) is None
 
     asyncio.run(story())
+
+
+def good() -> dict[str, Any]:
+    status = Status("Running", "id", "views", 1, NOW_MS, interval_ms=2000)
+    said: dict[str, Any] = json.loads(json.dumps(progress_json(status, [], NOW_MS)))
+    return said
+
+
+def but(**changes: Any) -> str:
+    """A good answer, but for this in its status."""
+    return json.dumps({**good(), "status": {**good()["status"], **changes}})
+
+
+BATCH = {"batchId": 1, "timestamp": "2026-11-21T12:00:00Z", "numInputRows": 1, "batchDuration": 1.0, "sources": []}
+ODD = {
+    "no JSON": "<html>",
+    "a list": "[]",
+    "nested without end": "[" * 100_000,
+    "a rate that is no number": but(inputRowsPerSecond="many"),
+    "a rate without bounds": but(inputRowsPerSecond=1e300).replace("1e+300", "1e999"),
+    "sources in a list": but(sourcesMessage=["lines"]),
+    "a message that is none": but(sourcesMessage={"lines": {"a": 1}}),
+    "trouble in a word": but(trouble="yes"),
+    "a checkpoint at no time": but(checkpoint={"batchId": 1, "timestamp": "soon", "sizeBytes": 1}),
+    "a checkpoint far away": but(checkpoint={"batchId": 1, "timestamp": "0001-01-01T00:00:00+23:00", "sizeBytes": 1}),
+    **{
+        f"a batch whose {field} is {value!r}": json.dumps({**good(), "recentProgress": [{**BATCH, field: value}]})
+        for field, value in [
+            ("batchId", "1"),
+            ("batchId", -1),
+            ("batchId", 2**63),
+            ("numInputRows", True),
+            ("batchDuration", None),
+            ("sources", 1),
+            ("sources", [{"lag": 0.5}]),
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+def test_whatever_a_pod_answers_nothing_is_learned_of_it_and_it_is_asked_again(tmp_path: Path, text: str) -> None:
+    answers = [text, json.dumps(good())]
+
+    async def progress(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=answers.pop(0), content_type="application/json")
+
+    async def story() -> None:
+        async with asking(tmp_path, progress) as (progresses, news):
+            progresses.follow(KEY, POD)
+            assert await asyncio.wait_for(news.get(), SOON_S) == KEY
+            assert progresses.of(KEY) == read_progress(good()) and not answers
+
+    asyncio.run(story())
+
+
+def test_a_pod_sends_the_operator_nowhere_else(tmp_path: Path) -> None:
+    asked: list[str] = []
+    done = asyncio.Event()
+
+    async def progress(request: web.Request) -> web.StreamResponse:
+        asked.append(request.query_string)
+        if len(asked) > 1:
+            done.set()
+        return web.HTTPFound("/progress?elsewhere")
+
+    async def story() -> None:
+        async with asking(tmp_path, progress) as (progresses, news):
+            progresses.follow(KEY, POD)
+            await asyncio.wait_for(done.wait(), SOON_S)
+            assert set(asked) == {"batches=1"} and news.empty()
+
+    asyncio.run(story())
+
+
+def test_a_lag_that_is_not_known_is_left_out() -> None:
+    said = read_progress({**good(), "recentProgress": [{**BATCH, "sources": [{"lag": 3}, {"lag": None}]}]})
+    assert said.last_batch is not None and "lag" not in said.last_batch and said.last_batch["id"] == 1

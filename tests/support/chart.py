@@ -1,7 +1,6 @@
 """The chart as `helm template` renders it."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from scripts import tools
+
+from support.installed import require
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "streamjob-operator"
@@ -32,13 +34,10 @@ _LOADER = yaml.CSafeLoader  # the CRD is long: ten times as fast as the one in P
 
 def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run helm without a cluster. Where there is none the test is skipped; in CI, which installs it, it fails."""
-    own = ROOT / ".tools" / "bin" / "helm"
-    binary = own if own.exists() else shutil.which("helm")
-    if binary is None:
-        message = "helm is not installed; to run this test: python scripts/tools.py helm"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+    if shutil.which("helm") is None:
+        require("helm")
+    binary = shutil.which("helm", path=tools.path())
+    assert binary is not None
     return subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
 
 

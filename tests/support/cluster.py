@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from scripts import tools
+
 ROOT = Path(__file__).parents[2]
 NAME = "streamjob"
 
 COMMAND_S = 180
-WAIT_S = 60
+WAIT_S = 120
 _POLL_S = 0.2
 _NAMESPACE_S = 90
 
@@ -47,7 +49,7 @@ def run(*command: str, kubeconfig: Path | None = None, stdin: str | None = None,
 
 def path() -> str:
     """Where commands are looked for."""
-    return f"{ROOT / '.tools' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return tools.path()
 
 
 class Cluster:

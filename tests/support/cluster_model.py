@@ -18,6 +18,7 @@ from streamjob_operator.model import (
     DeleteConfig,
     DeletePod,
     End,
+    EndSidecars,
     Job,
     Key,
     News,
@@ -78,7 +79,8 @@ class ClusterModel:
         """As the operator would see it now."""
         wanted = None if self.problems else render(KEY, self.spec, None)
         revision = revision_of(State.read(self.status), self.pods.values())
-        current = self.configs.get(revision) if not wanted or wanted.name != revision else None
+        unchanged = wanted is not None and wanted.name == revision
+        current = None if unchanged else self.configs.get(revision)
         return Observed(
             now=self.now,
             jitter=self.rng.random(),
@@ -97,6 +99,8 @@ class ClusterModel:
             wanted=wanted,
             problems=self.problems,
             current=current,
+            configs=frozenset(self.configs),
+            lost="" if unchanged or current or not revision else "the ConfigMap was deleted",
             pods=tuple(self.pods.values()),
             progress=self.progress,
             namespace_ends=self.namespace_ends,
@@ -142,6 +146,8 @@ class ClusterModel:
                 self._create(action)
             case DeletePod():
                 self._delete(action)
+            case EndSidecars():
+                self.change(self.pods[action.name], outlived=False)
             case RestoreConfig():
                 self.configs[action.revision.name] = action.revision
             case DeleteConfig():
@@ -193,9 +199,19 @@ class ClusterModel:
             if pod.live and pod.started is None and pod.deleting_until is None and pod.uid not in self.silent:
                 self.change(pod, started=self.now, ready=True, ready_since=self.now, ip="10.0.0.1")
 
-    def ends(self, pod: Pod, code: int, reason: str = "Error", message: str = "", why: str | None = None) -> None:
+    def ends(
+        self,
+        pod: Pod,
+        code: int,
+        reason: str = "Error",
+        message: str = "",
+        why: str | None = None,
+        batch: dict[str, Any] | None = None,
+        checkpoint: dict[str, Any] | None = None,
+    ) -> None:
         """The pod's process ends; `why`: the cluster made it."""
-        self.change(pod, ended=End(code, reason, message, self.now), ready=False, infrastructure=why)
+        end = End(code, reason, message, self.now, batch, checkpoint)
+        self.change(pod, ended=end, ready=False, infrastructure=why)
         if pod.role == ROLE_RUNTIME and not why and code not in (DONE, UNAVAILABLE):
             self.has_failed.add(pod.revision)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from scripts import tools
+from scripts.run_tests import KEPT
 
 from support.cluster import NAME, ROOT, Cluster, CommandFailed, path, run
 
@@ -31,7 +33,9 @@ def running_cluster(kubeconfig: Path) -> Iterator[Cluster]:
     try:
         yield Cluster(kubeconfig)
     finally:
-        if not had_engine:
+        if os.environ.get(KEPT):
+            pass  # `make test` has made it, and removes it
+        elif not had_engine:
             scripts("-m", "scripts.kind", "down")
         elif not had_cluster:
             run("kind", "delete", "cluster", "--name", NAME)
@@ -40,6 +44,8 @@ def running_cluster(kubeconfig: Path) -> Iterator[Cluster]:
 def make(kubeconfig: Path) -> None:
     """Have a cluster, or skip the test."""
     in_ci = bool(os.environ.get("CI"))
+    for command in missing():
+        tools.is_there_in_the_end(command)
     if not in_ci and missing():
         skip(f"{', '.join(missing())} cannot be found")
     code = scripts("-m", "scripts.kind", "up", "--kubeconfig", str(kubeconfig))
@@ -47,7 +53,7 @@ def make(kubeconfig: Path) -> None:
         skip("no Docker engine answers, or there is no node image")
     assert code == 0, "the cluster could not be made, see above"
     if in_ci and missing():
-        assert scripts("scripts/tools.py", *missing()) == 0, "a tool could not be built, see above"
+        assert scripts("-m", "scripts.tools", *missing()) == 0, "a tool could not be built, see above"
 
 
 def missing() -> list[str]:

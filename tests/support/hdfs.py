@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -15,11 +16,10 @@ from typing import Any, ClassVar
 from xml.sax.saxutils import escape
 
 import psutil
+from benchmarks.ports import free_port
+from scripts import tools
 
-from support.minio import free_port
-
-JARS = Path(__file__).parents[2] / ".tools" / "hdfs"
-INSTALL = "python scripts/tools.py hdfs"
+JARS = tools.place("hdfs").path
 
 NAME_NODE = "org.apache.hadoop.hdfs.server.namenode.NameNode"
 DATA_NODE = "org.apache.hadoop.hdfs.server.datanode.DataNode"
@@ -66,7 +66,6 @@ class HdfsServer:
         self.reached_at: str | None = None  # clients' address of the name node, where it is not its own
         self.conf = folder / "conf"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._roots = 0
         self._ports: dict[str, int] = defaultdict(free_port)
 
     @property
@@ -76,8 +75,7 @@ class HdfsServer:
 
     def create_root(self) -> str:
         """The URL of a folder that nobody else uses; it is not there yet."""
-        self._roots += 1
-        return f"{self.url}/test-{self._roots}/a folder"
+        return f"{self.url}/test-{secrets.token_hex(4)}/a folder"
 
     def start(self, *nodes: str) -> None:
         """Start these nodes, or all, and wait until files can be written."""

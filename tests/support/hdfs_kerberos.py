@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from benchmarks.ports import free_port
 from hdfs_native import Client
 
 from support.hdfs import HdfsServer, Settings
-from support.minio import free_port
 
 REALM = "EXAMPLE.COM"
 USER, STRANGER = f"etl@{REALM}", f"stranger@{REALM}"
@@ -27,7 +27,7 @@ max.ticket.lifetime=86400000
 max.renewable.lifetime=604800000
 debug=false
 """
-_START_S = 60
+_START_S = 120
 
 
 class KerberisedHdfs(HdfsServer):

@@ -13,7 +13,7 @@ from support.feed import Output
 from support.storage import BUCKET, NAME, Storage
 
 FEED_S = 0.2
-START_S = 120
+START_S = 180
 """How long a pod may take to become ready on a machine that does much else."""
 
 TOTALS = "SELECT kind, count(*) AS n, sum(id)::BIGINT AS total FROM events GROUP BY kind"

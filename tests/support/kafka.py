@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import confluent_kafka
+from benchmarks.ports import free_port
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
@@ -28,11 +29,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourcePatternType,
     ResourceType,
 )
+from scripts import tools
 
-from support.minio import free_port
-
-JARS = Path(__file__).parents[2] / ".tools" / "kafka"
-INSTALL = "python scripts/tools.py kafka"
+JARS = tools.place("kafka").path
 
 _START_S = 90
 _STOP_S = 20
@@ -54,7 +53,6 @@ class KafkaServer:
         self._secure = secure
         self._creates = creates
         self._process: subprocess.Popen[bytes] | None = None
-        self._topics = 0
         self._port, self._controller_port, self._secure_port = free_port(), free_port(), free_port()
         self.servers = f"127.0.0.1:{self._port}"
         self.secure_servers = f"127.0.0.1:{self._secure_port}"
@@ -149,8 +147,7 @@ class KafkaServer:
     def create_topic(self, partitions: int = 1, name: str | None = None, **config: str) -> str:
         """A new topic's name; `config` as Kafka calls it, with _ for the dots."""
         if name is None:
-            self._topics += 1
-            name = f"topic-{self._topics}"
+            name = f"topic-{secrets.token_hex(4)}"
         settings = {key.replace("_", "."): value for key, value in config.items()}
         with _Admin(self.servers) as admin:
             admin.all(admin.client.create_topics([NewTopic(name, partitions, 1, config=settings)]))

@@ -2,7 +2,6 @@
 
 import io
 import secrets
-import socket
 import subprocess
 import time
 import urllib.error
@@ -10,17 +9,18 @@ import urllib.request
 from pathlib import Path
 
 import urllib3
+from benchmarks.ports import free_port
 from minio import Minio, MinioAdmin
 from minio.credentials.providers import StaticProvider
 from minio.error import S3Error, ServerError
+from scripts import tools
 
 from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.s3 import S3Access, S3Store
 
-BINARY = Path(__file__).parents[2] / ".tools" / "bin" / "minio"
-INSTALL = "python scripts/tools.py minio"
+BINARY = tools.program("minio")
 
-_START_S = 30
+_START_S = 90
 _STOP_S = 10
 
 
@@ -45,7 +45,6 @@ class MinioServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._buckets = 0
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.access_key = secrets.token_hex(8)
@@ -96,8 +95,7 @@ class MinioServer:
 
     def create_bucket(self) -> str:
         """A new empty bucket's name."""
-        self._buckets += 1
-        name = f"test-{self._buckets}"
+        name = f"test-{secrets.token_hex(4)}"
         self._client().make_bucket(name)
         return name
 
@@ -153,10 +151,3 @@ class MinioServer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -13,15 +13,14 @@ from typing import Any
 
 import psutil
 import psycopg
+from benchmarks.ports import free_port
 from psycopg import sql
+from scripts import tools
 
-from support.minio import free_port
-
-_UNPACKED = Path(__file__).parents[2] / ".tools" / "postgres"
+_UNPACKED = tools.place("postgres").path
 _BIN = "usr/lib/postgresql/15/bin"
-INSTALL = "python scripts/tools.py postgres"
 
-_START_S = 60
+_START_S = 120
 _STOP_S = 20
 _NOBODY = 65534
 _SETTINGS = {
@@ -34,9 +33,9 @@ _SETTINGS = {
 }
 
 
-def binaries() -> Path | None:
-    """The folder of the server's programs: the machine's own, or else those that were unpacked."""
-    return next((p for p in (Path("/") / _BIN, _UNPACKED / _BIN) if (p / "postgres").exists()), None)
+def _installed() -> Path:
+    """The root of the server's programs: the machine's own, or else that of those which were unpacked."""
+    return Path("/") if (Path("/") / _BIN / "postgres").exists() else _UNPACKED
 
 
 class PostgresServer:
@@ -48,8 +47,8 @@ class PostgresServer:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="streamjob-postgres-"))
         self._data = self._folder / "data"
+        self._root = _installed()
         self._process: subprocess.Popen[bytes] | None = None
-        self._schemas = 0
         self.port = free_port()
         self.password = secrets.token_hex(16)
 
@@ -117,8 +116,7 @@ class PostgresServer:
 
     def create_schema(self) -> str:
         """A DSN that finds its tables in a schema of its own."""
-        self._schemas += 1
-        name = f"test_{self._schemas}"
+        name = f"test_{secrets.token_hex(4)}"
         self.do(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
         return f"{self.dsn}?options=-csearch_path%3D{name}"
 
@@ -135,6 +133,9 @@ class PostgresServer:
     def _make_data(self) -> None:
         password = self._folder / "password"
         password.write_text(self.password)
+        if self._root == _UNPACKED and os.geteuid() == 0:
+            # The server runs as nobody, who may not look into root's home.
+            self._root = Path(shutil.copytree(_UNPACKED, self._folder / "programs", symlinks=True))
         for path in (self._folder, password):
             if os.geteuid() == 0:
                 os.chown(path, _NOBODY, _NOBODY)
@@ -145,15 +146,14 @@ class PostgresServer:
             raise RuntimeError(f"initdb failed:\n{said.decode(errors='replace')}")
 
     def _run(self, program: str, *arguments: str, out: Any) -> "subprocess.Popen[bytes]":
-        folder = binaries()
-        assert folder is not None
+        root = self._root
         environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-        if _UNPACKED in folder.parents:
-            environ["LD_LIBRARY_PATH"] = os.pathsep.join(str(p.parent) for p in _UNPACKED.glob("usr/lib/*/libpq.so.5"))
+        if root != Path("/"):
+            environ["LD_LIBRARY_PATH"] = os.pathsep.join(str(p.parent) for p in root.glob("usr/lib/*/libpq.so.5"))
         # The server refuses to run as root.
         other: dict[str, Any] = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         return subprocess.Popen(
-            [folder / program, *arguments],
+            [root / _BIN / program, *arguments],
             env=environ,
             cwd=self._folder,
             stdin=subprocess.DEVNULL,

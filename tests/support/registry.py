@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
+from benchmarks.ports import free_port
+from scripts import tools
 
-from support.minio import free_port
-
-JARS = Path(__file__).parents[2] / ".tools" / "registry"
-INSTALL = "python scripts/tools.py registry"
+JARS = tools.place("registry").path
 
 _START_S = 90
 _STOP_S = 20

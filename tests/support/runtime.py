@@ -12,7 +12,7 @@ from pathlib import Path
 from streamjob_runtime.engine.steps import Step
 
 TESTS = Path(__file__).parents[1]
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 
 
 def wait_for(happened: Callable[[], bool], within_s: float = TIMEOUT_S) -> None:

@@ -63,6 +63,7 @@ class Simulation:
     store: Store = field(default_factory=MemoryStore)
     seed: int = 0
     base_dir: Path | None = None  # where relative paths of the manifest begin
+    begin_ms: int = BEGIN_MS
     logged: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -128,7 +129,7 @@ class _ScriptedClock(ManualClock):
     """A clock at whose waits for the next batch something arrives."""
 
     def __init__(self, simulation: Simulation) -> None:
-        super().__init__(BEGIN_MS)
+        super().__init__(simulation.begin_ms)
         self._simulation = simulation
 
     def wait(self, seconds: float, wake: threading.Event) -> bool:

@@ -36,7 +36,7 @@ def check(text: str) -> None:
         assert problem.message
         assert "\n" not in str(problem)
         str(problem).encode("utf-8")
-        assert loaded.locate(problem.path, 2) >= (1, 1)
+        assert loaded.locate(problem.path, "x y", 2) >= (1, 1)
 
 
 @given(trees)

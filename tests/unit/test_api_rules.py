@@ -355,3 +355,12 @@ def test_a_secret_is_not_repeated() -> None:
         put(tree, path, "hdfs://me:pa55@minio/x")
         assert told(tree)
         assert "pa55" not in "".join(told(tree))
+
+
+@pytest.mark.parametrize("kind", ["hostPath", "projected", "image", "nfs"])
+def test_a_volume_that_reaches_out_of_the_pod_is_refused_and_the_kinds_that_there_are_are_named(kind: str) -> None:
+    job = deepcopy(GOOD)
+    job["spec"]["podTemplate"] = {"volumes": [{"name": "v", kind: {}}]}
+    said = [str(problem) for problem in parse_manifest(yaml.safe_dump(job), "job.yaml").problems]
+    assert any(f"spec.podTemplate.volumes[0].{kind}: unknown field" in line for line in said)
+    assert any("give exactly one of secret, configMap, emptyDir, persistentVolumeClaim, csi" in line for line in said)

@@ -56,6 +56,15 @@ def test_by_default_nothing_is_installed_that_needs_something_else() -> None:
 def test_the_operator_understands_what_the_chart_tells_it(mode: Manifest) -> None:
     values = {"runtimeImage": {"repository": "rt", "tag": "9", "pullPolicy": "Never"}, "logFormat": "text"}
     objects = render({"defaultCheckpointLocation": "s3://checkpoints/all"} | values | mode)
+    own = {"app.kubernetes.io/name": "streamjob-operator", "app.kubernetes.io/component": "operator"}
+    peers = [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
+            "podSelector": {"matchLabels": {**own, "app.kubernetes.io/instance": "streamjob"}},
+        },
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
+        {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}},
+    ]
     assert replace(parse(operator_of(objects)["args"]), identity="") == Options(
         runtime_image="rt:9",
         namespaces=tuple(mode.get("watchNamespaces", [])),
@@ -66,13 +75,17 @@ def test_the_operator_understands_what_the_chart_tells_it(mode: Manifest) -> Non
         lease_name="streamjob-operator",
         http_port=8080,
         log_format="text",
+        hold_role_binding="streamjob-drain" if mode else None,
+        runtimes_from=tuple(peers),
     )
     assert parse(operator_of(render())["args"]).default_checkpoint_location is None
+    assert parse(operator_of(render({"networkPolicy.runtimes": False}))["args"]).runtimes_from is None
 
 
 def test_names_and_namespaces_are_texts_even_if_they_look_like_numbers() -> None:
     objects = render({"watchNamespaces": ["3"], "networkPolicy.enabled": True}, release="1", namespace="2")
-    metadata = [found["metadata"] for found in objects if found["kind"] != "CustomResourceDefinition"]
+    cluster_wide = ("CustomResourceDefinition", "ClusterRole")
+    metadata = [found["metadata"] for found in objects if found["kind"] not in cluster_wide]
     assert {found["namespace"] for found in metadata} == {"2", "3"}
     assert {found["labels"]["app.kubernetes.io/instance"] for found in metadata} == {"1"}
 
@@ -169,3 +182,10 @@ def test_selectors_select_the_operator_and_not_the_test() -> None:
     for selector in selectors:
         assert selects(selector, labels)
         assert not selects(selector, only(objects, "Pod")["metadata"]["labels"])
+
+
+@pytest.mark.parametrize("wrong", ["", "{}", "[1]", "from"])
+def test_what_is_no_list_of_peers_is_refused_by_the_operator(wrong: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--runtime-image=rt", f"--runtimes-from={wrong}"])
+    assert ended.value.code == 2

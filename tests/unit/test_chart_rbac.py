@@ -23,19 +23,20 @@ NEEDED = {
     ("streamjob.dev", "streamjobs"): {"list", "watch", "patch"},
     ("streamjob.dev", "streamjobs/status"): {"update"},
     ("streamjob.dev", "streamjobs/finalizers"): {"update"},
-    ("", "pods"): {"get", "list", "watch", "create", "delete"},
-    ("", "configmaps"): {"get", "create", "delete"},
+    ("", "pods"): {"get", "list", "watch", "create", "delete", "patch"},
+    ("", "configmaps"): {"get", "list", "create", "delete"},
     ("", "events"): {"create", "list"},
+    ("networking.k8s.io", "networkpolicies"): {"create", "patch"},
 }
+DRAIN = "streamjob-drain"
 LEASES = ("coordination.k8s.io", "leases")
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_operator_may_do_what_it_needs_and_nothing_else(mode: Manifest) -> None:
     objects = render(EVERYTHING | mode)
-    roles = of_kind(objects, "ClusterRole") or [
-        r for r in of_kind(objects, "Role") if r["metadata"]["namespace"] in "ab"
-    ]
+    roles = [r for r in of_kind(objects, "Role") if r["metadata"]["namespace"] in "ab"]
+    roles = roles if mode else of_kind(objects, "ClusterRole")
     assert len(roles) == len(mode.get("watchNamespaces", ["all"]))
     for role in roles:
         assert rights(role) == NEEDED
@@ -71,13 +72,33 @@ def test_leases_are_its_own_alone_and_in_its_own_namespace() -> None:
 
 def test_namespaced_mode_has_nothing_cluster_wide_but_the_crd() -> None:
     objects = render(EVERYTHING | {"watchNamespaces": WATCHED})
-    assert [found["kind"] for found in objects if "namespace" not in found["metadata"]] == ["CustomResourceDefinition"]
+    cluster_wide = [found for found in objects if "namespace" not in found["metadata"]]
+    assert sorted(found["kind"] for found in cluster_wide) == ["ClusterRole", "CustomResourceDefinition"]
+    without = render(EVERYTHING | {"watchNamespaces": WATCHED, "crds.install": False})
+    assert not [found for found in without if "namespace" not in found["metadata"]]
     places = sorted(role["metadata"]["namespace"] for role in of_kind(objects, "Role"))
     assert places == ["a", "b", NAMESPACE]
     assert [arg for arg in operator_of(objects)["args"] if arg.startswith("--namespace")] == [
         "--namespace=a",
         "--namespace=b",
     ]
+
+
+def test_what_lets_jobs_go_outlasts_the_roles_of_a_namespace_and_the_release() -> None:
+    objects = render(EVERYTHING | {"watchNamespaces": WATCHED})
+    role = only(objects, "ClusterRole")
+    assert role["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    allowed = rights(role)
+    assert allowed.pop(("rbac.authorization.k8s.io", "rolebindings")) == {"patch"}
+    assert all(verbs <= NEEDED[resource] for resource, verbs in allowed.items()), "no more than the operator has anyway"
+    assert not any("create" in verbs for verbs in allowed.values())
+    assert [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule] == [[DRAIN]]
+    bindings = [b for b in of_kind(objects, "RoleBinding") if b["roleRef"]["name"] == DRAIN]
+    assert [binding["metadata"]["namespace"] for binding in bindings] == WATCHED
+    for binding in bindings:
+        assert binding["metadata"]["name"] == DRAIN and "finalizers" not in binding["metadata"]
+        assert binding["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert f"--hold-role-binding={DRAIN}" in operator_of(objects)["args"]
 
 
 def test_cluster_wide_mode_names_no_namespace() -> None:
@@ -92,7 +113,9 @@ def test_every_binding_gives_a_role_of_the_chart_to_the_operator_alone(mode: Man
     bindings = of_kind(objects, "RoleBinding") + of_kind(objects, "ClusterRoleBinding")
     bound = set()
     for binding in bindings:
-        bound.add((binding["roleRef"]["kind"], binding["roleRef"]["name"], binding["metadata"].get("namespace")))
+        of_cluster = binding["roleRef"]["kind"] == "ClusterRole"
+        place = None if of_cluster else binding["metadata"].get("namespace")
+        bound.add((binding["roleRef"]["kind"], binding["roleRef"]["name"], place))
         (subject,) = binding["subjects"]
         assert subject == {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
     assert bound == roles

@@ -54,32 +54,6 @@ def test_in_namespaced_mode_the_operator_reaches_runtimes_of_its_namespaces_alon
 
 
 @pytest.mark.parametrize(
-    ("values", "places"),
-    [
-        ({}, []),
-        ({"watchNamespaces": WATCHED}, WATCHED),
-        ({"networkPolicy.runtimeNamespaces": ["c"]}, ["c"]),
-    ],
-    ids=str,
-)
-def test_runtime_pods_are_reached_by_the_operator_and_prometheus_alone(values: Manifest, places: list[str]) -> None:
-    objects = render({"networkPolicy.enabled": True} | values)
-    operator = only(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
-    policies = [p for p in of_kind(objects, "NetworkPolicy") if p["metadata"]["name"] == "streamjob-operator-runtimes"]
-    assert [policy["metadata"]["namespace"] for policy in policies] == places
-    for policy in policies:
-        spec = policy["spec"]
-        assert spec["policyTypes"] == ["Ingress"]
-        assert spec["podSelector"]["matchLabels"]["streamjob.dev/role"] == "runtime"
-        (rule,) = spec["ingress"]
-        assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
-        own, prometheus = rule["from"]
-        assert own["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
-        assert selects(own["podSelector"]["matchLabels"], operator)
-        assert prometheus == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
-
-
-@pytest.mark.parametrize(
     ("mode", "places"), [({}, {"any": True}), ({"watchNamespaces": WATCHED}, {"matchNames": WATCHED})], ids=str
 )
 def test_monitors_find_the_service_and_the_runtime_pods(mode: Manifest, places: Manifest) -> None:

@@ -101,6 +101,8 @@ def test_defaults_are_those_of_the_models_and_only_of_values() -> None:
     assert defaults["spec.sinks[].mode"] == "append"
     assert defaults["spec.restart.backoff.max"] == "1m"
     assert defaults["spec.suspend"] is False
+    # No operator has seen a job yet that has no status: no tool may take it for one that is as it should be.
+    assert defaults.pop("status") == {"observedGeneration": -1}
     assert not any(isinstance(value, dict | list) for value in defaults.values())
 
 

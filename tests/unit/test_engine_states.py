@@ -70,12 +70,12 @@ def test_a_sketch_of_another_engine_is_refused_in_words() -> None:
 
 def test_a_step_that_means_something_else_is_refused_with_who_wrote_its_state() -> None:
     archive = load(NEWEST, "word-count")
-    meaning = replace(meaning_of(archive), fingerprints={"source lines": "queue", "counts": "another"})
+    meaning = replace(meaning_of(archive), fingerprints={"source lines": "queue", "counts": 'another [["key", "k"]]'})
     with pytest.raises(JobError) as caught:
         check_fits(read_log(archive.objects()), "tests/kept", meaning, "memory")
     assert str(caught.value) == (
-        f"The state at memory does not fit this job: counts changed since it was written (by StreamJob {NEWEST} with "
-        f"{ENGINE}). Undo the change, or give the job a new checkpoint location, where it starts from the beginning."
+        f"The state at memory, written by StreamJob {NEWEST} with {ENGINE}, does not fit this job: counts changed. "
+        "Undo the change, or give the job a new checkpoint location, where it starts from the beginning."
     )
 
 

@@ -1,9 +1,10 @@
 """Which packages the images are built from: those that the base image's own Python would choose."""
 
+import re
 from pathlib import Path
 
 import pytest
-from scripts.images import REQUIREMENTS, Python, lines_for, platforms
+from scripts.images import BASE, REQUIREMENTS, Python, lines_for, platforms
 
 OLD = Python(
     {"python_full_version": "3.11.2", "implementation_name": "cpython", "platform_machine": "x86_64"}, ("glibc", "2.36")
@@ -36,6 +37,10 @@ def test_every_package_of_an_image_has_one_version_and_hashes(file: Path) -> Non
     names = [line.partition("==")[0] for line in lines]
     assert len(names) == len(set(names)) > 5
     assert all("==" in line and " --hash=sha256:" in line for line in lines)
+
+
+def test_the_base_image_is_one_that_no_tag_moves() -> None:
+    assert re.fullmatch(r"[a-z/.]+:[0-9a-z.-]+@sha256:[0-9a-f]{64}", BASE)
 
 
 def test_wheels_fit_the_c_library_of_the_image() -> None:

@@ -112,7 +112,9 @@ def shape(archive: Archive) -> dict[str, Any]:
             record = json.loads(data)
             kind = f"{kind} {record['body']['kind']}"
             # These are of the job, and must stay what they are: or else every job would be refused by them.
-            found[f"{kind} fingerprints"] = record["body"].pop("fingerprints", None)
+            # Behind a hash stands what it is of, for people.
+            fingerprints = record["body"].pop("fingerprints", None) or {}
+            found[f"{kind} fingerprints"] = {part: text.split(" ")[0] for part, text in fingerprints.items()}
             looks = fields(record)
         elif key.endswith(".parquet"):
             looks = [f"{f.name} {f.type}" for f in pq.read_schema(io.BytesIO(data))]

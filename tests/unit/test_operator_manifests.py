@@ -156,6 +156,16 @@ def test_a_job_that_says_nothing_of_resources_gets_sane_ones() -> None:
     assert container(made())["image"] == "runtime:1"
 
 
+def test_what_spills_to_disk_has_a_limit_so_that_no_job_fills_the_disk_of_its_neighbours() -> None:
+    def limit(**spec: Any) -> str:
+        [scratch] = [v for v in made(**spec)["spec"]["volumes"] if v["name"] == "streamjob-scratch"]
+        return str(scratch["emptyDir"]["sizeLimit"])
+
+    assert limit() == "10Gi"
+    assert limit(resources={"limits": {"memory": "1Gi"}}) == "10Gi"
+    assert limit(resources={"limits": {"ephemeral-storage": "50Gi"}}) == "50Gi"
+
+
 def test_only_the_runtime_is_probed_and_only_the_others_have_a_deadline() -> None:
     assert container(made())["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert container(made())["livenessProbe"]["httpGet"]["path"] == "/healthz"

@@ -8,6 +8,7 @@ import pytest
 
 from streamjob_api import names
 from streamjob_operator.cluster import Cluster
+from streamjob_operator.memory import Statuses
 from streamjob_operator.model import CreatePod, Key, Observed
 from streamjob_operator.observe import Observer
 from streamjob_operator.plan import plan
@@ -79,7 +80,9 @@ def observe(
     }
     store.put_job(tree)
     nobody = cast(Any, NobodyAsked())
-    observer = Observer(store, cast(Cluster, nobody), cast(Progresses, nobody), default_location, random.Random(1))
+    observer = Observer(
+        store, cast(Cluster, nobody), cast(Progresses, nobody), Statuses(), default_location, random.Random(1)
+    )
     seen = asyncio.run(observer.observe(KEY, 0.0))
     assert seen is not None
     return seen[0]

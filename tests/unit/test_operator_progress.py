@@ -60,9 +60,12 @@ def test_trouble_is_told_in_words_that_stay_the_same_while_it_lasts() -> None:
 
 
 def test_what_a_source_that_goes_on_has_to_say_is_no_trouble_and_the_lag_is_that_of_now() -> None:
-    sources = (SourceNow("lines", True, "no file yet", 3, 10), SourceNow("more", lag=4), SourceNow("new"))
+    sources = (SourceNow("lines", True, "no file yet", 3, 10), SourceNow("more", lag=1))
     said = read_progress(progress_json(replace(STATUS, sources=sources), [batch(5, START_MS)], START_MS))
-    assert said.trouble is None and said.last_batch is not None and said.last_batch["lag"] == 7
+    assert said.trouble is None and said.last_batch is not None and said.last_batch["lag"] == 4
+    unknown = replace(STATUS, sources=(*sources, SourceNow("new")))
+    said = read_progress(progress_json(unknown, [batch(5, START_MS)], START_MS))
+    assert said.last_batch is not None and "lag" not in said.last_batch
 
 
 def test_of_several_troubles_each_is_told() -> None:

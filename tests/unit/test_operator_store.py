@@ -77,7 +77,35 @@ def test_what_nobody_reads_is_not_held_in_memory() -> None:
     assert kept is not None and "managedFields" not in kept["metadata"]
     container = {"name": "runtime", "image": "runtime:1", "env": [{"name": "A", "value": "b"}]}
     store.put_pod({**pod("views-1-0", 1), "spec": {"containers": [container], "volumes": []}})
-    assert [p["spec"] for p in store.pods(KEY)] == [{"containers": [{"image": "runtime:1"}]}]
+    assert [p["spec"] for p in store.pods(KEY)] == [{"containers": [{"name": "runtime", "image": "runtime:1"}]}]
+
+
+def test_a_list_of_jobs_shows_those_that_came_and_went_unseen() -> None:
+    store = Store()
+    store.put_job(job(3))
+    newer = {"metadata": {**job(20)["metadata"], "name": "newer than the list", "uid": "n"}}
+    store.put_job(newer)
+    other = {"metadata": {**job(5)["metadata"], "name": "other", "uid": "o"}}
+    store.replace_jobs([other], version=10, namespace="shop")
+    assert {key.name for key, _ in store.jobs()} == {"other", "newer than the list"}
+    store.replace_jobs([], version=30, namespace="another")
+    assert len(list(store.jobs())) == 2
+
+
+def test_config_maps_are_known_by_their_owner_until_they_are_removed() -> None:
+    def config(revision: str, owner: str) -> dict[str, Any]:
+        labels = {names.LABEL_JOB: "views", names.LABEL_REVISION: revision}
+        owners = [{"uid": owner, "controller": True}]
+        return {"metadata": {"namespace": "shop", "labels": labels, "ownerReferences": owners}}
+
+    store = Store()
+    store.replace_configs([config("a", "u"), config("b", "u"), config("c", "another")], "shop")
+    assert store.configs(KEY, "u") == {"a", "b"}
+    store.drop_config(KEY, "a")
+    store.replace_configs([], "elsewhere")
+    assert store.configs(KEY, "u") == {"b"}
+    store.replace_configs([], None)
+    assert store.configs(KEY, "u") == frozenset()
 
 
 async def _taken(queue: WorkQueue[str]) -> str | None:

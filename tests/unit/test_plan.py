@@ -6,7 +6,7 @@ import pytest
 
 from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIME
 from streamjob_operator.backoff import RestartPolicy
-from streamjob_operator.model import CreatePod, DeletePod, Waiting
+from streamjob_operator.model import CreatePod, DeletePod, EndSidecars, Waiting
 from streamjob_operator.mounts import MANIFEST_MISSING
 from streamjob_operator.plan import plan
 from streamjob_operator.policy import Policy
@@ -799,3 +799,126 @@ def test_what_is_refused_while_a_job_is_deleted_is_told() -> None:
     cluster.step()
     ready = condition(cluster, "Ready")
     assert ready["reason"] == "Deleting" and "exceeded quota" in ready["message"]
+
+
+def test_a_sidecar_that_dies_is_told_and_the_job_stays_ready_while_its_batches_go_through() -> None:
+    cluster = running()
+    cluster.change(cluster.runtime(), beside=Waiting("SidecarEnded", 'container "proxy" of the pod has ended'))
+    cluster.settle()
+    assert cluster.status["phase"] == "Running" and condition(cluster, "Ready")["status"] == "True"
+    degraded = condition(cluster, "Degraded")
+    assert (degraded["status"], degraded["reason"]) == ("True", "SidecarEnded")
+    cluster.change(cluster.runtime(), ready=False)
+    cluster.settle()
+    assert condition(cluster, "Ready")["reason"] == "SidecarEnded", "what a job that is not ready may be waiting for"
+
+
+@pytest.mark.parametrize("code", [0, 1, 78])
+def test_what_goes_on_in_the_pod_after_the_job_has_ended_is_ended_and_the_pod_stays_for_its_log(code: int) -> None:
+    cluster = running(policy=Policy(available_now=True))
+    pod = cluster.runtime()
+    cluster.change(pod, outlived=True)
+    cluster.ends(pod, code)
+    assert EndSidecars(pod.name, pod.uid) in cluster.step().actions
+    cluster.settle()
+    assert not cluster.pods[pod.name].outlived and cluster.pods[pod.name].deleting_until is None
+
+
+def test_a_job_that_cannot_start_because_its_manifest_is_lost_and_its_spec_is_wrong_says_so() -> None:
+    cluster = running()
+    cluster.problems = ("spec.sources: is wrong",)
+    cluster.edits()
+    cluster.settle()
+    cluster.removed(cluster.runtime())
+    cluster.configs.clear()
+    cluster.settle()
+    assert not cluster.pods
+    ready = condition(cluster, "Ready")
+    assert ready["reason"] == "ManifestLost" and "was deleted" in ready["message"]
+
+
+def test_checkpoints_are_kept_where_nobody_knows_any_more_how_to_reach_them() -> None:
+    cluster = running(policy=Policy(delete_checkpoints=True))
+    cluster.edits(checkpoint={"location": "s3://elsewhere/views"})
+    cluster.deleting = True
+    cluster.configs.clear()
+    cluster.settle()
+    cluster.drains()
+    cluster.settle()
+    assert cluster.gone and reasons(cluster)[-1] == "CheckpointsKept"
+    assert "s3://checkpoints/views" in cluster.news[-1].message, "what the new spec names is not what the job wrote"
+
+
+def test_a_job_that_has_ended_before_anybody_asked_it_shows_its_last_batch() -> None:
+    cluster = running(policy=Policy(available_now=True))
+    batch, checkpoint = {"id": 3}, {"batch": 3}
+    cluster.ends(cluster.runtime(), 0, "Done", batch=batch, checkpoint=checkpoint)
+    cluster.settle()
+    assert cluster.status["phase"] == "Completed"
+    assert (cluster.status["lastBatch"], cluster.status["lastCheckpoint"]) == (batch, checkpoint)
+
+
+def test_after_many_quick_changes_no_manifest_stays_that_nothing_runs() -> None:
+    cluster = running()
+    for seconds in (3, 4, 5, 6):
+        cluster.edits(batchInterval=f"{seconds}s")
+        cluster.step(dies_after=1)
+        cluster.drains()
+    cluster.edits(batchInterval="2s")
+    cluster.settle()
+    cluster.drains()
+    cluster.settle()
+    assert list(cluster.configs) == [cluster.status["revision"]]
+
+
+@pytest.mark.parametrize("field", ["check", "draining", "outcome"])
+def test_half_a_memory_is_none(field: str) -> None:
+    cluster = running()
+    cluster.status = {**cluster.status, field: {}}
+    cluster.settle()
+    assert cluster.status["phase"] == "Running" and field not in cluster.status
+
+
+def test_credentials_that_are_refused_where_they_once_worked_get_one_new_start() -> None:
+    cluster = running(policy=Policy(restart=RestartPolicy(max_failures=9)))
+    refused = (78, "Refused", "S3 does not take the credentials")
+    cluster.ends(cluster.runtime(), *refused, batch={"id": 7})
+    cluster.settle()
+    assert condition(cluster, "Ready")["reason"] == "BackOff"
+    cluster.waits(60)
+    cluster.settle()
+    cluster.starts()
+    assert cluster.runtime().attempt == 2, "a new pod reads the Secret anew"
+    cluster.ends(cluster.runtime(), *refused, batch={"id": 8})
+    cluster.settle()
+    cluster.waits(60)
+    cluster.settle()
+    cluster.starts()
+    assert cluster.runtime().attempt == 3, "the new start had worked"
+    cluster.ends(cluster.runtime(), *refused)
+    cluster.settle()
+    assert cluster.status["phase"] == "Failed" and cluster.runtime().attempt == 3
+    assert "does not take the credentials" in condition(cluster, "Failed")["message"]
+
+
+def test_credentials_that_never_worked_are_wrong() -> None:
+    cluster = running()
+    cluster.ends(cluster.runtime(), 78, "Refused", "S3 does not take the credentials")
+    cluster.settle()
+    assert cluster.status["phase"] == "Failed" and cluster.runtime().attempt == 1
+
+
+def test_a_check_whose_credentials_are_refused_is_tried_once_more_before_the_change_is_refused() -> None:
+    cluster = running()
+    cluster.edits(batchInterval="4s")
+    cluster.settle()
+    refused = (78, "Refused", "S3 does not take the credentials")
+    cluster.ends(cluster.pod_of(ROLE_CHECK), *refused)
+    cluster.settle()
+    assert condition(cluster, "Progressing")["reason"] == "Checking"
+    cluster.waits(60)
+    cluster.settle()
+    cluster.ends(cluster.pod_of(ROLE_CHECK), *refused)
+    cluster.settle()
+    assert condition(cluster, "Progressing")["reason"] == "ChangeRefused"
+    assert cluster.runtime().attempt == 1 and condition(cluster, "Ready")["status"] == "True"

@@ -141,7 +141,7 @@ CASES = [
         "The step v calls sum(VARCHAR), and there is no such function for these types",
         "Cast an argument: CAST(… AS type).",
     ),
-    ("SELECT k FROM events WHERE", 'The step v cannot be read: syntax error at or near "WHERE"', ""),
+    ("SELECT k FROM events WHERE", "The step v cannot be read: something is missing after WHERE", ""),
     ("SELECT $1 FROM events", "The step v has a parameter, and nobody gives it a value", "Write the value itself."),
     (
         "SELECT k FROM events GROUP BY session(t, INTERVAL '1 minute'), k",

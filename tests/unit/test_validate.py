@@ -1,12 +1,17 @@
 """`streamjob validate` says every mistake at once: those of the manifest's form and those of its SQL."""
 
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from streamjob_api.manifest import parse_manifest
-from streamjob_runtime.cli.problems import all_problems
+from streamjob_runtime.cli.bounded import Limits, Stopped, bounded
+from streamjob_runtime.cli.problems import look
 from streamjob_runtime.cli.validate import validate_files
+from streamjob_runtime.errors import JobError
 
 HEAD = """
 apiVersion: streamjob.dev/v1alpha1
@@ -20,11 +25,11 @@ SINK = "  sinks: [{from: v, console: {}}]\n"
 
 def said(body: str) -> list[str]:
     """The problems of a manifest with this spec, each as `line: path: text`; the spec begins with line 5."""
-    return [str(p).split(":", 1)[1] for p in all_problems(parse_manifest(HEAD + body, "job.yaml"))]
+    return [str(p).split(":", 1)[1] for p in look(parse_manifest(HEAD + body, "job.yaml")).problems]
 
 
 def paths(body: str) -> list[str]:
-    return [p.path for p in all_problems(parse_manifest(HEAD + body, "job.yaml"))]
+    return [p.path for p in look(parse_manifest(HEAD + body, "job.yaml")).problems]
 
 
 def test_mistakes_of_form_and_of_sql_are_said_together_in_the_order_of_their_lines() -> None:
@@ -44,7 +49,7 @@ def test_mistakes_of_form_and_of_sql_are_said_together_in_the_order_of_their_lin
         "5:26: spec.checkpoint.interval: 3s is 1.5 times the batchInterval of 2s; "
         "it must be a whole multiple, 5 to 10 times; take 10s, or leave it out",
         "12:9: spec.pipeline[0].sql: The step v names the column nn, which is not there. Did you mean n?",
-        "14:20: spec.pipeline[1].sql: The step w has ORDER BY on a stream, which never ends (`n`). "
+        "14:50: spec.pipeline[1].sql: The step w has ORDER BY on a stream, which never ends (`n`). "
         "Group the rows first; a table can be ordered.",
         "16:31: spec.sinks[0].console.rows: 0 is too small; take 1 to 10000",
         '17:3: spec.trigge: unknown field; did you mean "trigger"?',
@@ -171,9 +176,14 @@ def test_names_that_sql_takes_for_one_are_said_to_be(tmp_path: Path) -> None:
     ]
 
 
+def written(file: Path, body: str) -> Path:
+    file.write_text(HEAD + body)
+    return file
+
+
 def test_every_file_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, empty, binary, two = (tmp_path / name for name in ("good.yaml", "empty.yaml", "binary.yaml", "two.yaml"))
-    good.write_text(HEAD + "  sources:\n" + EVENTS + "  sinks: [{from: events, console: {}}]\n")
+    written(good, "  sources:\n" + EVENTS + "  sinks: [{from: events, console: {}}]\n")
     empty.write_text("")
     binary.write_bytes(b"\x00\xff\xfe")
     two.write_text(good.read_text() + "---\n" + good.read_text())
@@ -186,3 +196,115 @@ def test_every_file_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[s
         f"{binary}:1:2: is not UTF-8 text; save it as UTF-8",
         f"{two}:9:1: holds a second StreamJob; give each its own file",
     ]
+
+
+STEPS = """
+  sources:
+  - name: events
+    queue: {}
+    schema: {k: VARCHAR, n: BIGINT, at: TIMESTAMP, end: TIMESTAMP}
+    watermark: {column: at, delay: 10s}
+  tables:
+  - {name: names, files: {path: names.csv}, format: csv, schema: {k: VARCHAR, name: VARCHAR}}
+  pipeline:
+  - {name: named, sql: "WITH x AS (SELECT k, n FROM events) SELECT x.k, name FROM x JOIN names USING (k)"}
+  - {name: totals, sql: 'SELECT k, sum(n) AS s FROM events GROUP BY k'}
+  - {name: total, sql: 'SELECT count(*) AS c FROM named'}
+  - {name: top, sql: 'SELECT * FROM totals ORDER BY s DESC LIMIT 3'}
+  - {name: large, sql: 'SELECT * FROM totals WHERE s > 10'}
+  - {name: windows, sql: 'SELECT k, count(*) AS c FROM events GROUP BY k, tumble("at", INTERVAL 10 SECOND)'}
+  - {name: sliding, sql: 'SELECT count(*) AS c FROM events GROUP BY hop("at", INTERVAL 1 MINUTE, INTERVAL 1 HOUR)'}
+  - {name: recent, sql: "SELECT k, max(n) AS m FROM events WHERE batch_time > now() - INTERVAL '1 hour' GROUP BY k"}
+  - {name: people, sql: 'SELECT upper(name) AS name FROM names'}
+  sinks:
+  - {from: windows, mode: append, queue: {}}
+  - {from: sliding, mode: complete, console: {}}
+""".lstrip("\n")
+
+
+def test_it_says_what_each_step_becomes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path / "job.yaml", STEPS)
+    assert validate_files([file]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{file}:8:57: spec.sources[0].schema.end: warning: end is a reserved word of SQL. In a step write the column "
+        'in double quotes: "end".',
+        f"{file}:24:27: spec.sinks[1].mode: warning: sliding keeps all its windows for good, as this sink writes the "
+        "whole table: here late rows are counted and not dropped, and no window leaves the state. For final windows "
+        "take append, for those that changed update.",
+        f"{file}: valid",
+        "  named: a stream of the new rows of events with names; can be written in append or update mode",
+        "  totals: a table with a row for each k of events; each group stays for good: the number of keys must be "
+        "bounded; can be written in update or complete mode",
+        "  total: a table with one row of named; it holds that row only; can be written in update or complete mode",
+        "  top: a view of totals as a whole, computed anew when a batch changes these; can be written in complete mode",
+        "  large: a table that shows totals row by row; each group stays for good: the number of keys must be bounded; "
+        "can be written in update or complete mode",
+        '  windows: a table with a row for each k and window tumble("at", 10s) of events; a window is final, and '
+        "leaves, when the watermark (10s behind the newest at) has reached its end; can be written in append, update "
+        "or complete mode",
+        '  sliding: a table with a row for each window hop("at", 1m, 1h) of events; its windows stay for good, as '
+        "spec.sinks[1] writes the whole table; can be written in append, update or complete mode",
+        "  recent: a table with a row for each k of events; rows count for 1h, and a group without any leaves; can be "
+        "written in update or complete mode",
+        "  people: rows of names, which change when that is read again; can be written in complete mode",
+    ]
+
+
+SMALL = Limits(cpu_s=1, memory=700 << 20)
+
+
+def test_what_sql_computes_from_constants_has_bounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    computed = " + ".join(f"len(repeat('{c}', 90000000))" for c in "abcdefgh")
+    steps = f'  - {{name: u, sql: SELECT k FROM events}}\n  - {{name: v, sql: "SELECT {computed} AS x FROM events"}}\n'
+    body = "  sources:\n" + EVENTS + "  pipeline:\n" + steps + SINK
+    file = written(tmp_path / "job.yaml", body)
+    assert validate_files([file], SMALL) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == (
+        f"{file}:9:20: spec.pipeline[1].sql: To plan this takes more than 1 seconds of processor time. Leave out "
+        "what it computes from constants, or make it smaller."
+    )
+
+
+def test_work_in_a_process_of_its_own_gives_its_result_or_why_it_was_stopped() -> None:
+    def large(at_step: Callable[[int], None]) -> int:
+        at_step(7)
+        return len(bytearray(SMALL.memory))
+
+    def wrong(_: Callable[[int], None]) -> None:
+        raise JobError("wrong")
+
+    def dies(_: Callable[[int], None]) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert bounded(lambda _: ["x" * 200_000], SMALL) == ["x" * 200_000]
+    with pytest.raises(Stopped) as caught:
+        bounded(large, SMALL)
+    assert (caught.value.at, caught.value.why) == (7, "more than 700 MiB of memory")
+    with pytest.raises(JobError, match="wrong"):
+        bounded(wrong, SMALL)
+    with pytest.raises(Stopped):
+        bounded(dies, SMALL)
+
+
+def test_a_token_has_its_own_place(tmp_path: Path) -> None:
+    steps = "  pipeline:\n  - name: v\n    sql: |\n      SELECT k,\n             n +\n      FROM events\n"
+    assert said("  sources:\n" + EVENTS + steps + SINK) == [
+        '12:7: spec.pipeline[0].sql: The step v cannot be read: syntax error at or near "FROM".'
+    ]
+
+
+def test_a_reserved_word_says_how_to_quote_it() -> None:
+    source = "  sources: [{name: events, queue: {}, schema: {at: TIMESTAMP, order: BIGINT, k: VARCHAR}}]\n"
+    for sql, column, word in [
+        ("SELECT k, at FROM events", 40, "at"),
+        ("SELECT order FROM events", 37, "order"),
+        ("SELECT k FROM events WHERE order > 1", 57, "order"),
+        ("SELECT k FROM events GROUP BY at", 60, "at"),
+        ("SELECT max(at) FROM events", 41, "at"),
+    ]:
+        steps = f"  pipeline: [{{name: v, sql: {sql}}}]\n".replace("sql: ", "sql: '").replace("}]", "'}]")
+        assert said(source + steps.replace(", at", ", at") + SINK) == [
+            f"6:{column}: spec.pipeline[0].sql: The step v names the column {word}, which is a reserved word. "
+            f'Write it in quotes: "{word}".'
+        ], sql

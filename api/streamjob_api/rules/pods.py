@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from streamjob_api import trees
-from streamjob_api.cel import CelRule, CelRules
+from streamjob_api.cel import CelRule, CelRules, exactly_one
 from streamjob_api.durations import format_duration
 from streamjob_api.names import GROUP, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME
 from streamjob_api.quantities import parse_quantity
@@ -13,6 +13,7 @@ from streamjob_api.trees import Broken, Tree
 from streamjob_api.words import shown
 
 _OWN_LABELS = (LABEL_NAME, LABEL_INSTANCE, LABEL_MANAGED_BY)
+VOLUMES = ("secret", "configMap", "emptyDir", "persistentVolumeClaim", "csi")
 _DEFAULT_BACKOFF = {"initial": "1s", "max": "60s"}
 
 
@@ -25,6 +26,8 @@ def pods(spec: Tree) -> Iterator[Broken]:
     yield from (broken.below("podTemplate") for broken in pod_template(template))
     for i, item in enumerate(trees.items(template.get("env"))):
         yield from (broken.below("podTemplate", "env", i) for broken in env_var(trees.mapping(item)))
+    for i, item in enumerate(trees.items(template.get("volumes"))):
+        yield from (broken.below("podTemplate", "volumes", i) for broken in volume(trees.mapping(item)))
 
 
 def resources(tree: Tree) -> Iterator[Broken]:
@@ -86,6 +89,16 @@ _ENV = (
 )
 
 
+def volume(tree: Tree) -> Iterator[Broken]:
+    """A volume is of one kind, and of one that stays away from the node and from the cluster's credentials."""
+    given = [kind for kind in VOLUMES if tree.get(kind) is not None]
+    if len(given) != 1:
+        yield Broken((), "a volume is of one kind", f"give exactly one of {', '.join(VOLUMES)}")
+
+
+_VOLUME = (exactly_one(VOLUMES, "volume"),)
+
+
 def pod_template(tree: Tree) -> Iterator[Broken]:
     """The operator finds its pods by its labels; a variable has one value."""
     for label in trees.mapping(tree.get("labels")):
@@ -129,4 +142,5 @@ PODS_CEL: CelRules = {
     "podTemplate.annotations": _LABEL_NAMES,
     "podTemplate.nodeSelector": _LABEL_NAMES,
     "podTemplate.env[]": _ENV,
+    "podTemplate.volumes[]": _VOLUME,
 }

@@ -46,13 +46,51 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, delete]
+  verbs: [get, list, watch, create, delete, patch]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, create, delete]
+  verbs: [get, list, create, delete]
 - apiGroups: [""]
   resources: [events]
   verbs: [create, list]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* Who reaches runtime pods, as JSON: the operator, and who reads metrics. */}}
+{{- define "operator.runtimesFrom" -}}
+{{- $own := dict
+      "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace))
+      "podSelector" (dict "matchLabels" (include "operator.selector" . | fromYaml)) -}}
+{{- prepend .Values.networkPolicy.metricsFrom $own | toJson -}}
+{{- end }}
+
+{{/* What lets the jobs of a namespace go that is being deleted. One name for all releases: the ClusterRole is one. */}}
+{{- define "operator.drain" -}}
+streamjob-drain
+{{- end }}
+
+{{- define "operator.drainRules" -}}
+- apiGroups: [streamjob.dev]
+  resources: [streamjobs]
+  verbs: [list, watch, patch]
+- apiGroups: [streamjob.dev]
+  resources: [streamjobs/status]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, delete]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [rolebindings]
+  resourceNames: [{{ include "operator.drain" . }}]
+  verbs: [patch]
 {{- end }}
 
 {{/* The `restricted` Pod Security level, and no more than it takes: these are no values, so that none can weaken them. */}}

@@ -194,7 +194,7 @@ def _check_types(record: Record, key: str) -> None:
     if not all(type(n) is int for n in numbers) or not isinstance(record.nonce, str):
         raise Damaged(f"The log record {key} cannot be read (its number, epoch, nonce or prev). {_WAY_OUT}")
     try:
-        _types(type(record.body)).validate_json(json.dumps(asdict(record.body)), strict=True)
+        _types(record.body.kind).validate_json(json.dumps(asdict(record.body)), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -202,8 +202,8 @@ def _check_types(record: Record, key: str) -> None:
 
 
 @cache
-def _types(kind: type[Body]) -> TypeAdapter[Body]:
-    return TypeAdapter(kind)
+def _types(kind: str) -> TypeAdapter[Body]:
+    return TypeAdapter(_BODIES[kind])
 
 
 def _unknown(key: str, said: Mapping[str, Any], what: str) -> UnknownFormat:

@@ -2,13 +2,17 @@
 
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from streamjob_runtime.cli.invalid import InvalidManifest
 from streamjob_runtime.cli.log import Logger
+from streamjob_runtime.engine.progress import Progress
 from streamjob_runtime.errors import Fenced, JobError, StreamJobError, Unavailable
 from streamjob_runtime.printable import json_text, printable
+from streamjob_runtime.server.progress_json import progress_json
 
 DONE = 0
 CRASH = 1  # a fault of ours
@@ -29,20 +33,34 @@ def exit_code(error: BaseException) -> int:
     return CRASH
 
 
-def write_termination(path: Path, code: int, reason: str, message: str) -> None:
+def write_termination(path: Path, code: int, reason: str, message: str, last: Mapping[str, Any]) -> None:
     """One JSON line `{reason, exitCode, message}`, where Kubernetes shows it as the container's termination message.
 
-    Raises `OSError`.
+    `last`: how far the job came, which stands beside these; short. Raises `OSError`.
     """
     cut = message
     # Kubernetes keeps 4096 bytes of it.
-    while len((line := _line(reason, code, cut)).encode()) > _KEPT_BYTES:
+    while len((line := _line(reason, code, cut, last)).encode()) > _KEPT_BYTES:
         cut = cut[: len(cut) * 3 // 4]
     path.write_text(line, encoding="utf-8")
 
 
-def _line(reason: str, code: int, message: str) -> str:
-    return json_text({"reason": reason, "exitCode": code, "message": message}) + "\n"
+def _line(reason: str, code: int, message: str, last: Mapping[str, Any]) -> str:
+    return json_text({"reason": reason, "exitCode": code, "message": message, **last}) + "\n"
+
+
+def last_of(progress: Progress, now_ms: int) -> dict[str, Any]:
+    """The newest batch and checkpoint, as `/progress` says them: nobody may have asked a short job before its end."""
+    said = progress_json(progress.status, progress.recent(), now_ms, shown=1)
+    fields = ("batchId", "timestamp", "numInputRows", "batchDuration")
+    last: dict[str, Any] = {}
+    for batch in said["recentProgress"]:
+        lags = [{"lag": source["lag"]} for source in batch["sources"]]
+        last["batch"] = {**{field: batch[field] for field in fields}, "sources": lags}
+    checkpoint = said["status"]["checkpoint"]
+    if checkpoint:
+        last["checkpoint"] = {field: checkpoint[field] for field in ("batchId", "timestamp", "sizeBytes")}
+    return last
 
 
 def reason_of(error: BaseException) -> str:
@@ -56,6 +74,7 @@ class Ending:
 
     log: Logger
     termination_log: Path | None
+    last: Callable[[], Mapping[str, Any]] = dict  # how far the job came
 
     def done(self, message: str, reason: str = "Done") -> int:
         """All went well; the exit code."""
@@ -79,6 +98,6 @@ class Ending:
     def _write(self, code: int, reason: str, message: str) -> None:
         if self.termination_log is not None:
             try:
-                write_termination(self.termination_log, code, reason, message)
+                write_termination(self.termination_log, code, reason, message, self.last())
             except OSError as error:
                 self.log.log_event("error", f"{self.termination_log} cannot be written: {error.strerror}")

@@ -1,26 +1,54 @@
 """Every mistake of a manifest, those of its form and those of its SQL, each where it stands."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from streamjob_api.manifest import LoadedManifest, Problem
+from streamjob_runtime.cli.bounded import Limits, Stopped, bounded
 from streamjob_runtime.cli.invalid import InvalidManifest
-from streamjob_runtime.plan.planner import plan, problems_of_draft
 from streamjob_runtime.plan.problems import PlanError, PlanProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is said of a manifest, in the order of its lines."""
+
+    problems: list[Problem]
+    warnings: list[Problem]
+    outline: list[str]  # what each step becomes; of a manifest without mistakes
+
+
+def look(loaded: LoadedManifest, at_step: Callable[[int], None] = lambda _: None) -> Report:
+    """All that can be said of the manifest. `at_step` is told the number of each step before it is planned."""
+    # The planner is slow to import, and has no place in the process that watches over this.
+    from streamjob_runtime.plan.planner import look_at, look_at_draft
+
+    if loaded.job is not None:
+        found = look_at(loaded.job.spec, at_step)
+        return Report(located(loaded, found.problems), located(loaded, found.warnings), found.outline)
+    problems = look_at_draft(loaded.draft, at_step).problems if loaded.draft is not None else []
+    said = {problem.path for problem in loaded.problems}
+    both = [*loaded.problems, *located(loaded, [p for p in problems if p.path not in said])]
+    return Report(sorted(both, key=_place), [], [])
+
+
+def look_within(loaded: LoadedManifest, limits: Limits) -> Report:
+    """The same, where what the SQL computes while it is planned has bounds."""
+    try:
+        report: Report = bounded(lambda at_step: look(loaded, at_step), limits)
+    except Stopped as stopped:
+        path = "spec.pipeline" if stopped.at is None else f"spec.pipeline[{stopped.at}].sql"
+        message = f"To plan this takes {stopped.why}"
+        remedy = "Leave out what it computes from constants, or make it smaller."
+        mistake = located(loaded, [PlanProblem(path, message, remedy)])
+        return Report(sorted([*loaded.problems, *mistake], key=_place), [], [])
+    return report
 
 
 def all_problems(loaded: LoadedManifest) -> list[Problem]:
     """What is wrong with the manifest, in the order of its lines."""
-    if loaded.job is not None:
-        try:
-            plan(loaded.job.spec)
-        except PlanError as error:
-            return located(loaded, error.problems)
-        return []
-    found = problems_of_draft(loaded.draft) if loaded.draft is not None else []
-    said = {problem.path for problem in loaded.problems}
-    both = [*loaded.problems, *located(loaded, [p for p in found if p.path not in said])]
-    return sorted(both, key=_place)
+    return look_within(loaded, Limits()).problems
 
 
 @contextmanager
@@ -36,7 +64,7 @@ def located(loaded: LoadedManifest, problems: Sequence[PlanProblem]) -> list[Pro
     """The planner's problems, with their places in the file."""
     found = []
     for problem in problems:
-        line, column = loaded.locate(problem.path, problem.line)
+        line, column = loaded.locate(problem.path, problem.sql, problem.offset)
         found.append(Problem(loaded.file, line, column, problem.path, problem.text))
     return sorted(found, key=_place)
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from streamjob_runtime.cli.exit import Ending
+from streamjob_runtime.cli.exit import Ending, last_of
 from streamjob_runtime.cli.live import LiveView
 from streamjob_runtime.cli.load import load_job
 from streamjob_runtime.cli.location import location_of, open_checkpoints
@@ -54,7 +54,8 @@ def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRAC
     """
     clock = SystemClock()
     progress = Progress()
-    ending = Ending(Logger(sys.stderr, cast(Style, options.log_format), clock), options.termination_log)
+    log = Logger(sys.stderr, cast(Style, options.log_format), clock)
+    ending = Ending(log, options.termination_log, lambda: last_of(progress, clock.now_ms()))
     try:
         stopped = _run(options, hook, grace_s, clock, progress, ending)
     except Exception as error:

@@ -1,21 +1,28 @@
-"""`streamjob validate`: every mistake at once, where it stands."""
+"""`streamjob validate`: every mistake at once, where it stands; or what each step becomes."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from streamjob_api.manifest import load_manifest
-from streamjob_runtime.cli.problems import all_problems
+from streamjob_runtime.cli.bounded import Limits
+from streamjob_runtime.cli.problems import look_within
+
+LIMITS = Limits()
 
 
-def validate_files(files: Iterable[Path]) -> int:
-    """Print the problems of each file; 1 if there is any."""
+def validate_files(files: Iterable[Path], limits: Limits = LIMITS) -> int:
+    """Print the problems of each file, or what its steps become and what may not be meant; 1 if there is a problem."""
     bad = False
     for file in files:
-        problems = all_problems(load_manifest(file))
-        for problem in problems:
+        report = look_within(load_manifest(file), limits)
+        for problem in report.problems:
             print(problem)  # noqa: T201 - the command's output
-        if problems:
-            bad = True
-        else:
+        bad = bad or bool(report.problems)
+        if not report.problems:
+            for warning in report.warnings:
+                print(replace(warning, message=f"warning: {warning.message}"))  # noqa: T201
             print(f"{file}: valid")  # noqa: T201
+            for line in report.outline:
+                print(f"  {line}")  # noqa: T201
     return 1 if bad else 0

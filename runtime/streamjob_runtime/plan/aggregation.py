@@ -1,7 +1,5 @@
 """A SELECT with aggregates over a stream, taken apart: what a batch adds to the state, and what the state shows."""
 
-import hashlib
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ import pyarrow as pa
 from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.event_time import KeyWindow, find_window, pane_start
+from streamjob_runtime.plan.fingerprint import fingerprint, parts_of
 from streamjob_runtime.plan.model import MARK, Aggregation, RollingWindow, state_table
 from streamjob_runtime.plan.order import refuse_order, refuse_shown_order, settled
 from streamjob_runtime.plan.problems import Refusal
@@ -21,7 +20,6 @@ from streamjob_runtime.plan.tree import (
     STATE,
     Node,
     aliased,
-    arguments,
     bare_name,
     base_table,
     call,
@@ -52,9 +50,6 @@ _UNCAST = {
 # As a type, in a list or a struct too, and not a field's name.
 _NOT_IN_PARQUET = re.compile(r"\b(BIT|BIGNUM|UNION)(?=[\[\],()]|$)")
 _INNER = MARK  # begins the names that no name in a manifest's SQL can mean
-# Of what a state means. Only where a state of before cannot be taken up at all is it raised: that job is then refused.
-# What a state looks like is of the records' format, and every one is read for good.
-_MEANING = 1
 
 
 def has_aggregates(catalog: Catalog, node: Node) -> bool:
@@ -251,6 +246,8 @@ def plan_aggregation(
         or any(n.get("class") in ("WINDOW", "SUBQUERY") or function_name(n) == "unnest" for n in shown)
     )
     delta = _delta(catalog, split, node)
+    meaning = (split.keys, split.window, split.aggregates, rolling)
+    parts = parts_of(catalog, node, *meaning)
     return (
         Aggregation(
             name=name,
@@ -263,7 +260,8 @@ def plan_aggregation(
             having=None if having is None else catalog.render_expression(having),
             event_window=split.window.event if split.window else None,
             rolling=rolling,
-            fingerprint=_fingerprint(catalog, split, node, delta, rolling),
+            parts=parts,
+            fingerprint=fingerprint(catalog, node, *meaning, delta, parts),
             tied=tuple(sorted({name for a in split.aggregates if is_tied(name := function_name(a))})),
         ),
         one_by_one,
@@ -359,26 +357,3 @@ def _instead(name: str) -> str:
     if name == "reservoir_quantile":
         return "Use approx_quantile."
     return "Keep the values themselves, list_sort(list(x)), or use another aggregate."
-
-
-def _fingerprint(catalog: Catalog, split: Splitter, node: Node, delta: str, rolling: RollingWindow | None) -> str:
-    what = {
-        "format": _MEANING,
-        "keys": [catalog.render_expression(k) for k in split.keys],
-        "aggregates": [catalog.render_expression(a) for a in split.aggregates],
-        # DuckDB calls every aggregate's state alike, whatever it is the state of; and a state may hold a number
-        # without its scale, and then looks alike in Arrow too.
-        "types": [_types(catalog, node, a) for a in split.aggregates],
-        "columns": [c.type for c in catalog.columns(delta)],
-        "layout": [str(f.type) for f in catalog.arrow(delta)],
-        "event_window": repr(split.window.event) if split.window else None,
-        "rolling": repr(rolling) if rolling else None,
-    }
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _types(catalog: Catalog, node: Node, aggregate: Node) -> list[str]:
-    """The types of an aggregate's arguments and of its result."""
-    given = [aliased(a, "") for a in arguments(aggregate)]
-    queries = [select([e], node["from_table"]) for e in [*given, aggregate]]
-    return [c.type for query in queries for c in catalog.columns(catalog.render(query))]

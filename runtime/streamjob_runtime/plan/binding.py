@@ -17,6 +17,10 @@ _HINT = re.compile(r'(?:Candidate bindings?:|Did you mean) (?P<names>"[^\n]*")')
 
 def explain(error: duckdb.Error, within: Node) -> Refusal:
     """The refusal that a binder's error means; `within` is where to look for the place."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return Refusal(
+            "computes from constants what does not fit into memory", "Leave it out, or make it smaller.", within
+        )
     message = str(error).split("\n\nLINE")[0]
     found = _HINT.search(message)
     remedy = f"Did you mean {found['names'].replace(chr(34), '')}?" if found else ""

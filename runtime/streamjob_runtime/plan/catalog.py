@@ -3,14 +3,20 @@
 
 import json
 from dataclasses import dataclass
+from itertools import islice
 
 import duckdb
 import pyarrow as pa
 
+from streamjob_runtime.plan.allowed import FUNCTIONS, is_type
 from streamjob_runtime.plan.connect import connect
 from streamjob_runtime.plan.model import MARK, Column
 from streamjob_runtime.plan.problems import Refusal
-from streamjob_runtime.plan.tree import Node, call, quoted, select, walk
+from streamjob_runtime.plan.syntax import unreadable
+from streamjob_runtime.plan.tree import Node, call, function_name, is_deeper, quoted, select, walk
+
+# Lists and objects within each other, of a syntax tree: some 200 operators in a chain.
+MAX_DEPTH = 650
 
 # With the connection's time zone UTC, what the batch's time is cast to, in turn, for what each of these says.
 TIME_FUNCTIONS: dict[str, tuple[str, ...]] = {
@@ -29,8 +35,9 @@ TIME_FUNCTIONS: dict[str, tuple[str, ...]] = {
 }
 # Without an effect, though DuckDB does not fold them.
 _HARMLESS = {"error"}
-# Marked as constant by DuckDB, but they look at the catalog or at the process.
-_LOOKING = {"json_serialize_plan", "getenv", "version", "pg_conf_load_time", "pg_postmaster_start_time"}
+# No rows are read here: this is for what the SQL itself computes.
+_MEMORY = "512MB"
+_UNITS = {"microseconds", "milliseconds", "seconds", "minutes", "hours", "days", "weeks", "months", "quarters", "years"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +48,49 @@ class Macro:
     definition: str
 
 
+_MOST_OF_INTERVAL = 40
+
+
+def _of_interval(part: Node) -> bool:
+    """Whether a node may stand in an interval that is written down: constants, their casts and what counts units."""
+    if part.get("class") == "FUNCTION":
+        name = function_name(part)
+        return name in ("+", "-", "*", "trunc") or (name.startswith("to_") and name[3:] in _UNITS)
+    return part.get("class") in ("CONSTANT", "CAST", "TYPE") or part["type"] == "ORDER_MODIFIER"
+
+
 class Catalog:
     """A DuckDB of its own that holds every relation of a pipeline, empty."""
 
     def __init__(self) -> None:
-        self._con = connect()
+        self._con = connect(threads=1, memory_limit=_MEMORY)
         self._con.execute(f"CREATE MACRO \"{MARK}\"() AS TIMESTAMPTZ '1970-01-01 00:00:00+00'")
         self.aggregates: set[str] = set()
         self.volatile: set[str] = set()
-        self.looking: set[str] = set(_LOOKING)
+        self.functions: set[str] = set()  # all there are, in lower case
         self.macros: dict[str, list[Macro]] = {}
+        self.reserved: set[str] = set()  # what is no column's name without quotes, in lower case
+        self._columns: set[str] = set()  # of all relations, in lower case
         self._read_functions()
 
     def _read_functions(self) -> None:
         rows = self._con.execute(
             "SELECT lower(function_name), function_type, stability, parameters, macro_definition "
-            "FROM duckdb_functions() WHERE function_type IN ('aggregate', 'macro') OR stability <> 'CONSISTENT'"
+            "FROM duckdb_functions()"
         ).fetchall()
         for name, kind, stability, parameters, definition in rows:
+            self.functions.add(name)
             if kind == "aggregate":
                 self.aggregates.add(name)
-            elif kind == "macro" and definition and name != MARK:
+            elif kind == "macro" and definition and name in FUNCTIONS:
                 self.macros.setdefault(name, []).append(Macro(tuple(parameters or ()), definition))
             elif stability == "VOLATILE" and name not in _HARMLESS:
                 self.volatile.add(name)
-            elif stability == "CONSISTENT_WITHIN_QUERY" and name not in TIME_FUNCTIONS:
-                self.looking.add(name)
+
+        words = self._con.execute(
+            "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')"
+        ).fetchall()
+        self.reserved.update(word for (word,) in words)
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -75,13 +99,17 @@ class Catalog:
     def parse(self, sql: str) -> list[Node]:
         """The query of each statement. Raises `Refusal` where DuckDB cannot read the text as SELECT."""
         reply = self._con.execute("SELECT json_serialize_sql(?::VARCHAR, skip_default := true)", [sql]).fetchall()
-        answer = json.loads(reply[0][0])
+        try:
+            answer = json.loads(reply[0][0])
+            deep = is_deeper(answer, MAX_DEPTH)
+        except RecursionError:
+            deep = True
+        if deep:
+            raise Refusal("is nested too deep", "Make its inner parts steps of their own.")
         if answer.get("error"):
+            position = int(answer["position"]) if answer.get("position") else None
             message = str(answer["error_message"]).split("\n")[0]
-            if "Only SELECT" in message:
-                raise Refusal("is not a SELECT", "A step is one SELECT; where its rows go is said under `sinks`.")
-            at = {"query_location": int(answer["position"])} if answer.get("position") else None
-            raise Refusal(f"cannot be read: {message}", "", at)
+            raise unreadable(sql, message, position, self.reserved, self._columns)
         return [s["node"] for s in answer["statements"]]
 
     def render(self, node: Node) -> str:
@@ -114,6 +142,7 @@ class Catalog:
 
     def define(self, name: str, columns: tuple[Column, ...]) -> None:
         """Make an empty table of that name."""
+        self._columns.update(c.name.lower() for c in columns)
         self._con.execute(f"CREATE TABLE {quoted(name)} ({', '.join(f'{quoted(c.name)} {c.type}' for c in columns)})")
 
     def define_as(self, name: str, sql: str) -> None:
@@ -129,7 +158,11 @@ class Catalog:
             raise Refusal("is not a type")
         if statements[0]["from_table"]["type"] != "EMPTY" or any(n.get("class") == "SUBQUERY" for n in walk(item)):
             raise Refusal("is not a type")
-        return self.columns(self.render(statements[0]))[0].type
+        found = self.columns(self.render(statements[0]))[0].type
+        if not all(is_type(n) for n in walk(item) if n["type"] == "TYPE"):
+            remedy = "Declare another, such as VARCHAR, which takes any value as text."
+            raise Refusal("is a type that no column may have", remedy)
+        return found
 
     def columns_of_arrow(self, schema: pa.Schema) -> tuple[Column, ...]:
         """The columns that rows of this schema have in SQL."""
@@ -146,6 +179,10 @@ class Catalog:
 
     def interval(self, node: Node) -> tuple[int, int] | None:
         """A constant interval as (months, microseconds of the rest); None: it is not one."""
+        if not all(_of_interval(part) for part in islice(walk(node), _MOST_OF_INTERVAL)):
+            return None
+        if sum(1 for _ in islice(walk(node), _MOST_OF_INTERVAL + 1)) > _MOST_OF_INTERVAL:
+            return None
         text = self.render_expression({k: v for k, v in node.items() if k != "alias"})
         try:
             row = self._con.execute(

@@ -1,56 +1,122 @@
 """Calls in a step's SQL: macros are written out, the batch's time put in, and what must not be called is refused."""
 
+from difflib import get_close_matches
+from typing import Any
+
+from streamjob_runtime.plan import allowed, foreign
 from streamjob_runtime.plan.catalog import TIME_FUNCTIONS, Catalog, Macro
+from streamjob_runtime.plan.model import MARK
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.tree import Node, bare_name, cast, function_name, key_of, names, rewrite, walk
 
 # The clocks that SQL has without parentheses, where no column has the name.
 _BARE_CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
-TABLE_FUNCTIONS = {"unnest", "range", "generate_series", "json_each", "json_tree", "repeat", "repeat_row"}
+# What it gives a value where no column has the name: what is known of the process, and where a row lies.
+_ENGINES_NAMES = {"user", "session_user", "current_user", "current_role", "current_schema", "current_catalog"}
+_MOST_NODES = 100_000  # of a query whose macros are written out
+_NODES = {
+    "RECURSIVE_CTE_NODE": ("is a recursive query, which cannot be kept up to date", "Write the levels out as steps."),
+    "SHOW_REF": (
+        "has SHOW, DESCRIBE or SUMMARIZE, which look into the engine and not at rows",
+        "A step is one SELECT; where its rows go is said under `sinks`.",
+    ),
+    "PIVOT": (
+        "has a PIVOT or UNPIVOT, whose columns follow from the rows",
+        "Write a column for each value, sum(x) FILTER (WHERE k = 'a') AS a; or UNION ALL of a SELECT for each.",
+    ),
+    "VALUE_PARAMETER": ("has a parameter, and nobody gives it a value", "Write the value itself."),
+    "VALUE_DEFAULT": (
+        "has the word DEFAULT for a value, and there is none",
+        'Write the value itself; a column of that name in double quotes: "default".',
+    ),
+}
+_FIELDS = {
+    "sample": ("takes a sample, which is another one each time", "Filter by a hash: hash(column) % 10 = 0."),
+    "at_clause": ("reads an earlier state of a table (AT), and none is kept", "Leave it out."),
+    "export_state": ("takes the state of an aggregate (EXPORT_STATE)", "Take its value."),
+    "key_targets": ("is a recursive query, which cannot be kept up to date", "Write the levels out as steps."),
+}
 
 
 def check_calls(catalog: Catalog, node: Node) -> None:
-    """Refuse every call in the whole query that has no fixed answer or looks outside its rows."""
-    for part in walk(node):
-        if part["type"] == "TABLE_FUNCTION":
-            name = function_name(part["function"])
-            if name not in TABLE_FUNCTIONS:
-                raise Refusal(
-                    f"reads from the table function {name}, which SQL of a job may not",
-                    f"Allowed are {', '.join(sorted(TABLE_FUNCTIONS))}; data comes in through `sources` and `tables`.",
-                    part,
-                )
-        elif part.get("class") == "PARAMETER":
-            raise Refusal("has a parameter, and nobody gives it a value", "Write the value itself.", part)
-        elif part.get("class") in ("FUNCTION", "WINDOW"):
-            _check_call(catalog, part)
+    """Refuse what the whole query has beside the lists of `allowed`: nodes, functions and types."""
+    _check(catalog, node, node)
+
+
+def _check(catalog: Catalog, part: Any, within: Node, in_from: bool = False) -> None:
+    """`within`: the node that says where this stands. `in_from`: this is the call of a table function."""
+    if isinstance(part, list):
+        for item in part:
+            _check(catalog, item, within)
+    if not isinstance(part, dict):
+        return
+    at = part if "query_location" in part else within
+    kind = part.get("type")
+    if isinstance(kind, str) and kind not in allowed.NODES:
+        said = f"has {kind.replace('_', ' ').lower()}, which SQL of a job may not have"
+        raise Refusal(*_NODES.get(kind, (said, "Write it in another way.")), at)
+    if in_from:
+        _check_table_function(part, at)
+    elif part.get("class") in ("FUNCTION", "WINDOW"):
+        _check_call(catalog, part)
+    elif kind == "TYPE" and not allowed.is_type(part):
+        said = f"has the type {part['type_name']}, which SQL of a job may not have"
+        raise Refusal(said, "Take another, such as VARCHAR.", at)
+    for field, value in part.items():
+        if field not in allowed.FIELDS:
+            said = f"has something that is not known here ({field})"
+            raise Refusal(*_FIELDS.get(field, (said, "Write it in another way.")), at)
+        _check(catalog, value, at, kind == "TABLE_FUNCTION" and field == "function")
+
+
+def _check_table_function(call: Node, at: Node) -> None:
+    name = function_name(call)
+    if name in allowed.TABLE_FUNCTIONS:
+        return
+    raise Refusal(
+        f"reads from the table function {name}, which SQL of a job may not",
+        foreign.instead_of(name)
+        or f"Allowed are {', '.join(sorted(allowed.TABLE_FUNCTIONS))}; data comes in through `sources` and `tables`.",
+        at,
+    )
 
 
 def _check_call(catalog: Catalog, call: Node) -> None:
     name = function_name(call)
+    if name == "age" and len(call.get("arguments", [])) == 1:
+        raise Refusal("calls age() with one argument, which means the wall clock", "Write age(now(), …).", call)
+    if name in allowed.FUNCTIONS or name == MARK:
+        return
     if name in catalog.volatile:
         raise Refusal(
             f"calls {name}(), which gives another answer each time, so a replay would not give the same rows",
             "Derive the value from the row, for example hash(column).",
             call,
         )
-    if name in catalog.looking:
+    if name in catalog.functions:
         raise Refusal(
-            f"calls {name}(), which looks at settings or at the process, and SQL of a job may not",
+            f"calls {name}(), which looks at the engine or at what is outside, and SQL of a job may not",
             "Write the value itself.",
             call,
         )
-    if name == "age" and len(call.get("arguments", [])) == 1:
-        raise Refusal("calls age() with one argument, which means the wall clock", "Write age(now(), …).", call)
+    remedy = foreign.instead_of(name)
+    if not remedy:
+        near = get_close_matches(name, sorted(allowed.FUNCTIONS), n=1)
+        remedy = f"Did you mean {near[0]}?" if near else ""
+    raise Refusal(f"calls {name}(), which is no function", remedy, call)
 
 
 def expand_calls(catalog: Catalog, node: Node) -> Node:
-    """Write out DuckDB's macros, so that aggregates, clocks and forbidden calls inside them are seen."""
+    """Write out DuckDB's macros, so that aggregates and clocks inside them are seen."""
+    return _expand(catalog, node, [_MOST_NODES])
+
+
+def _expand(catalog: Catalog, node: Node, left: list[int]) -> Node:
 
     def change(part: Node) -> Node | None:
         if part["type"] == "SELECT_NODE":
-            expanded = {k: v if k == "select_list" else expand_calls(catalog, v) for k, v in part.items()}
-            shown = [(item, expand_calls(catalog, item)) for item in part["select_list"]]
+            expanded = {k: v if k == "select_list" else _expand(catalog, v, left) for k, v in part.items()}
+            shown = [(item, _expand(catalog, item, left)) for item in part["select_list"]]
             return {**expanded, "select_list": [named_as(catalog, old, new) for old, new in shown]}
         if part.get("class") != "FUNCTION":
             return None
@@ -58,13 +124,19 @@ def expand_calls(catalog: Catalog, node: Node) -> Node:
         if macro is None or not _matters(catalog, macro.definition):
             return None
         values = _values(macro, part)
-        body = expand_calls(catalog, catalog.parse(f"SELECT {macro.definition}")[0]["select_list"][0])
+        body = _expand(catalog, catalog.parse(f"SELECT {macro.definition}")[0]["select_list"][0], left)
 
         def put(inner: Node) -> Node | None:
             if inner["type"] != "COLUMN_REF":
                 return None
             value = values.get(".".join(names(inner)).lower())
-            return None if value is None else expand_calls(catalog, value)
+            if value is None:
+                return None
+            put_in = _expand(catalog, value, left)
+            left[0] -= sum(1 for _ in walk(put_in))
+            if left[0] < 0:
+                raise Refusal("is too long once its calls are written out", "Nest fewer of them, or write steps.", part)
+            return put_in
 
         written = {**rewrite(body, put), "alias": part.get("alias", "")}
         return _placed(written, part)
@@ -109,18 +181,15 @@ def _matters(catalog: Catalog, definition: str) -> bool:
         name = function_name(part)
         if part.get("class") == "SUBQUERY" or part["type"] == "TABLE_FUNCTION":
             return True
-        if name in catalog.aggregates | catalog.volatile | catalog.looking or name in TIME_FUNCTIONS:
+        if name in catalog.aggregates or name in TIME_FUNCTIONS:
             return True
         if time_call(part) is not None:
             return True
-        if part.get("class") == "FUNCTION" and any(_matters(catalog, m.definition) for m in _others(catalog, name)):
+        if part.get("class") == "FUNCTION" and any(
+            _matters(catalog, m.definition) for m in catalog.macros.get(name, [])
+        ):
             return True
     return False
-
-
-def _others(catalog: Catalog, name: str) -> list[Macro]:
-    # current_database() and its like are defined by the function of the same name.
-    return [] if name in catalog.looking else catalog.macros.get(name, [])
 
 
 def _placed(node: Node, like: Node) -> Node:
@@ -135,6 +204,13 @@ def _placed(node: Node, like: Node) -> Node:
     placed = put(node)
     assert isinstance(placed, dict)
     return placed
+
+
+def refuse_engines_name(reference: Node) -> None:
+    """Refuse a name that is no column's, where DuckDB would give a value all the same."""
+    path = [n.lower() for n in names(reference)]
+    if path[-1] == "rowid" or (len(path) == 1 and path[0] in _ENGINES_NAMES):
+        raise Refusal(f"names the column {'.'.join(names(reference))}, which is not there", "", reference)
 
 
 def time_call(node: Node) -> str | None:

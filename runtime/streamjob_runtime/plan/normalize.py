@@ -27,7 +27,8 @@ class Flat:
 def flatten(name: str, query: Node, visible: Mapping[str, Target]) -> list[Flat]:
     """The steps that make up the query, each after those it reads; the last one has `name`.
 
-    `visible`: the relations by name in lower case. Raises `Refusal` for a name that is not there and for recursion.
+    `query` has passed `check_calls`. `visible`: the relations by name in lower case. Raises `Refusal` for a name that
+    is not there.
     """
     steps: list[Flat] = []
     _lower(name, query, dict(visible), steps)
@@ -43,14 +44,12 @@ def _lower(name: str, query: Node, visible: dict[str, Target], steps: list[Flat]
             select([star()], base_table(_lower_part(f"{name}.{i + 1}", child, visible, steps)))
             for i, child in enumerate(query["children"])
         ]
-    elif kind == "SELECT_NODE":
+    else:
         count = [0]
         flat["from_table"] = _from(name, query["from_table"], visible, steps, count)
         for part in ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers"):
             if part in query:
                 flat[part] = _expressions(query[part], visible)
-    else:
-        raise Refusal("is a recursive query, which cannot be kept up to date", "Write the levels out as steps.")
     steps.append(Flat(name, flat))
 
 
@@ -78,24 +77,16 @@ def _from(name: str, node: Node, visible: dict[str, Target], steps: list[Flat], 
         sides = {side: _from(name, node[side], visible, steps, count) for side in ("left", "right")}
         condition = {"condition": _expressions(node["condition"], visible)} if "condition" in node else {}
         return {**node, **sides, **condition}
-    if node.get("sample"):
-        raise Refusal(
-            "takes a sample, which is another one each time", "Filter by a hash: hash(column) % 10 = 0.", node
-        )
     if kind == "BASE_TABLE":
         return _resolved(node, visible)
     if kind in ("TABLE_FUNCTION", "EMPTY", "EXPRESSION_LIST"):
         return node
-    if kind == "SUBQUERY":
-        query = node["subquery"]["node"]
-        if not any(part["type"] == "BASE_TABLE" for part in walk(query)):
-            return node  # it reads nothing, or the columns beside it (LATERAL)
-        count[0] += 1
-        inner = _lower_part(f"{name}.{node.get('alias') or count[0]}", query, visible, steps)
-        return {**base_table(inner, node.get("alias") or f"unnamed_{count[0]}"), **_renames(node)}
-    if kind == "SHOW_REF":
-        raise Refusal("is not a SELECT", "A step is one SELECT; where its rows go is said under `sinks`.")
-    raise Refusal(f"has a {kind.replace('_', ' ').lower()} in FROM, which cannot be kept up to date", "", node)
+    query = node["subquery"]["node"]
+    if not any(part["type"] == "BASE_TABLE" for part in walk(query)):
+        return node  # it reads nothing, or the columns beside it (LATERAL)
+    count[0] += 1
+    inner = _lower_part(f"{name}.{node.get('alias') or count[0]}", query, visible, steps)
+    return {**base_table(inner, node.get("alias") or f"unnamed_{count[0]}"), **_renames(node)}
 
 
 def _renames(node: Node) -> Node:
@@ -105,7 +96,7 @@ def _renames(node: Node) -> Node:
 def _resolved(node: Node, visible: Mapping[str, Target]) -> Node:
     path = [str(p) for p in node["qualified_name"]["path"]]
     target = visible.get(path[-1].lower()) if len(path) == 1 else None
-    if "at_clause" in node or target is None:
+    if target is None:
         near = get_close_matches(path[-1].lower(), visible, n=1)
         remedy = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(sorted(visible))}."
         raise Refusal(
@@ -124,8 +115,6 @@ def _expressions(tree: object, visible: Mapping[str, Target]) -> object:
     if isinstance(tree, dict):
         if tree.get("type") == "BASE_TABLE":
             return _resolved(tree, visible)
-        if tree.get("type") == "RECURSIVE_CTE_NODE":
-            raise Refusal("is a recursive query, which cannot be kept up to date", "Write the levels out as steps.")
         if tree.get("cte_map", {}).get("map"):
             raise Refusal("has a WITH inside an expression", "Put the WITH at the head of the step, or make it a step.")
         return {k: _expressions(v, visible) for k, v in tree.items()}

@@ -1,11 +1,14 @@
 """From a manifest to a plan, or to everything that is wrong with it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
 from streamjob_runtime.plan.functions import check_calls, expand_calls
 from streamjob_runtime.plan.model import (
     MARK,
@@ -18,12 +21,15 @@ from streamjob_runtime.plan.model import (
     SourcePlan,
 )
 from streamjob_runtime.plan.normalize import Flat, Target, flatten
+from streamjob_runtime.plan.outline import outline, warnings
 from streamjob_runtime.plan.problems import PlanError, PlanProblem, Refusal
 from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import plan_sink
 from streamjob_runtime.plan.sources import TIMES, declared_columns, implied_columns, watermark_problem
 from streamjob_runtime.plan.steps import plan_step
 from streamjob_runtime.plan.tree import Node, walk
+
+_FRAMES = 8 * MAX_DEPTH
 
 
 def plan(spec: Any, table_schemas: Mapping[str, pa.Schema] | None = None) -> Plan:
@@ -32,26 +38,44 @@ def plan(spec: Any, table_schemas: Mapping[str, pa.Schema] | None = None) -> Pla
     `table_schemas`: the columns of the static tables whose manifest entry has no `schema`. Without it these are not
     known, and what reads them is not checked.
     """
-    planner = _Planner(spec, table_schemas)
-    try:
+    with _planner(spec, table_schemas) as planner:
         return planner.plan()
-    finally:
-        planner.catalog.close()
 
 
-def problems_of_draft(draft: Any) -> list[PlanProblem]:
-    """What is wrong with the SQL of a manifest that has other mistakes. `draft`: a `Draft` of the resource's package.
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is said of a manifest before it runs."""
+
+    problems: list[PlanProblem]
+    warnings: list[PlanProblem]
+    outline: list[str]  # what each step becomes
+
+
+def look_at(spec: Any, at_step: Callable[[int], None] = lambda _: None) -> Findings:
+    """What is wrong with a job, or what its steps become. `at_step` is told each step's number before its turn."""
+    with _planner(spec, None, (), True, at_step) as planner:
+        return planner.findings()
+
+
+def look_at_draft(draft: Any, at_step: Callable[[int], None] = lambda _: None) -> Findings:
+    """The same of a manifest that has other mistakes. `draft`: a `Draft` of the resource's package.
 
     What reads something that is broken itself is not blamed for it.
     """
-    planner = _Planner(draft, None, draft.broken, draft.complete)
+    with _planner(draft, None, draft.broken, draft.complete, at_step) as planner:
+        return planner.findings()
+
+
+@contextmanager
+def _planner(*given: Any) -> Iterator["_Planner"]:
+    """A planner, with room on the stack for the deepest syntax tree that it takes."""
+    planner, before = _Planner(*given), sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _FRAMES))
     try:
-        planner.plan()
-    except PlanError as error:
-        return error.problems
+        yield planner
     finally:
+        sys.setrecursionlimit(before)
         planner.catalog.close()
-    return []
 
 
 class _Planner:
@@ -61,6 +85,7 @@ class _Planner:
         table_schemas: Mapping[str, pa.Schema] | None,
         broken: Iterable[str] = (),
         complete: bool = True,
+        at_step: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.catalog = Catalog()
         self._spec = spec
@@ -70,6 +95,7 @@ class _Planner:
         self._relations: dict[str, Relation] = {}
         self._broken = set(broken)  # names in lower case whose mistake is said already
         self._complete = complete  # whether every relation's name is known
+        self._at_step = at_step
         self._sources: list[SourcePlan] = []
         self._steps: dict[str, Projection | Aggregation] = {}
 
@@ -79,6 +105,7 @@ class _Planner:
             self._source(f"spec.sources[{i}]", source)
         tables = [self._table(f"spec.tables[{i}]", t) for i, t in _there(self._spec.tables)]
         for i, step in _there(self._spec.pipeline):
+            self._at_step(i)
             self._pipeline_step(i, str(step.name), str(step.sql))
         sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink)]
         if self._problems:
@@ -90,6 +117,15 @@ class _Planner:
             steps=tuple(_needed(list(self._steps.values()), sinks)),
             sinks=tuple(sinks),
         )
+
+    def findings(self) -> Findings:
+        """See `look_at`."""
+        try:
+            self.plan()
+        except PlanError as error:
+            return Findings(error.problems, [], [])
+        noted = warnings(self._spec, self._known, self._steps, self.catalog.reserved)
+        return Findings([], noted, outline(self._spec, self._known, self._steps))
 
     def _source(self, path: str, source: Any) -> None:
         columns = implied_columns(source)
@@ -207,13 +243,14 @@ def _needed(steps: list[Projection | Aggregation], sinks: list[SinkPlan]) -> lis
 def _problem(path: str, name: str, sql: str, refusal: Refusal) -> PlanProblem:
     at = refusal.at if isinstance(refusal.at, dict) else {}
     start = at.get("query_location")
-    clause, line = "", None
+    clause, line, offset = "", None, None
     if isinstance(start, int):
         text = sql.encode()
         line = text[:start].count(b"\n") + 1
+        offset = len(text[:start].decode(errors="replace"))
         length = int(at.get("query_location_length", 0))
         clause = " ".join(text[start : start + length].decode(errors="replace").split())
-    return PlanProblem(path, f"The step {name} {refusal.message}", refusal.remedy, _short(clause), line)
+    return PlanProblem(path, f"The step {name} {refusal.message}", refusal.remedy, _short(clause), line, sql, offset)
 
 
 def _short(clause: str) -> str:

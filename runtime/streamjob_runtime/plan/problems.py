@@ -16,6 +16,8 @@ class PlanProblem:
     remedy: str = ""  # what would be right
     clause: str = ""  # the piece of SQL it is about
     line: int | None = None  # within the SQL text, from 1
+    sql: str = ""  # the SQL text
+    offset: int | None = None  # within it, in characters
 
     @property
     def text(self) -> str:

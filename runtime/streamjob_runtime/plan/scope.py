@@ -23,6 +23,7 @@ class Known:
     rolling: RollingWindow | None = None  # stream: rows count for that long only
     operator: str | None = None  # table: the aggregation whose rows it shows one by one
     final: bool = False  # table: its windows become final by the watermark
+    truncates: str = ""  # table: a key that cuts times off, as windows do, but is none
 
 
 @dataclass(frozen=True, slots=True)

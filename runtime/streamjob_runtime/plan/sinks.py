@@ -61,6 +61,11 @@ def _single_value(path: str, known: Known, columns: Sequence[Column], sink: Any)
     return None
 
 
+def modes_of(known: Known) -> list[str]:
+    """The modes in which a relation can be written."""
+    return [mode for mode in ("append", "update", "complete") if _refused(known, mode) is None]
+
+
 def _refused(known: Known, mode: str) -> tuple[str, str] | None:
     if known.shape == "stream":
         if mode == "complete":
@@ -78,6 +83,7 @@ def _refused(known: Known, mode: str) -> tuple[str, str] | None:
     if mode == "append" and not known.final:
         return (
             "its groups change with every batch and never become final",
-            "Use update or complete, or group by tumble() or hop() over a column with a watermark.",
+            "Use update or complete, or group by tumble() or hop() over a column with a watermark"
+            + (f", and not by {known.truncates}, which is no window." if known.truncates else "."),
         )
     return None

@@ -43,7 +43,10 @@ def declared_columns(
                         f"{name}->>'key', or from_json({name}, …).",
                     )
                 )
-        except (duckdb.Error, Refusal):
+        except (duckdb.Error, Refusal) as error:
+            if isinstance(error, Refusal) and error.remedy:
+                problems.append(PlanProblem(place, f"{text} {error.message}", error.remedy))
+                continue
             near = get_close_matches(text.upper(), catalog.type_names(), n=1)
             remedy = f"Did you mean {near[0]}?" if near else "Use a SQL type, such as VARCHAR, BIGINT or TIMESTAMP."
             problems.append(PlanProblem(place, f"{text} is not a SQL type", remedy))

@@ -1,5 +1,8 @@
 """Which kind of step a flat query is, and what it becomes."""
 
+import re
+from dataclasses import replace
+
 import duckdb
 
 from streamjob_runtime.plan.aggregation import has_aggregates, plan_aggregation
@@ -15,6 +18,8 @@ from streamjob_runtime.plan.refuse import refuse_on_stream
 from streamjob_runtime.plan.scope import BATCH_TIME, Known, Leaf, Scope, leaves, merged_columns
 from streamjob_runtime.plan.times import narrower, put_times, put_times_in_union, take_rolling
 from streamjob_runtime.plan.tree import Node, walk
+
+_CUTS = re.compile(r"(date_trunc|datetrunc|time_bucket|date_bin)\(")
 
 Planned = tuple[Projection | Aggregation, Known, tuple[Column, ...]]
 
@@ -66,7 +71,7 @@ def _projection(catalog: Catalog, flat: Flat, node: Node, inputs: tuple[str, ...
     shown = tuple(c.name for c in columns)
     # A column that is named keeps the spelling with which it was declared.
     event_time = next((c for c in shown if c.lower() == (known.event_time or "").lower()), None)
-    known = Known(known.name, known.shape, shown, event_time, known.rolling, known.operator, known.final)
+    known = replace(known, columns=shown, event_time=event_time)
     return Projection(flat.name, sql, inputs), known, columns
 
 
@@ -100,8 +105,13 @@ def _aggregation(
         tuple(c.name for c in columns),
         operator=name if one_by_one else None,
         final=final,
+        truncates=next((text.rpartition(")")[0] + ")" for text in _keys(step) if _CUTS.match(text)), ""),
     )
     return step, known, columns
+
+
+def _keys(step: Aggregation) -> list[str]:
+    return [text for kind, text in step.parts if kind == "key"]
 
 
 def _over_tables(name: str, node: Node, parts: list[Leaf], shapes: set[str], grouped: bool) -> Known:
@@ -122,7 +132,7 @@ def _over_tables(name: str, node: Node, parts: list[Leaf], shapes: set[str], gro
     )
     if table is None or not row_by_row:
         return Known(name, "view", ())
-    return Known(name, "table", (), operator=table.operator, final=table.final)
+    return Known(name, "table", (), operator=table.operator, final=table.final, truncates=table.truncates)
 
 
 def _set_operation(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from streamjob_runtime.plan.catalog import TIME_FUNCTIONS, Catalog
-from streamjob_runtime.plan.functions import batch_time_for, named_as, time_call
+from streamjob_runtime.plan.functions import batch_time_for, named_as, refuse_engines_name, time_call
 from streamjob_runtime.plan.model import RollingWindow
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import BATCH_TIME, Known, Scope
@@ -161,6 +161,8 @@ class _Times:
             bare = bare_name(part)
             if bare is not None and (bare in aliases or self._scope.find(part) is not None):
                 return None
+            if part["type"] == "COLUMN_REF" and self._scope.find(part) is None:
+                refuse_engines_name(part)
             name = time_call(part)
             return None if name is None else {**batch_time_for(self._catalog, name), "alias": part.get("alias", "")}
 
@@ -176,6 +178,8 @@ class _Times:
 
         def change(part: Node) -> Node | None:
             name = time_call(part)
+            if part["type"] == "COLUMN_REF" and bare_name(part) not in own:
+                refuse_engines_name(part)
             if name is not None and bare_name(part) in own:
                 raise Refusal(
                     f"names {name} in a subquery, where it may be a column or the clock",

@@ -23,6 +23,17 @@ def walk(node: Any, into_subqueries: bool = True) -> Iterator[Node]:
             yield from walk(item, into_subqueries)
 
 
+def is_deeper(tree: Any, most: int) -> bool:
+    """Whether more than so many lists and objects lie within each other."""
+    level = [tree]
+    for _ in range(most):
+        inner = [v for part in level for v in (part.values() if isinstance(part, dict) else part)]
+        level = [v for v in inner if isinstance(v, dict | list)]
+        if not level:
+            return False
+    return True
+
+
 def rewrite(node: Any, change: Callable[[Node], Node | None], into_subqueries: bool = False) -> Any:
     """A copy in which each outermost node that `change` gives something for is replaced by that.
 

@@ -1,0 +1,148 @@
+"""What a plan's steps become, in words: what each keeps, what bounds it, and how it can be written."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from streamjob_api.durations import format_duration
+from streamjob_runtime.plan.model import Aggregation, Projection
+from streamjob_runtime.plan.problems import PlanProblem
+from streamjob_runtime.plan.scope import Known
+from streamjob_runtime.plan.sinks import modes_of
+
+Steps = Mapping[str, Projection | Aggregation]
+
+
+def outline(spec: Any, known: Mapping[str, Known], steps: Steps) -> list[str]:
+    """A line for each step of the manifest."""
+    delays = {
+        s.name: f"{format_duration(s.watermark.delay)} behind the newest {s.watermark.column}"
+        for s in spec.sources
+        if s is not None and s.watermark is not None
+    }
+    lines = []
+    for step in spec.pipeline:
+        if step is None or step.name not in known or step.name not in steps:
+            continue
+        reads = _read(step.name, known, steps)
+        marks = [delays[name] for name in _sources(step.name, steps) if name in delays]
+        what = _what(known[step.name], steps, reads, _complete(spec, steps), marks)
+        lines.append(f"{step.name}: {what}; can be written in {_either(modes_of(known[step.name]))} mode")
+    return lines
+
+
+def warnings(spec: Any, known: Mapping[str, Known], steps: Steps, reserved: set[str]) -> list[PlanProblem]:
+    """What is no mistake, but may not be what was meant."""
+    return [*_kept_windows(spec, known, steps), *_reserved(spec, reserved)]
+
+
+def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], marks: list[str]) -> str:
+    step = steps[known.name]
+    if known.shape == "static":
+        return f"rows of {reads}, which change when that is read again"
+    if known.shape == "stream":
+        rolling = f", which count for {_span(known.rolling.length_ms)}" if known.rolling else ""
+        return f"a stream of the new rows of {reads}{rolling}"
+    operator = step if isinstance(step, Aggregation) else steps.get(known.operator or "")
+    if not isinstance(operator, Aggregation):
+        return f"a view of {reads} as a whole, computed anew when a batch changes these"
+    keys = [text.rpartition(" ")[0] for kind, text in operator.parts if kind == "key"]
+    window = next((text.rpartition(" ")[0] for kind, text in operator.parts if kind == "window"), None)
+    each = [*keys, *([f"window {window}"] if window else [])]
+    rows = f"a row for each {' and '.join([', '.join(each[:-1]), each[-1]] if len(each) > 1 else each)}" if each else ""
+    shown = "a table" if known.shape == "table" else "a view of a table"
+    if operator.name != known.name:
+        return f"{shown} that shows {reads} row by row; {_bound(operator, keys, complete, marks)}"
+    return f"{shown} with {rows or 'one row'} of {reads}; {_bound(operator, keys, complete, marks)}"
+
+
+def _bound(step: Aggregation, keys: list[str], complete: Mapping[str, int], marks: list[str]) -> str:
+    """What keeps the state from growing for ever."""
+    if step.rolling is not None:
+        return f"rows count for {_span(step.rolling.length_ms)}, and a group without any leaves"
+    if step.event_window is not None:
+        if not step.event_window.watermarked:
+            return "its windows stay for good, as they are over no source's watermark column"
+        if step.name in complete:
+            return f"its windows stay for good, as spec.sinks[{complete[step.name]}] writes the whole table"
+        lowest = f"the watermark ({'; the lowest of '.join([marks[0], *marks[1:]])})" if marks else "the watermark"
+        return f"a window is final, and leaves, when {lowest} has reached its end"
+    return "each group stays for good: the number of keys must be bounded" if keys else "it holds that row only"
+
+
+def _complete(spec: Any, steps: Steps) -> dict[str, int]:
+    """The aggregations whose whole table some sink writes -> that sink's number."""
+    found: dict[str, int] = {}
+    for i, sink in enumerate(spec.sinks):
+        if sink is not None and sink.mode == "complete":
+            for name in _below(sink.from_, steps):
+                if isinstance(steps.get(name), Aggregation):
+                    found.setdefault(name, i)
+    return found
+
+
+def _below(name: str, steps: Steps) -> Iterator[str]:
+    yield name
+    step = steps.get(name)
+    if step is not None:
+        for read in step.inputs:
+            yield from _below(read, steps)
+
+
+def _sources(name: str, steps: Steps) -> list[str]:
+    return [n for n in dict.fromkeys(_below(name, steps)) if n not in steps]
+
+
+def _read(name: str, known: Mapping[str, Known], steps: Steps) -> str:
+    """What a step reads by name; its own parts (WITH, subqueries) are not shown but what they read."""
+    found: list[str] = []
+
+    def add(of: str) -> None:
+        for read in steps[of].inputs:
+            if "." in read and read in steps:
+                add(read)
+            elif read not in found:
+                found.append(read)
+
+    add(name)
+    static = [read for read in found if read in known and known[read].shape == "static"]
+    first = [read for read in found if read not in static]
+    beside = f" with {', '.join(static)}" if first and static else ""
+    return ", ".join(first or static or ["constants"]) + beside
+
+
+def _kept_windows(spec: Any, known: Mapping[str, Known], steps: Steps) -> Iterator[PlanProblem]:
+    for name, i in _complete(spec, steps).items():
+        step = steps[name]
+        if isinstance(step, Aggregation) and step.event_window is not None and step.event_window.watermarked:
+            shown = name if "." not in name else name.partition(".")[0]
+            yield PlanProblem(
+                f"spec.sinks[{i}].mode",
+                f"{shown} keeps all its windows for good, as this sink writes the whole table: here late rows are "
+                "counted and not dropped, and no window leaves the state",
+                "For final windows take append, for those that changed update.",
+            )
+
+
+def _reserved(spec: Any, reserved: set[str]) -> Iterator[PlanProblem]:
+    """Declared columns whose names are reserved words, and that no step writes in quotes."""
+    texts = "\n".join(step.sql for step in spec.pipeline if step is not None)
+    if not texts:
+        return
+    for field, items in (("sources", spec.sources), ("tables", spec.tables)):
+        for i, item in enumerate(items):
+            for column in (item.schema_ or {}) if item is not None else {}:
+                if column.lower() in reserved and f'"{column.lower()}"' not in texts.lower():
+                    yield PlanProblem(
+                        f"spec.{field}[{i}].schema.{column}",
+                        f"{column} is a reserved word of SQL",
+                        f'In a step write the column in double quotes: "{column}".',
+                    )
+
+
+def _either(modes: list[str]) -> str:
+    return " or ".join([", ".join(modes[:-1]), modes[-1]] if len(modes) > 1 else modes)
+
+
+def _span(millis: int) -> str:
+    return format_duration(timedelta(milliseconds=millis))

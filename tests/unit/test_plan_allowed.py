@@ -1,0 +1,214 @@
+"""SQL of a manifest consists of what somebody has looked at: all that DuckDB has is on one of two lists."""
+
+import duckdb
+import pytest
+
+from streamjob_runtime.plan import allowed
+from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.functions import check_calls
+from streamjob_runtime.plan.problems import Refusal
+from streamjob_runtime.plan.tree import function_name, walk
+from support.queries import problems
+
+# Those of DuckDB 2.0 that no step may call. A function of a newer DuckDB is on neither list, and the test says so: look
+# at what it could reach before you put it on one.
+INTERNAL = ("__internal", "collate_", "icu_collate_", "pg_", "has_", "inet_", "st_", "variant_", "json_copy_")
+REFUSED = allowed.words(
+    """
+    __between __cast alias bitstring_byte_comparable can_cast_implicitly col_description combine combine_aggr
+    constant_or_null create_sort_key current_catalog current_connection_id current_database current_query
+    current_query_id current_role current_schema current_schemas current_setting current_transaction_id current_user
+    currval decimal_average finalize format_pg_type format_type gen_random_uuid get_block_size get_type getvariable
+    hive_partition_component icu_sort_key in_search_path index_key invoke json_deserialize_sql json_serialize_plan
+    json_serialize_sql make_type map_to_pg_oid nextval obj_description parse_duckdb_log_message random
+    remap_struct replace_type session_user setseed setval shobj_description sleep_ms stats timetz_byte_comparable
+    to_aggregate_state txid_current unpivot_list user uuid uuidv4 uuidv7 vector_type version vertex_extract
+    write_log
+    """
+)
+REFUSED_TABLE_FUNCTIONS = allowed.words(
+    """
+    arrow_scan arrow_scan_dumb checkpoint create_external_resource deregister_external_resource
+    destroy_external_resource disable_logging disable_profiling duckdb_approx_database_count
+    duckdb_available_metrics duckdb_columns duckdb_connection_count duckdb_constraints duckdb_coordinate_systems
+    duckdb_databases duckdb_dependencies duckdb_dialects duckdb_eviction_queues duckdb_extension_repositories
+    duckdb_extensions duckdb_external_file_cache duckdb_external_resource_types duckdb_external_resources
+    duckdb_functions duckdb_grammar_extensions duckdb_indexes duckdb_keywords duckdb_log_contexts duckdb_logs
+    duckdb_logs_parsed duckdb_memory duckdb_optimizers duckdb_prepared_statements duckdb_profiling_settings
+    duckdb_schemas duckdb_secret_type_parameters duckdb_secret_types duckdb_secrets duckdb_sequences duckdb_settings
+    duckdb_table_sample duckdb_tables duckdb_temporary_files duckdb_triggers duckdb_types duckdb_variables
+    duckdb_views enable_logging enable_profiling force_checkpoint glob histogram histogram_values icu_calendar_names
+    json_execute_serialized_sql pandas_scan parquet_bloom_probe parquet_file_metadata parquet_full_metadata
+    parquet_kv_metadata parquet_metadata parquet_scan parquet_schema pg_timezone_names pragma_collations
+    pragma_database_size pragma_metadata_info pragma_platform pragma_show pragma_storage_info pragma_table_info
+    pragma_user_agent pragma_version python_arrow_scan python_map_function query query_table read_blob read_csv
+    read_csv_auto read_duckdb read_json read_json_auto read_json_objects read_json_objects_auto read_ndjson
+    read_ndjson_auto read_ndjson_objects read_parquet read_single_csv_file read_single_json_file
+    read_single_parquet_file read_text register_external_resource register_external_resource_type seq_scan sniff_csv
+    summary test_all_types test_vector_types truncate_duckdb_logs which_secret
+    """
+)
+COMPARISONS = {"is distinct from", "is not distinct from"}  # which the parser makes nodes of
+CALLS = (
+    'SELECT "{}"(1)',
+    'SELECT system.main."{}"(1)',
+    'SELECT [x for x in [1] if "{}"(x)]',
+    'FROM t WHERE "{}"(k) = 1',
+)
+REFUSED_TYPES = {"geometry", "null", "type", "variant"}
+
+
+@pytest.fixture(scope="module")
+def there() -> dict[str, set[str]]:
+    """The names that DuckDB has, in lower case, by kind."""
+    found: dict[str, set[str]] = {}
+    con = duckdb.connect()
+    for name, kind in con.execute("SELECT lower(function_name), function_type FROM duckdb_functions()").fetchall():
+        found.setdefault(kind, set()).add(name)
+    found["type"] = {name for (name,) in con.execute("SELECT lower(type_name) FROM duckdb_types()").fetchall()}
+    con.close()
+    return found
+
+
+def test_every_function_is_on_one_of_two_lists(there: dict[str, set[str]]) -> None:
+    names = there["scalar"] | there["macro"] | there["aggregate"] | there["window"]
+    others = {name for name in names - allowed.FUNCTIONS - COMPARISONS if not name.startswith(INTERNAL)}
+    assert others == REFUSED
+    assert not [name for name in allowed.FUNCTIONS & names if name.startswith(INTERNAL) and name != "pg_typeof"]
+    assert there["table"] | there["table_macro"] == REFUSED_TABLE_FUNCTIONS | (allowed.TABLE_FUNCTIONS & there["table"])
+    assert not REFUSED_TABLE_FUNCTIONS & allowed.TABLE_FUNCTIONS
+    assert there["type"] - allowed.TYPES == REFUSED_TYPES
+    assert set(there) == {"scalar", "macro", "aggregate", "window", "table", "table_macro", "pragma", "type"}
+
+
+def test_what_is_not_allowed_is_refused_wherever_it_is_called(there: dict[str, set[str]]) -> None:
+    catalog = Catalog()
+    names = set().union(*(there[kind] for kind in there if kind != "type"))
+    for name in sorted(names - allowed.FUNCTIONS - COMPARISONS):
+        for sql in CALLS:
+            with pytest.raises(Refusal, match=r"calls .*which"):
+                check_calls(catalog, catalog.parse(sql.format(name))[0])
+    for name in sorted(names - allowed.TABLE_FUNCTIONS):
+        for sql in (f'SELECT * FROM "{name}"(1)', f'SELECT (SELECT 1 FROM "{name}"(1) LIMIT 1)'):
+            with pytest.raises(Refusal, match="reads from the table function"):
+                check_calls(catalog, catalog.parse(sql)[0])
+    catalog.close()
+
+
+def test_an_allowed_macro_stands_for_what_is_allowed() -> None:
+    catalog = Catalog()
+    bodies = [m.definition for macros in catalog.macros.values() for m in macros]
+    assert len(bodies) > 50
+    for body in bodies:
+        query = catalog.parse(f"SELECT {body}")[0]
+        called = {function_name(n) for n in walk(query) if n.get("class") in ("FUNCTION", "WINDOW")}
+        assert called <= allowed.FUNCTIONS, body
+        assert not [n for n in walk(query) if n["type"] in ("BASE_TABLE", "TABLE_FUNCTION", "SHOW_REF")], body
+    catalog.close()
+
+
+LOOKS = ["SHOW TABLES", "SHOW ALL TABLES", "SHOW DATABASES", "DESCRIBE events", "SUMMARIZE events", "SHOW events"]
+PLACES = [
+    "{}",
+    "SELECT * FROM ({})",
+    "FROM ({})",
+    "SELECT * FROM events, ({}) AS x",
+    "SELECT (SELECT count(*) FROM ({})) AS n FROM events",
+    "SELECT k FROM events WHERE EXISTS (FROM ({}))",
+    "WITH x AS (FROM ({})) SELECT * FROM x",
+    "SELECT k FROM events UNION ALL SELECT name FROM ({})",
+    "SELECT k FROM events JOIN LATERAL (SELECT * FROM ({})) AS x ON true",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_looks_at_the_engine_wherever_it_stands(place: str) -> None:
+    catalog = Catalog()
+    for look in LOOKS:
+        with pytest.raises(Refusal, match="has SHOW, DESCRIBE or SUMMARIZE"):
+            check_calls(catalog, catalog.parse(place.format(look))[0])
+    catalog.close()
+    assert [p.message for p in problems({"v": place.format("SHOW TABLES")})] == [
+        "The step v has SHOW, DESCRIBE or SUMMARIZE, which look into the engine and not at rows"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT k::VARIANT AS x FROM events", "has the type VARIANT, which SQL of a job may not have"),
+        ("SELECT k::STRUCT(a GEOMETRY[]) AS x FROM events", "has the type GEOMETRY, which SQL of a job may not have"),
+        ("SELECT k::main.my_type AS x FROM events", "has the type my_type, which SQL of a job may not have"),
+        ("SELECT sum(n) EXPORT_STATE AS x FROM events", "takes the state of an aggregate (EXPORT_STATE)"),
+        ("SELECT finalize(k) AS x FROM events", "calls finalize(), which looks at the engine"),
+        ("SELECT DEFAULT AS x FROM events", "has the word DEFAULT for a value, and there is none"),
+        ("SELECT k FROM events AT (VERSION => 1)", "reads an earlier state of a table (AT), and none is kept"),
+        ("FROM events PIVOT (count(*) FOR k IN ('a', 'b'))", "has a PIVOT or UNPIVOT"),
+        ("SELECT * FROM (UNPIVOT names ON name)", "has a PIVOT"),
+        ("PIVOT events ON k USING count(*)", "has a PIVOT, whose columns follow from the rows"),
+    ],
+)
+def test_what_is_not_known_is_refused_in_words(sql: str, message: str) -> None:
+    (found,) = problems({"v": sql})
+    assert found.message.startswith(f"The step v {message}")
+
+
+def test_what_is_allowed_is_taken() -> None:
+    steps = {
+        "v": """
+        SELECT k, j.key, r.range, u.x, g.y, [x + 1 for x in l] AS more, l[1:2] AS some, TRY(n / 0) AS t,
+               CASE WHEN n IN (1, 2) THEN 'a' ELSE NULL END AS c, n BETWEEN 1 AND 2 AS b, k IS DISTINCT FROM 'x' AS d,
+               {'a': n}.a AS s, MAP {'a': n} AS m, k COLLATE NOCASE = 'A' AS q, n::DECIMAL(10, 2)[] AS z, @n AS abs
+        FROM events, json_each('{"a": 1}') AS j, range(3) AS r, unnest(l) AS u(x), (VALUES (1)) AS g(y)
+        """,
+        "w": "SELECT k, count(*) AS c FROM events GROUP BY k",
+        "x": "SELECT k, lag(c, 1, 0) OVER (ORDER BY k ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before, "
+        "sum(c) FILTER (WHERE c > 1) OVER (ORDER BY c RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE TIES) AS y "
+        "FROM w ORDER BY ALL LIMIT 10 OFFSET 1",
+    }
+    assert problems(steps, [("v", "append"), ("w", "update"), ("x", "complete")]) == []
+
+
+ENGINES_NAMES = ["user", "session_user", "current_user", "current_role", "current_schema", "current_catalog", "rowid"]
+
+
+@pytest.mark.parametrize("name", [*ENGINES_NAMES, "events.rowid"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT {} AS x FROM events",
+        "SELECT k FROM events WHERE {} = '1'",
+        "SELECT k, max({}) AS x FROM events GROUP BY k",
+        "SELECT {} AS x, count(*) AS c FROM events GROUP BY ALL",
+        "SELECT k FROM events WHERE k IN (SELECT k FROM names WHERE {} = '1')",
+    ],
+)
+def test_a_name_that_the_engine_would_give_a_value_is_no_column(name: str, sql: str) -> None:
+    (found,) = problems({"v": sql.format(name)}, [("v", "update")])
+    assert found.message == f"The step v names the column {name}, which is not there"
+
+
+def test_a_column_may_have_such_a_name() -> None:
+    source = {"name": "events", "queue": {}, "schema": dict.fromkeys(ENGINES_NAMES, "VARCHAR")}
+    sql = f"SELECT {', '.join(ENGINES_NAMES)} FROM events WHERE events.rowid = '1'"
+    assert problems({"v": sql}, sources=[source], tables=[]) == []
+
+
+def test_a_field_and_a_node_that_a_new_engine_may_write_are_refused() -> None:
+    catalog = Catalog()
+    (query,) = catalog.parse("SELECT k FROM events")
+    with pytest.raises(Refusal, match="has something that is not known here"):
+        check_calls(catalog, {**query, "as_of": "yesterday"})
+    with pytest.raises(Refusal, match="has quantum node, which SQL of a job may not have"):
+        check_calls(catalog, {**query, "where_clause": {"type": "QUANTUM_NODE"}})
+    catalog.close()
+
+
+@pytest.mark.parametrize("kind", ["VARIANT", "GEOMETRY", "STRUCT(a VARIANT)"])
+def test_a_declared_column_has_an_allowed_type(kind: str) -> None:
+    source = {"name": "events", "queue": {}, "schema": {"k": kind}}
+    (found,) = problems({"v": "SELECT 1 AS x FROM events"}, sources=[source], tables=[])
+    assert (found.path, found.message) == (
+        "spec.sources[0].schema.k",
+        f"{kind} is a type that no column may have",
+    )
