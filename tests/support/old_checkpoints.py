@@ -102,13 +102,10 @@ def contents(store: MemoryStore) -> dict[str, bytes]:
 def kept_job(manifest: str) -> StreamJob:
     """The manifest's job, in which rows may be ahead of the clock: event times of what is kept are."""
     job = job_of(manifest)
+    far = {"max_ahead": timedelta(days=36_500)}
     sources = tuple(
-        source.model_copy(
-            update={"watermark": source.watermark.model_copy(update={"max_ahead": timedelta(days=36_500)})}
-        )
-        if source.watermark
-        else source
-        for source in job.spec.sources
+        s.model_copy(update={"watermark": s.watermark.model_copy(update=far)}) if s.watermark else s
+        for s in job.spec.sources
     )
     return job.model_copy(update={"spec": job.spec.model_copy(update={"sources": sources})})
 
