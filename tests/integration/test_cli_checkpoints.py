@@ -91,6 +91,15 @@ def test_list_says_which_there_are_and_what_a_restart_would_do(job: Path) -> Non
     assert last == f"The next start loads the checkpoint of batch {batches[0]}{again}, and goes on with batch 24."
 
 
+def test_a_watermark_that_is_not_ahead_is_not_set_back(job: Path) -> None:
+    unasked = streamjob("checkpoints", "reset-watermark", "job.yaml", cwd=job)
+    assert unasked.returncode == 2 and "give --yes" in unasked.stderr
+    killed = streamjob("checkpoints", "reset-watermark", "job.yaml", "--yes", cwd=job)
+    assert killed.returncode == 78 and "did not stop in good order" in killed.stderr
+    before = sorted((job / "ck" / "log").iterdir())
+    assert sorted((job / "ck" / "log").iterdir()) == before
+
+
 def test_show_says_each_record_in_a_line(job: Path) -> None:
     shown = streamjob("checkpoints", "show", "job.yaml", cwd=job)
     assert shown.returncode == 0

@@ -4,7 +4,6 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 
 from streamjob_runtime.clock import Clock
@@ -102,8 +101,13 @@ class SourceWatch:
     def _survey(self, source: Source) -> None:
         while not self._stop.wait(SURVEY_S):
             if self._clock.monotonic() - self._polled >= SURVEY_S:
-                with suppress(StreamJobError):  # the loop meets it too, and says it
+                try:
                     source.survey(self._clock.now_ms())
+                except StreamJobError:
+                    pass  # the loop meets it too, and says it
+                except Exception:
+                    if not self._stop.is_set():  # or else the source was closed meanwhile
+                        raise
                 self._look()
 
     def _look(self) -> dict[str, SourceStatus]:

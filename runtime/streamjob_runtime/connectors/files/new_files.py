@@ -54,8 +54,8 @@ class NewFiles:
     @property
     def oldest_ms(self) -> int | None:
         """The time of the oldest file that is ready or waited for."""
-        known = [e.modified_ms for e in self._ready.values()] + [e.modified_ms for e, _ in self._waiting.values()]
-        return min(known, default=None)
+        ready = [e.modified_ms for e in islice(self._ready.values(), 1)]  # in order: the first is the oldest
+        return min(ready + [e.modified_ms for e, _ in self._waiting.values()], default=None)
 
     def count(self) -> tuple[int, int | None]:
         """How many files were not read to their end, and the time of the oldest: for another thread than the rest."""
