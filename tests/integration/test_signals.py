@@ -101,9 +101,11 @@ def test_a_kafka_that_is_away_is_seen_at_source_and_sink(own_kafka: KafkaServer,
     events, out = own_kafka.create_topic(), own_kafka.create_topic()
     own_kafka.produce(events, [b"x"])
     with job(tmp_path, KAFKA.format(servers=own_kafka.servers, events=events, out=out)) as made:
-        wait_for(lambda: made.ready[0] == 200 and len(own_kafka.values(out)) > 5)
-        own_kafka.settle(topic=out)
+        wait_for(lambda: made.ready[0] == 200 and "batch=5 " in made.process.err)
+        made.process.send(signal.SIGSTOP)
+        own_kafka.settle()  # see there: a transaction that is about to end would be lost with the broker
         own_kafka.kill()  # it refuses connections
+        made.process.send(signal.SIGCONT)
         wait_for(lambda: made.ready[0] == 503, WITHIN_S)
         wait_for(lambda: {what.split(" (")[0] for what in made.troubles} == {'source "events"', 'sink "numbers.kafka"'})
         status, message = made.ready

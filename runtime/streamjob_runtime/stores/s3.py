@@ -144,6 +144,7 @@ class S3Store:
         check_prefix(prefix)
         with self._translated(f"{self._url}/{prefix}{self._at}"):
             for found in self._client.list_objects(self._bucket, self._base + prefix, recursive):
+                alive()  # it comes page by page
                 name = found.object_name or ""
                 if not name.endswith("/"):  # a folder, or the empty object that a web console makes for one
                     yield _entry(name.removeprefix(self._base), found)

@@ -253,7 +253,11 @@ class KafkaReader:
             partitions[p].paused = True
 
     def _tables(self, messages: list[Message]) -> list[pa.Table]:
-        return [self._rows.table(chunk) for chunk in chunks(messages, _CHUNK, _CHUNK_BYTES)]
+        tables = []
+        for chunk in chunks(messages, _CHUNK, _CHUNK_BYTES):
+            tables.append(self._rows.table(chunk))
+            alive()  # what takes long here is our own work
+        return tables
 
     def _take(self, ends: Mapping[str, int]) -> pa.Table:
         """The rows before the ends, all of which are known."""
