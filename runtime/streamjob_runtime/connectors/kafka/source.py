@@ -1,7 +1,6 @@
 """The records of Kafka topics."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,29 +12,19 @@ from streamjob_runtime.connectors.kafka.offsets import shared
 from streamjob_runtime.connectors.kafka.reader import Gone, KafkaReader
 from streamjob_runtime.connectors.kafka.rows import KafkaRows
 from streamjob_runtime.connectors.kafka.schemas import Schemas
+from streamjob_runtime.connectors.kafka.survey import Answer, Survey, Waiting
 from streamjob_runtime.connectors.kafka.topics import Start, Topics
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
 from streamjob_runtime.errors import JobError, Refused, Unavailable
 from streamjob_runtime.formats.avro.messages import AvroMessages
 from streamjob_runtime.formats.messages import make_message_decoder
-from streamjob_runtime.patience import NO_ANSWER, ROTATION_S, SILENT_S, Caller
+from streamjob_runtime.patience import ROTATION_S, Caller
 
 LOOK_MS = 5_000  # how often new topics and partitions are looked for
 MOST = 1_000_000  # offsets a batch where the manifest sets no limit: it is logged before anybody knows its size
 GONE_LOOKS = 7  # in a row that do not see a topic before it is held for deleted: half a minute of them
 SURE_S = 10.0  # how long an end before what the log names must last until it is believed
-
-
-@dataclass(frozen=True, slots=True)
-class _Survey:
-    """What Kafka has said of the partitions, or why it has not."""
-
-    at: float = float("-inf")  # monotonic
-    ends: Mapping[str, int] = field(default_factory=dict)
-    begins: Mapping[str, int] = field(default_factory=dict)  # of partitions that the job has not seen yet
-    trouble: str = ""
-    attempts: int = 0  # that failed in a row
 
 
 class KafkaSource:
@@ -60,7 +49,7 @@ class KafkaSource:
         say: Callable[..., None],
         clock: Clock,
         schemas: Schemas | None = None,
-        surveyor: Topics | None = None,
+        survey: Survey | None = None,
     ) -> None:
         self._name = name
         self._topics = topics
@@ -71,8 +60,7 @@ class KafkaSource:
         self._say = say
         self._clock = clock
         self._schemas = schemas
-        self._surveyor = surveyor  # clients of its own, for another thread
-        self._surveyed = _Survey()
+        self._survey = survey
         self._begun = start.at == "earliest"  # whether the log knows where the job begins, be it without a partition
         self._late = False  # whether a partition that is new is one that came later than the job
         self._positions: dict[str, int] = {}  # that the log knows
@@ -88,7 +76,7 @@ class KafkaSource:
         self._looked_ms: int | None = None
         self._ends: dict[str, int] = {}
         self._polled_at = float("-inf")  # when that was last tried, monotonic
-        self._asking: float | None = None  # since when an answer is waited for
+        self._asking = Waiting(clock)
         self._failed = 0  # looks in a row
         self._until: dict[str, int] | None = None
         self._trouble = ""
@@ -107,17 +95,18 @@ class KafkaSource:
         schemas = Schemas.from_manifest(who, config.schema_registry, context.connections.secrets, context.patience)
         decoder = AvroMessages(decoded, schemas.find) if schemas else make_message_decoder(str(source.format), decoded)
         rows = KafkaRows(source.name, decoder, tuple(config.metadata), schema)
+        start = Start.from_manifest(config)
         return cls(
             source.name,
             Topics(who, Cluster(access, who), names, config.topic_pattern, committed),
             KafkaReader(who, access, config.group_id or context.job_name, committed, rows, context.clock),
-            Start.from_manifest(config),
+            start,
             config.on_data_loss == "skip",
             context.patience(f"Kafka at {access.servers}"),
             context.say,
             context.clock,
             schemas,
-            Topics(who, Cluster(access, who), names, config.topic_pattern, committed),
+            Survey(Topics(who, Cluster(access, who), names, config.topic_pattern, committed), start, context.clock),
         )
 
     def check(self) -> str:
@@ -176,9 +165,9 @@ class KafkaSource:
 
     def poll(self, limit: int | None, now_ms: int) -> OffsetRange | None:
         """See `Source`. What Kafka does not answer is not there yet."""
-        self._asking = self._polled_at = self._clock.monotonic()
         try:
-            self._look(now_ms)
+            with self._asking as self._polled_at:
+                self._look(now_ms)
         except (Unavailable, Refused) as error:
             self._refused_since = self._refused_since or now_ms if isinstance(error, Refused) else None
             if self._refused_since and not self._may_be_rotated(now_ms):
@@ -186,8 +175,6 @@ class KafkaSource:
             self._trouble = str(error)
             self._failed += 1
             return None
-        finally:
-            self._asking = None
         self._trouble, self._failed, self._refused_since = "", 0, None
         ends = self._ends if self._until is None else self._until
         waiting = {p: end - self._position(p) for p, end in ends.items()}
@@ -261,38 +248,30 @@ class KafkaSource:
 
     def survey(self, now_ms: int) -> None:
         """See `Source`."""
-        if self._surveyor is None:
-            return
-        asked = self._clock.monotonic()
-        try:
-            partitions = [p for topic in self._surveyor.look().values() for p in topic.partitions]
-            unknown = [p for p in partitions if p not in self._positions and p not in self._new_positions]
-            start = Start() if self._begun or self._late else self._start
-            begins = self._surveyor.starts(unknown, start) if unknown else {}
-            self._surveyed = _Survey(asked, self._surveyor.ends(partitions), begins)
-        except (Unavailable, Refused) as error:
-            before = self._surveyed
-            self._surveyed = replace(before, at=asked, trouble=str(error), attempts=before.attempts + 1)
+        if self._survey is not None:
+            known = self._positions.keys() | self._new_positions.keys()
+            self._survey.ask(known.__contains__, self._begun or self._late)
 
     def status(self) -> SourceStatus:
         """See `Source`."""
-        survey = self._surveyed
-        if survey.at <= self._polled_at:
-            survey = _Survey(self._polled_at, dict(self._ends), {}, self._trouble, self._failed)
+        found, asking = self._survey.newest if self._survey else Answer(), self._asking
+        if found.at <= self._polled_at:
+            found = Answer(self._polled_at, dict(self._ends), {}, self._trouble, self._failed)
+        elif self._survey is not None:
+            asking = self._survey.waiting
         note = self._topics.missing if self._looked_ms is not None and not self._partitions else ""
-        ends = survey.ends or dict(self._ends)
-        position = {p: self._known(p, survey.begins.get(p, 0)) for p in ends}
-        trouble, asking = survey.trouble, self._asking
-        if not trouble and asking is not None and self._clock.monotonic() - asking >= SILENT_S:
-            trouble = f'Source "{self._name}": Kafka: {NO_ANSWER}'
-        return SourceStatus(ends, not trouble, trouble or note, position, max(1, survey.attempts))
+        ends = found.ends or dict(self._ends)
+        position = {p: self._known(p, found.begins.get(p, 0)) for p in ends}
+        silent = self._asking.trouble or asking.trouble
+        trouble = found.trouble or (silent and f'Source "{self._name}": Kafka: {silent}')
+        return SourceStatus(ends, not trouble, trouble or note, position, max(1, found.attempts))
 
     def close(self) -> None:
         """See `Source`."""
         self._reader.close()
         self._topics.close()
-        if self._surveyor is not None:
-            self._surveyor.close()
+        if self._survey is not None:
+            self._survey.close()
         if self._schemas:
             self._schemas.close()
 
