@@ -56,8 +56,11 @@ class LoadedManifest:
         return found or (place.line, place.column)
 
 
-def load_manifest(path: FilePath) -> LoadedManifest:
-    """Read the StreamJob of a YAML file, which may hold documents of other kinds too. Raises nothing."""
+def load_manifest(path: FilePath, variables: Mapping[str, str] | None = None) -> LoadedManifest:
+    """Read the StreamJob of a YAML file, which may hold documents of other kinds too. Raises nothing.
+
+    `variables`: what fills `${NAME}` in its values; None: they are taken as they are.
+    """
     file = str(path)
     try:
         with path.open("rb") as stream:
@@ -79,12 +82,12 @@ def load_manifest(path: FilePath) -> LoadedManifest:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         return _failed(file, "is not UTF-8 text", "save it as UTF-8", line, column)
-    return parse_manifest(text, file)
+    return parse_manifest(text, file, variables)
 
 
-def parse_manifest(text: str, file: str) -> LoadedManifest:
-    """The StreamJob in a YAML text; `file` is what problems call it. Raises nothing."""
-    documents, faults = read_documents(text)
+def parse_manifest(text: str, file: str, variables: Mapping[str, str] | None = None) -> LoadedManifest:
+    """The StreamJob in a YAML text; `file` is what problems call it, `variables` fill its values. Raises nothing."""
+    documents, faults = read_documents(text, variables)
     refused = [fault for document in documents if document.value is None for fault in document.faults]
     problems = [_from_fault(file, fault) for fault in faults + refused]
     jobs = [document for document in documents if _is_ours(document.value)]
@@ -101,7 +104,8 @@ def parse_manifest(text: str, file: str) -> LoadedManifest:
     places = {dotted(path): place for path, place in document.places.items()}
     job, broken = resource.check(document.value)
     problems += [_from_fault(file, fault) for fault in document.faults]
-    problems += [_problem(file, document, each) for each in broken]
+    said = {fault.path for fault in document.faults if fault.path}
+    problems += [_problem(file, document, each) for each in broken if each.path not in said]
     problems.sort(key=lambda p: (p.line, p.column))
     lines = tuple(text.splitlines())
     if job is not None and not problems:

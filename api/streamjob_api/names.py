@@ -38,6 +38,7 @@ SECRETS_MOUNT = "/etc/streamjob/secrets"
 HADOOP_MOUNT = "/etc/streamjob/hadoop"
 HADOOP_CONF_DIR = "HADOOP_CONF_DIR"  # the variable that names the folder with the site files of Hadoop
 SCRATCH_MOUNT = "/tmp"  # noqa: S108  a pod's own emptyDir: nobody else writes there
+AS_IS = "STREAMJOB_AS_IS"  # the variable that says that a manifest's values hold no variables: they are filled already
 TERMINATION_LOG = "/dev/termination-log"
 USER = 65532
 

@@ -90,6 +90,14 @@ have no effect. The types are:
 - **quantity**: as Kubernetes writes amounts: a number, with its unit: `2`, `250m`, `512Mi`
 - **duration**: numbers with units, the largest first: `500ms`, `2s`, `1h30m`
 {_TEXTS}
+## Variables
+
+A value may have variables: `${{NAME}}`, or `${{NAME:-default}}` for one that may have no value. `streamjob run`, `check`,
+`validate` and `checkpoints` take them from the environment, or from `--set NAME=value`; one that has no value is a mistake,
+and `$${{` is the two characters themselves. In a value without quotes, the type is that of the whole: `port: ${{PORT:-9999}}`
+is a number (within `{{ }}` YAML wants such a value in quotes, and then it is a text). So one manifest serves development,
+test and production. A cluster takes values only: `streamjob render --set NAME=value FILE | kubectl apply -f -`.
+
 ## Rules between fields
 
 - Sources, tables and steps share one set of names. A sink's `from` names a step or a source.

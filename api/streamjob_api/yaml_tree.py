@@ -3,13 +3,14 @@
 The limits hold for files that nobody wrote in good faith: deep nesting and aliases that multiply are refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from yaml.constructor import SafeConstructor
 
+from streamjob_api.variables import fill
 from streamjob_api.words import Path, shown
 from streamjob_api.yaml_words import syntax
 
@@ -20,6 +21,7 @@ MAX_FAULTS = 100
 _PREFIX = "tag:yaml.org,2002:"
 _TEXTS = {_PREFIX + name for name in ("str", "timestamp", "value", "merge")}
 _SCALARS = {_PREFIX + name for name in ("null", "bool", "int", "float")}
+_RESOLVER = yaml.resolver.Resolver()  # type: ignore[no-untyped-call]
 _READ_AS = {_PREFIX + "bool": "true or false", _PREFIX + "null": "nothing", _PREFIX + "float": "a number"}
 
 
@@ -80,8 +82,11 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def read_documents(text: str) -> tuple[list[Document], list[Fault]]:
-    """The documents of the text, and what keeps it from being read on, if anything does. Raises nothing."""
+def read_documents(text: str, variables: Mapping[str, str] | None = None) -> tuple[list[Document], list[Fault]]:
+    """The documents of the text, and what keeps it from being read on, if anything does. Raises nothing.
+
+    `variables`: what fills `${NAME}` in values; None: values are taken as they are.
+    """
     documents: list[Document] = []
     loader = None
     try:
@@ -89,7 +94,7 @@ def read_documents(text: str) -> tuple[list[Document], list[Fault]]:
         while loader.check_node():
             node = loader.get_node()
             if node is not None:
-                documents.append(_document(node))
+                documents.append(_document(node, variables))
     except _RefusedError as refused:
         return documents, [refused.fault]
     except yaml.reader.ReaderError as error:
@@ -102,11 +107,11 @@ def read_documents(text: str) -> tuple[list[Document], list[Fault]]:
     return documents, []
 
 
-def _document(node: yaml.Node) -> Document:
+def _document(node: yaml.Node, variables: Mapping[str, str] | None) -> Document:
     document = Document()
     top = node.start_mark
     try:
-        document.value = _Walk(document).value(node, (), top, 0)
+        document.value = _Walk(document, variables).value(node, (), top, 0)
     except _RefusedError as refused:
         document.faults.append(refused.fault)
     return document
@@ -115,8 +120,9 @@ def _document(node: yaml.Node) -> Document:
 class _Walk:
     """Turns the nodes of one document into values and notes their places."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, variables: Mapping[str, str] | None) -> None:
         self._document = document
+        self._variables = variables
         self._count = 0
         self._construct = SafeConstructor()
 
@@ -171,7 +177,20 @@ class _Walk:
                 whole.append((key, item))
         return whole
 
+    def _filled(self, node: yaml.Node, path: Path) -> yaml.Node:
+        """The value with its variables filled; one without quotes becomes whatever YAML takes the whole for."""
+        if self._variables is None or not isinstance(node, yaml.ScalarNode) or "${" not in node.value:
+            return node
+        filled = fill(node.value, self._variables)
+        for message, hint in filled.wrong:
+            self._fault(node.start_mark, path, message, hint)
+        tag = node.tag
+        if node.style is None:
+            tag = _RESOLVER.resolve(yaml.ScalarNode, filled.text, (True, False))
+        return yaml.ScalarNode(tag, filled.text, node.start_mark, node.end_mark, node.style)
+
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
+        node = self._filled(node, path)
         if node.tag in _TEXTS and isinstance(node, yaml.ScalarNode):
             return node.value
         if node.tag in _SCALARS:

@@ -47,6 +47,10 @@ class NamespaceEnds(ApiError):
     """Nothing can be created in the namespace: it is being deleted."""
 
 
+class WatchLost(Exception):
+    """What happens cannot be learned in this process any more; a new one can."""
+
+
 class Cluster:
     """Reads and writes of single objects; each raises `ApiError` when it fails."""
 
@@ -62,7 +66,7 @@ class Cluster:
     async def list_jobs(self, namespace: str | None) -> tuple[list[dict[str, Any]], int]:
         """All StreamJobs in the namespace (None: in all), and the version of the list."""
         where = f"/namespaces/{namespace}" if namespace else ""
-        return await self._list(f"/apis/{names.API_VERSION}{where}/{names.PLURAL}?")
+        return await self._list(f"/apis/{names.API_VERSION}{where}/{names.PLURAL}")
 
     async def list_config_maps(self, namespace: str | None) -> list[dict[str, Any]]:
         """The metadata of all ConfigMaps of StreamJobs in the namespace (None: in all); never what is in them."""
@@ -134,7 +138,8 @@ class Cluster:
 
     async def _list(self, path: str, headers: dict[str, str] = _JSON) -> tuple[list[dict[str, Any]], int]:
         items: list[dict[str, Any]] = []
-        page = f"{path}&limit={_PAGE}"
+        first = f"{path}{'&' if '?' in path else '?'}limit={_PAGE}"
+        page = first
         while True:
             answer = await self._call("GET", page, headers=headers)
             for item in answer["items"]:
@@ -143,7 +148,7 @@ class Cluster:
             rest = answer["metadata"].get("continue")
             if not rest:
                 return items, int(answer["metadata"].get("resourceVersion") or 0)
-            page = f"{path}&limit={_PAGE}&continue={rest}"
+            page = f"{first}&continue={rest}"
 
     async def _call(
         self, method: str, path: str, body: Tree | None = None, headers: dict[str, str] = _JSON

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from streamjob_operator.cluster import ApiError, Cluster, Conflict, NotFound
+from streamjob_operator.cluster import ApiError, Cluster, Conflict, NotFound, WatchLost
 from streamjob_operator.metrics import Metrics
 from streamjob_operator.model import Key
 from streamjob_operator.queue import WorkQueue
@@ -18,10 +18,6 @@ BACK_S = 10.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 60.0
 # What is answered for a namespace in which the operator has no rights: it need not be there at all.
 _NO_RIGHTS = 403
-
-
-class WatchLost(Exception):
-    """What happens cannot be learned in this process any more; a new one can."""
 
 
 class Controller:

@@ -11,9 +11,14 @@ from typing import Any
 import kopf
 
 from streamjob_api import names
+from streamjob_operator.cluster import WatchLost
 from streamjob_operator.model import Key
 from streamjob_operator.queue import WorkQueue
 from streamjob_operator.store import Store, job_of, key_of
+
+# What kopf names the task that has all watches in it.
+_WATCHES = "multidimensional multitasker"
+_LOOK_S, _ENDS_WITHIN_S = 0.1, 5.0
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
@@ -34,8 +39,8 @@ class _NoDiffs(kopf.DiffBaseStorage):
 class _Patience(Iterable[float]):
     """The waits, in seconds, between tries of one request. They have no end.
 
-    Of a namespace that is not there the API server says that the operator has no rights in it. When kopf has tried
-    often enough it gives up that watch, for good and without a word, and lives on.
+    Of a namespace that is not there the API server says that the operator has no rights in it. When kopf has tried that
+    often enough, it gives up all of its watches.
     """
 
     def __iter__(self) -> Iterator[float]:
@@ -43,7 +48,7 @@ class _Patience(Iterable[float]):
 
 
 async def watch(store: Store, queue: WorkQueue[Key], namespaces: Sequence[str], ready: asyncio.Event) -> None:
-    """Watch jobs and their pods until cancelled. `namespaces`: those that are served; none: all."""
+    """Watch jobs and their pods until cancelled. `namespaces`: those that are served; none: all. Raises `WatchLost`."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -72,14 +77,38 @@ async def watch(store: Store, queue: WorkQueue[Key], namespaces: Sequence[str], 
             return
         queue.add(job, soon=not store.pods(job))
 
-    await kopf.operator(
-        registry=registry,
-        settings=_settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        ready_flag=ready,
+    work = asyncio.create_task(
+        kopf.operator(
+            registry=registry,
+            settings=_settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=list(namespaces),
+            ready_flag=ready,
+        )
     )
+    try:
+        await _until_lost(work)
+    finally:
+        work.cancel()
+        await asyncio.wait({work}, timeout=_ENDS_WITHIN_S)
+
+
+async def _until_lost(work: asyncio.Task[None]) -> None:
+    """Wait until kopf ends, or fails: such as when there are no StreamJobs any more, not even as a kind.
+
+    When one watch fails for good kopf ends the others, and waits for all of them: for ever, where one tries again just
+    then and wants credentials, which nobody gives any more. So that task of kopf's is looked at which has failed first.
+    """
+    watches: asyncio.Task[Any] | None = None
+    while watches is None and not work.done():
+        await asyncio.sleep(_LOOK_S)
+        watches = next((task for task in asyncio.all_tasks() if task.get_name() == _WATCHES), None)
+    await asyncio.wait({work} if watches is None else {work, watches}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (work, watches):
+        error = task.exception() if task is not None and task.done() and not task.cancelled() else None
+        if error is not None:
+            raise WatchLost(f"the watches have ended: {type(error).__name__}: {error}") from error
 
 
 def _settings() -> kopf.OperatorSettings:

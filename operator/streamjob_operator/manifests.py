@@ -151,6 +151,7 @@ def _container(
             {"name": "HOME", "value": names.SCRATCH_MOUNT},
             *([{"name": names.HADOOP_CONF_DIR, "value": names.HADOOP_MOUNT}] if site_files else ()),
             *(template.get("env") or ()),
+            {"name": names.AS_IS, "value": "1"},
         ],
         "resources": spec.get("resources") or DEFAULT_RESOURCES.model_dump(exclude_none=True),
         "terminationMessagePath": names.TERMINATION_LOG,

@@ -136,3 +136,51 @@ def test_a_check_that_is_refused_takes_nothing_from_a_job_and_says_why_its_chang
     assert condition(cluster, "good", "Ready")["status"] == "True"
     cluster.kubectl("delete", "pod", "good-1-0", "-n", NAMESPACE)
     wait_until_running(cluster, "good", attempt=2)
+
+
+def test_a_status_that_somebody_edits_is_written_over_and_not_obeyed(cluster: Cluster) -> None:
+    apply_job(cluster, "edited")
+    wait_until_running(cluster, "edited")
+    outcome = {"kind": "Failed", "generation": 1, "reason": "Edited", "message": "by hand"}
+    patch = json.dumps({"status": {"attempt": 99, "outcome": outcome}})
+    cluster.kubectl("patch", "stj", "edited", "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", patch)
+
+    def as_it_was() -> bool:
+        status = cluster.get("stj", "edited", NAMESPACE)["status"]
+        return status["attempt"] == 1 and "outcome" not in status
+
+    cluster.wait(as_it_was, what="the status as the operator wrote it")
+    assert not cluster.find("pod", "edited-100-0", NAMESPACE)
+
+
+def test_what_goes_on_beside_a_job_that_has_ended_is_ended_and_its_pod_stays(cluster: Cluster) -> None:
+    apply_job(cluster, "beside")
+    wait_until_running(cluster, "beside")
+    ended = {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-11-21T12:00:00Z"}
+    container = {"image": "i", "imageID": "", "restartCount": 0}
+    statuses = [
+        {**container, "name": "runtime", "ready": False, "state": {"terminated": ended}},
+        {**container, "name": "proxy", "ready": True, "state": {"running": {"startedAt": "2026-11-21T12:00:00Z"}}},
+    ]
+    patch = json.dumps({"status": {"containerStatuses": statuses}})
+    cluster.kubectl("patch", "pod", "beside-1-0", "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", patch)
+    cluster.wait(lambda: condition(cluster, "beside", "Complete").get("status") == "True", what="it is done")
+    cluster.wait(
+        lambda: cluster.get("pod", "beside-1-0", NAMESPACE)["spec"].get("activeDeadlineSeconds") == 1,
+        what="the pod's deadline",
+    )
+
+
+@pytest.mark.parametrize("letter", ["a", "\u6771"], ids=["ascii", "three bytes"])
+def test_the_longest_manifest_comes_to_a_pod(cluster: Cluster, letter: str) -> None:
+    each = 16_300 // len(letter.encode())
+    steps = [{"name": f"s{i}", "sql": f"SELECT value FROM lines /* {letter * each} */"} for i in range(64)]
+    name = f"long-{len(letter.encode())}"
+    job: dict[str, Any] = {"apiVersion": "streamjob.dev/v1alpha1", "kind": "StreamJob", "metadata": {"name": name}}
+    job["spec"] = {**SPEC, "pipeline": steps}
+    # Not by `kubectl apply`, which keeps it all in an annotation once more.
+    cluster.kubectl("create", "-n", NAMESPACE, "-f", "-", stdin=json.dumps(job))
+    wait_until_running(cluster, name)
+    revision = cluster.get("stj", name, NAMESPACE)["status"]["revision"]
+    config = cluster.get("configmap", f"{name}-{revision}", NAMESPACE)
+    assert "data" not in config and len(config["binaryData"]["streamjob.yaml"]) < 100_000

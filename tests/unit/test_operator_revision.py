@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamjob_api import names
 from streamjob_api.manifest import load_manifest
@@ -96,6 +98,23 @@ def test_an_alias_is_refused_before_it_is_followed() -> None:
     aliased = yaml.safe_dump({**revision.manifest, "a": same, "b": same})
     with pytest.raises(NotWhatItSays, match="no manifest can be read"):
         from_data(KEY, revision.name, {"data": {names.JOB_FILE: aliased}})
+
+
+LEAVES = st.one_of(
+    st.text(),
+    st.text(alphabet="\x00\x1b\x7f\x85\xa0\u2028\ufeff\r\n\t :#-'\"\\{}[]&*!|>%@`😀é1.e+_=~yn"),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+)
+TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+
+
+@given(TREES)
+@settings(deadline=None)
+def test_whatever_stands_in_a_manifest_is_the_same_when_it_comes_back(tree: Any) -> None:
+    revision = render(KEY, {**SPEC, "podTemplate": {"affinity": {"a": tree}}}, None)
+    assert from_data(KEY, revision.name, to_data(revision)) == revision
 
 
 def test_nothing_of_the_manifest_changes_on_its_way() -> None:

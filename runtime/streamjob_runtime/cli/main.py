@@ -1,5 +1,6 @@
 """The command `streamjob`."""
 
+import os
 import signal
 import sys
 from datetime import datetime
@@ -26,6 +27,32 @@ class Location(click.ParamType[str]):
         return value or self.fail("it is empty; give a folder or a URL such as s3://bucket/prefix", param, ctx)
 
 
+class Setting(click.ParamType[str]):
+    """NAME=value: what the environment would say of a variable."""
+
+    name = "setting"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See `click.ParamType`."""
+        name, equals, said = value.partition("=")
+        if not equals or not name.isidentifier() or not name.isascii():
+            self.fail(f"{value!r} is not NAME=value", param, ctx)
+        os.environ[name] = said
+        return value
+
+
+# Of each command that reads a manifest. What is set is as if the environment had said it.
+_setting = click.option(
+    "--set",
+    type=Setting(),
+    multiple=True,
+    expose_value=False,
+    is_eager=True,
+    metavar="NAME=value",
+    help="The value of ${NAME} in the manifest; without it, what the environment says.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="streamjob")
 def main() -> None:
@@ -36,6 +63,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("file", type=Manifest)
+@_setting
 @click.option("--checkpoint", type=Location(), metavar="DIR|URL", help="Keep the log and snapshots there instead.")
 @click.option("--secrets", type=Folder, help="A folder with a folder for each Secret, a file for each of its keys.")
 @click.option("--http-port", type=click.IntRange(0, 65535), help="Serve /metrics, /healthz, /readyz and /progress.")
@@ -64,6 +92,7 @@ def run(
 
 @main.command()
 @click.argument("file", type=Manifest)
+@_setting
 @click.option("--checkpoint", type=Location(), metavar="DIR|URL", help="Look for the log there instead.")
 @click.option("--secrets", type=Folder, help="As for `run`.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -83,11 +112,22 @@ def check(
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=Manifest)
+@_setting
 def validate(files: tuple[Path, ...]) -> None:
     """Say every mistake in the StreamJobs in FILES. Ends with 0 (none), 1 (some) or 2 (wrong usage)."""
     from streamjob_runtime.cli.validate import validate_files
 
     sys.exit(validate_files(files))
+
+
+@main.command()
+@click.argument("file", type=Manifest)
+@_setting
+def render(file: Path) -> None:
+    """Print the StreamJob in FILE, and what stands beside it, with the variables filled: for `kubectl apply -f -`."""
+    from streamjob_runtime.cli.render import render as print_filled
+
+    sys.exit(print_filled(file))
 
 
 @main.group()
@@ -97,6 +137,7 @@ def checkpoints() -> None:
 
 def _checkpoint_options(command: click.decorators.FC) -> click.decorators.FC:
     for option in (
+        _setting,
         click.option("--secrets", type=Folder, help="As for `run`."),
         click.option("--checkpoint", type=Location(), metavar="DIR|URL", help="Look there instead."),
         click.argument("file", type=Manifest),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from streamjob_api.manifest import load_manifest
 from streamjob_runtime.cli.bounded import Limits
+from streamjob_runtime.cli.load import variables
 from streamjob_runtime.cli.problems import look_within
 
 LIMITS = Limits()
@@ -15,7 +16,7 @@ def validate_files(files: Iterable[Path], limits: Limits = LIMITS) -> int:
     """Print the problems of each file, or what its steps become and what may not be meant; 1 if there is a problem."""
     bad = False
     for file in files:
-        report = look_within(load_manifest(file), limits)
+        report = look_within(load_manifest(file, variables()), limits)
         for problem in report.problems:
             print(problem)  # noqa: T201 - the command's output
         bad = bad or bool(report.problems)
