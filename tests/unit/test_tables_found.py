@@ -1,5 +1,7 @@
 """The columns that a static table's own files name."""
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
@@ -12,8 +14,9 @@ JOB = spec({"v": "SELECT n, price FROM events JOIN prices ON n = id"}, None, SOU
 
 
 def test_a_tables_own_columns_are_in_the_plan() -> None:
-    code = pa.field("code", pa.dictionary(pa.int8(), pa.string()))
-    found = pa.schema([pa.field("id", pa.int64()), pa.field("price", pa.decimal128(9, 2)), code])
+    code: pa.Field[Any] = pa.field("code", pa.dictionary(pa.int8(), pa.string()))
+    numbers: list[pa.Field[Any]] = [pa.field("id", pa.int64()), pa.field("price", pa.decimal128(9, 2))]
+    found = pa.schema([*numbers, code])
     (table,) = plan(JOB, {"prices": found}).tables
     assert [(c.name, c.type) for c in table.columns] == [
         ("id", "BIGINT"),
