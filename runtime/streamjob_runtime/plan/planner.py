@@ -25,7 +25,7 @@ from streamjob_runtime.plan.outline import outline, warnings
 from streamjob_runtime.plan.problems import PlanError, PlanProblem, Refusal
 from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import plan_sink
-from streamjob_runtime.plan.sources import TIMES, declared_columns, implied_columns, watermark_problem
+from streamjob_runtime.plan.sources import TIMES, columns_found, declared_columns, implied_columns, watermark_problem
 from streamjob_runtime.plan.steps import plan_step
 from streamjob_runtime.plan.tree import Node, walk
 from streamjob_runtime.plan.types import check_types
@@ -151,7 +151,9 @@ class _Planner:
     def _table(self, path: str, table: Any) -> Relation | None:
         columns: tuple[Column, ...] | None
         if table.schema_ is None and table.name in (self._table_schemas or {}):
-            columns = self.catalog.columns_of_arrow((self._table_schemas or {})[table.name])
+            found, problems = columns_found(self.catalog, path, (self._table_schemas or {})[table.name])
+            self._problems += problems
+            columns = None if problems else found
         elif table.schema_ is None and self._table_schemas is None:
             columns = None  # only its files can tell, and here nobody looks into them
         else:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.kinds import KNOWN, first_but, first_of
@@ -58,6 +59,24 @@ def declared_columns(
             near = get_close_matches(text.upper(), catalog.type_names(), n=1)
             remedy = f"Did you mean {near[0]}?" if near else "Use a SQL type, such as VARCHAR, BIGINT or TIMESTAMP."
             problems.append(PlanProblem(place, f"{text} is not a SQL type", remedy))
+    return tuple(columns), problems
+
+
+def columns_found(catalog: Catalog, path: str, schema: pa.Schema) -> tuple[tuple[Column, ...], list[PlanProblem]]:
+    """The columns that a static table's own files name, and those of them that SQL has no type for."""
+    columns, problems = [], []
+    for field in schema:
+        try:
+            (column,) = catalog.columns_of_arrow(pa.schema([field]))
+            usable = catalog.type_of(column.type) == column.type and not first_of(column.type, _NOT_IN_PARQUET)
+        except (duckdb.Error, Refusal):
+            usable = False
+        if usable:
+            columns.append(column)
+        else:
+            message = f"Its column {field.name} is of type {field.type}, which is not read"
+            remedy = "Declare the columns that are to be read: schema: {column: TYPE}."
+            problems.append(PlanProblem(path, message, remedy))
     return tuple(columns), problems
 
 
