@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from streamjob_runtime.connectors.files.follow import FollowSource
@@ -214,7 +214,12 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+# New bytes in the place of old ones, as many as these: the copy that has the old ones must be known by the log alone.
+AS_LONG = [("add", 1), ("batch", None), ("copy", None), ("add", 1), ("batch", None), ("restart", None)]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@example(steps=AS_LONG)
 @given(steps=st.lists(STEPS, max_size=20))
 def test_whatever_rotates_and_restarts_each_line_comes_once(steps: list[tuple[str, int | None]]) -> None:
     bench = FollowBench("access.log*")

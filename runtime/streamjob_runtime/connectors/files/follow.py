@@ -1,7 +1,7 @@
 """Lines that are appended to growing and rotated files of a local folder."""
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,11 +54,12 @@ class FollowSource:
         self._say = say
         self._available_now = available_now
         self._tails: Mapping[int, Tail] = {}  # as the log knows them, but for what `match` has made of them
+        self._logged: dict[int, int] = {}  # inode -> offset, as the log has it
         self._found: Mapping[int, Seen] = {}
         self._waiting: tuple[str, ...] = ()
         self._looked = False
         self._until: dict[int, int] | None = None
-        self._loaded: dict[tuple[int, int, int], pa.Table] = {}  # inode, start, end
+        self._loaded: dict[tuple[int, int, int, int], pa.Table] = {}  # inode, start, end, checksum
         self._unended: set[str] = set()  # files whose last line has no end
 
     def check(self) -> str:
@@ -80,6 +81,7 @@ class FollowSource:
         """See `Source`."""
         if state is not None:
             self._tails = {tail.inode: tail for tail in map(Tail.from_json, state["tails"])}
+            self._logged = {inode: tail.offset for inode, tail in self._tails.items()}
 
     def limit_to_available(self) -> None:
         """See `Source`."""
@@ -104,7 +106,14 @@ class FollowSource:
         parts = self._ask(lambda: list(self._take(limit)))
         if not parts:
             return None
-        return OffsetRange({_partition(p["tail"][0]): (p["start"], p["tail"][2]) for p in parts}, parts)
+        partitions = {_partition(p["tail"][0]): (p["start"], p["tail"][2]) for p in parts}
+        return OffsetRange(partitions, [*parts, *self._taken_over({p["tail"][0] for p in parts})])
+
+    def _taken_over(self, named: Container[int]) -> Iterator[dict[str, Any]]:
+        """Copies that go on where a file was cut off: once the log names new bytes of that, it alone knows of them."""
+        for inode, tail in self._tails.items():
+            if inode not in named and tail.offset != self._logged.get(inode, 0):
+                yield {"tail": tail.to_json(), "start": tail.offset, "crc": 0}
 
     def advance(self, offsets: OffsetRange) -> None:
         """See `Source`."""
@@ -112,6 +121,7 @@ class FollowSource:
         for part in offsets.detail:
             tail = Tail.from_json(part["tail"])
             tails[tail.inode] = tail
+            self._logged[tail.inode] = tail.offset
         self._tails = tails
 
     def read(self, offsets: OffsetRange) -> pa.Table:
@@ -120,7 +130,10 @@ class FollowSource:
         wanted = {}
         for part in offsets.detail:
             tail = Tail.from_json(part["tail"])
-            at = tail.inode, int(part["start"]), tail.offset
+            if tail.offset == part["start"]:
+                continue
+            # The checksum, too: a file that was cut off has other bytes in the same place.
+            at = tail.inode, int(part["start"]), tail.offset, int(part["crc"])
             table = self._loaded.get(at)
             if table is None:
                 table = self._decode(self._find(part, tail), tail.key, at[1])
@@ -221,9 +234,10 @@ class FollowSource:
 
     def _part(self, path: Path, tail: Tail, data: bytes) -> dict[str, Any]:
         start, end = tail.offset, tail.offset + len(data)
-        self._loaded[tail.inode, start, end] = self._decode(data, tail.key, start)
+        crc = zlib.crc32(data)
+        self._loaded[tail.inode, start, end, crc] = self._decode(data, tail.key, start)
         now = Tail(tail.inode, tail.key, end, *signature(path, end))
-        return {"tail": now.to_json(), "start": start, "crc": zlib.crc32(data)}
+        return {"tail": now.to_json(), "start": start, "crc": crc}
 
     def _end_of_lines(self, inode: int) -> int:
         """Where the last whole line of the file ends."""
