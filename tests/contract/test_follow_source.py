@@ -168,6 +168,16 @@ def test_lines_that_were_never_read_are_said_to_be_lost(run: Run, bench: FollowB
     assert any("the lines behind byte 6, 12 bytes, are lost" in said for said in bench.said), bench.said
 
 
+def test_a_file_that_was_seen_and_cut_off_before_a_line_of_it_was_read_is_said(run: Run, bench: FollowBench) -> None:
+    add(run, 3)
+    assert run.source is not None
+    run.source.poll(1, 0)
+    os.truncate(bench.log, 0)
+    bench.append("x\n")
+    assert run.drain() == ["x"]
+    assert any("the lines behind byte 0, 18 bytes, are lost" in said for said in bench.said), bench.said
+
+
 def test_a_file_of_the_same_inode_is_told_by_its_bytes(run: Run, bench: FollowBench) -> None:
     add(run, 3)
     run.drain()

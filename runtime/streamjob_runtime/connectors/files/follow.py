@@ -55,9 +55,9 @@ class FollowSource:
         self._available_now = available_now
         self._tails: Mapping[int, Tail] = {}  # as the log knows them, but for what `match` has made of them
         self._logged: dict[int, int] = {}  # inode -> offset, as the log has it
-        self._found: Mapping[int, Seen] = {}
+        self._found: Mapping[int, Seen] = {}  # by the last look
+        self._there: Mapping[int, Seen] | None = None  # by that, or by a survey since
         self._waiting: tuple[str, ...] = ()
-        self._looked = False
         self._until: dict[int, int] | None = None
         self._loaded: dict[tuple[int, int, int, int], pa.Table] = {}  # inode, start, end, checksum
         self._unended: set[str] = set()  # files whose last line has no end
@@ -155,14 +155,13 @@ class FollowSource:
     def survey(self, now_ms: int) -> None:
         """See `Source`: looks how large the files are."""
         with translate(self._root):
-            self._found = self._place.look()
-        self._looked = True
+            self._there = self._place.look()
 
     def status(self) -> SourceStatus:
         """See `Source`."""
-        if not self._looked:
+        tails, found = self._tails, self._there
+        if found is None:
             return SourceStatus()
-        tails, found = self._tails, self._found
         known = {
             i: s for i, s in found.items() if i in tails or (self._place.means(s.key) and s.key not in self._waiting)
         }
@@ -201,7 +200,8 @@ class FollowSource:
             # What is cut off meanwhile, and comes behind that, is not of this run.
             if inode not in matched.tails or matched.tails[inode].offset < self._tails[inode].offset:
                 del self._until[inode]  # type: ignore[union-attr]
-        self._tails, self._waiting, self._found, self._looked = matched.tails, matched.waiting, found, True
+        self._tails, self._waiting, self._found = matched.tails, matched.waiting, found
+        self._there = found
 
     def _take(self, limit: int | None) -> Iterator[dict[str, Any]]:
         """The parts of the next range, each with its rows in `_loaded`, by the time that their files were written."""
