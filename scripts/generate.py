@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.version import PLACES, with_version
 
-from streamjob_api import crd, reference
+from streamjob_api import crd, json_schema, reference
 
 ROOT = Path(__file__).resolve().parent.parent
 CRD = "streamjob.dev_streamjobs.yaml"
@@ -21,6 +21,7 @@ def generated() -> dict[Path, str]:
     return {
         **{ROOT / path: with_version((ROOT / path).read_text(encoding="utf-8"), at) for path, at in PLACES.items()},
         ROOT / "docs" / "manifest.md": reference.render(),
+        ROOT / "schemas" / "streamjob.json": json_schema.render(),
         ROOT / "crds" / CRD: definition,
         ROOT / "charts" / "streamjob-operator" / "files" / "crds" / CRD: definition,
     }

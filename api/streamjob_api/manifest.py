@@ -138,24 +138,34 @@ def _problem(file: str, document: Document, broken: Broken) -> Problem:
 
 
 def _within(lines: Sequence[str], place: Place, text: str, offset: int) -> tuple[int, int] | None:
-    """Where a character of a text stands in the file: spaces and line breaks apart, file and text say the same."""
+    """Where a character of a text stands in the file: spaces and line breaks apart, file and text say the same.
+
+    Behind a variable that was filled they do not: then only the line is found, and only of a block.
+    """
     wanted = [c for c in text[: offset + 1] if not c.isspace()]
     if not wanted or (offset < len(text) and text[offset].isspace()):
         return None
-    block = place.block
     passed = 0
-    for number, line in enumerate(lines[place.line - 1 + block :], place.line + block):
+    for number, line in enumerate(lines[place.line - 1 + place.block :], place.line + place.block):
         for column, c in enumerate(line, 1):
             if c.isspace() or (number == place.line and column < place.column):
                 continue
             if c != wanted[passed]:
                 if c in "\"'\\":
                     continue  # a quote, or what stands before one
-                return None
+                return _line_within(lines, place, text[:offset].count("\n"))
             passed += 1
             if passed == len(wanted):
                 return number, column
     return None
+
+
+def _line_within(lines: Sequence[str], place: Place, before: int) -> tuple[int, int] | None:
+    number = place.line + 1 + before
+    if not place.block or number > len(lines):
+        return None
+    line = lines[number - 1]
+    return number, len(line) - len(line.lstrip()) + 1
 
 
 def _nearest(places: Mapping[str, Place], path: str) -> Place:

@@ -92,11 +92,12 @@ have no effect. The types are:
 {_TEXTS}
 ## Variables
 
-A value may have variables: `${{NAME}}`, or `${{NAME:-default}}` for one that may have no value. `streamjob run`, `check`,
-`validate` and `checkpoints` take them from the environment, or from `--set NAME=value`; one that has no value is a mistake,
-and `$${{` is the two characters themselves. In a value without quotes, the type is that of the whole: `port: ${{PORT:-9999}}`
-is a number (within `{{ }}` YAML wants such a value in quotes, and then it is a text). So one manifest serves development,
-test and production. A cluster takes values only: `streamjob render --set NAME=value FILE | kubectl apply -f -`.
+A value may have variables: `${{NAME}}`, or `${{NAME:-default}}` for one that may have no value. `streamjob run`,
+`check`, `validate` and `checkpoints` take them from the environment, or from `--set NAME=value`; one that has no value
+is a mistake, and `$${{` is the two characters themselves. In a value without quotes, the type is that of the whole:
+`port: ${{PORT:-9999}}` is a number (within `{{ }}` YAML wants such a value in quotes, and then it is a text). So one
+manifest serves development, test and production. A cluster takes values only:
+`streamjob render --set NAME=value FILE | kubectl apply -f -`.
 
 ## Rules between fields
 
@@ -111,7 +112,8 @@ test and production. A cluster takes values only: `streamjob render --set NAME=v
 - `csv` without a header line (`tcp`, and `files` with `header: false`) needs `columns`: the order of a line's fields.
   The fields of an object, such as `schema`, have no order. Elsewhere there is no `columns`, and the columns of a source
   or a table are in alphabetical order.
-- A watermark's column is one of the source's, of type TIMESTAMP.
+- `required` names columns of the `schema`, each once, and `escape` is for `csv`.
+- A watermark's column is one of the source's, of type TIMESTAMP or TIMESTAMP WITH TIME ZONE.
 - A static table in files needs a `format`, and in `json` or `csv` a `schema`; Parquet files and Delta tables bring
   theirs.
 - A files sink needs a `format` and takes the modes `append` and `complete`; other sinks have no `format`. `partitionBy`

@@ -37,14 +37,14 @@ def examples(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda f: f.parent.name)
 def test_every_example_is_valid(file: Path) -> None:
     done = streamjob("validate", file, cwd=ROOT)
-    assert (done.returncode, done.stdout) == (0, f"{file}: valid\n")
+    assert (done.returncode, f"{file}: valid" in done.stdout.splitlines()) == (0, True)
 
 
 def test_the_readmes_manifest_is_valid(tmp_path: Path) -> None:
     (manifest,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     (tmp_path / "job.yaml").write_text(manifest)
     done = streamjob("validate", "job.yaml", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "job.yaml: valid\n")
+    assert (done.returncode, "job.yaml: valid" in done.stdout.splitlines()) == (0, True)
 
 
 def test_word_count_shows_the_top_ten_of_all_texts(examples: Path) -> None:

@@ -278,6 +278,16 @@ def test_a_word_of_a_text_has_its_place_however_the_text_is_written(written: str
     assert loaded.locate("spec.pipeline[0].sql", sql, sql.index("x", sql.index("WHERE"))) == place
 
 
+def test_behind_a_variable_the_line_is_still_that_of_the_word() -> None:
+    block = GOOD[GOOD.index("|\n") : GOOD.index("  - {name: plain")]
+    text = GOOD.replace(block, "|\n      SELECT ${WHAT}, no\n\n      FROM lines\n")
+    loaded = parse_manifest(text, "job.yaml", {"WHAT": "upper(value)"})
+    assert loaded.job is not None
+    sql = loaded.job.spec.pipeline[0].sql
+    assert loaded.locate("spec.pipeline[0].sql", sql, sql.index("upper")) == (13, 7)
+    assert loaded.locate("spec.pipeline[0].sql", sql, sql.index("FROM")) == (15, 7)
+
+
 def test_a_broken_manifest_has_places_too() -> None:
     loaded = parse_manifest(GOOD.replace("format: text", "format: txt"), "job.yaml")
     assert loaded.job is None

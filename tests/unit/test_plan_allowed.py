@@ -169,6 +169,37 @@ def test_what_is_allowed_is_taken() -> None:
     assert problems(steps, [("v", "append"), ("w", "update"), ("x", "complete")]) == []
 
 
+WRITTEN = [
+    "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a), mode() WITHIN GROUP (ORDER BY a) FROM t",
+    "SELECT nth_value(a, 2 IGNORE NULLS) OVER w, lead(a, 1, 0) OVER w, fill(a) OVER w FROM t WINDOW w AS (ORDER BY b)",
+    "SELECT first_value(a RESPECT NULLS) OVER (ORDER BY b), lag(a ORDER BY c) OVER (), sum(DISTINCT a) OVER () FROM t",
+    "SELECT sum(a) OVER (ORDER BY t RANGE BETWEEN INTERVAL 5 MINUTE PRECEDING AND CURRENT ROW EXCLUDE GROUP) FROM t",
+    "SELECT a.b[1].c, (f).x, (SELECT max(x) FROM u WHERE u.k = t.k) FROM t",
+    "SELECT * FROM t WHERE (a, b) IN (SELECT c, d FROM u) AND a = ANY (SELECT 1) AND NOT EXISTS (FROM u)",
+    "SELECT * EXCLUDE (t.a) REPLACE (b AS c) RENAME (d AS e), t.*, COLUMNS('a.*'), coalesce(*COLUMNS('a|b')) FROM t",
+    "SELECT list(DISTINCT a ORDER BY b DESC NULLS FIRST) FILTER (WHERE c), count(), 5!, @a, -a, ~a, a ** 2 FROM t",
+    "SELECT a::DECIMAL(5, 1)[], a::MAP(VARCHAR, STRUCT(x INT)), a::UNION(i INT), TRY_CAST(a AS TIMESTAMPTZ), a::INT[3]",
+    "SELECT {'a': 1}, MAP {'a': 1}, [1, 2][1:], l[-1], row(1, 2), (1, 2), [x FOR x IN l IF x > 1] FROM t",
+    "SELECT * FROM t LEFT JOIN LATERAL (SELECT t.a + 1 AS b) ON true ASOF JOIN u USING (k, at_) POSITIONAL JOIN v",
+    "SELECT * FROM t SEMI JOIN u USING (k) ANTI JOIN v ON a = b NATURAL JOIN w, unnest(l) WITH ORDINALITY AS z(x, i)",
+    "SELECT a FROM t UNION ALL BY NAME (SELECT b FROM u ORDER BY b LIMIT 10%) INTERSECT SELECT 1 EXCEPT ALL SELECT 2",
+    "WITH a(x) AS MATERIALIZED (SELECT 1), b AS NOT MATERIALIZED (FROM a) SELECT DISTINCT ON (x) x FROM b ORDER BY ALL",
+    "SELECT json '{}' -> 'a' ->> 'b', j->>'$.a', extract(hour FROM t), t AT TIME ZONE 'UTC', a COLLATE nocase FROM t",
+    "SELECT overlay(a PLACING 'x' FROM 1 FOR 2), trim(LEADING 'x' FROM a), position('a' IN b), a.upper() FROM t",
+    "SELECT a LIKE '%x' ESCAPE '!', a ILIKE 'x', a SIMILAR TO 'x', a GLOB 'x', a IS NOT DISTINCT FROM b, a ISNULL",
+    "SELECT #1, x: 2 FROM t GROUP BY GROUPING SETS ((a), ()) HAVING count(*) > 1 QUALIFY rank() OVER () = 1",
+    "SELECT struct_pack(a := 1), list_reduce(l, lambda a, b: a + b), quantile_cont(a, [0.1, 0.9]), if(a, b, c) FROM t",
+    "VALUES (1, 'a'), (2, NULL)",
+]
+
+
+def test_what_people_write_is_on_the_list() -> None:
+    catalog = Catalog()
+    for sql in WRITTEN:
+        check_calls(catalog, catalog.parse(sql)[0])
+    catalog.close()
+
+
 ENGINES_NAMES = ["user", "session_user", "current_user", "current_role", "current_schema", "current_catalog", "rowid"]
 
 

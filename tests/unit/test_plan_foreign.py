@@ -4,6 +4,7 @@ import pytest
 
 from support.queries import problems
 
+NO_WINDOW = "Use update or complete, or group by tumble() or hop() over a column with a watermark, and not by"
 TUMBLE = "GROUP BY tumble(time, INTERVAL '1 minute')"
 
 
@@ -55,14 +56,19 @@ def test_words_in_texts_and_comments_are_no_words() -> None:
         ("SELECT k, cuont(*) FROM events GROUP BY k", "calls cuont(), which is no function|Did you mean count?"),
         ("SELECT k, n FROM events WHERE", "cannot be read: something is missing after WHERE|"),
         ("SELECT k, (n FROM events", 'cannot be read: syntax error at or near "FROM"|'),
-        ("SELECT k FROM events WHERE k = 'a", "has a text that does not end|Close it with ', and write '' for a ' in it."),
+        ("SELECT k FROM events WHERE k = 'a",
+         "has a text that does not end|Close it with ', and write '' for a ' in it."),
         ('SELECT k FROM "events', 'has a name that does not end|Close it with ", and write "" for a " in it.'),
-        ("SELECT at FROM events", 'cannot be read: syntax error after "at"|at is a reserved word; if a column is called '
-         'so, write it in quotes: "at".'),
-        ("SELECT date_trunc('minute', t) AS m, count(*) AS c FROM events GROUP BY m", "|Use update or complete, or group "
-         "by tumble() or hop() over a column with a watermark, and not by date_trunc('minute', t), which is no window."),
-        ("SELECT time_bucket(INTERVAL '1 minute', t) AS m, count(*) AS c FROM events GROUP BY m", "|Use update or "
-         "complete, or group by tumble() or hop() over a column with a watermark, and not by "
+        ('SELECT n FROM events WHERE k = "view"', "names the column view, which is not there|Did you mean k? "
+         "A text stands in single quotes: 'view'."),
+        ("SELECT ", "has a SELECT without columns|Write them, or *. In YAML a # behind a space begins a comment: put "
+         "SQL that has one below | ."),
+        ("-- SELECT 1", "has no statements|A step is one SELECT; write a step for each."),
+        ("SELECT at FROM events", 'cannot be read: syntax error after "at"|'
+         'at is a reserved word; if a column is called so, write it in quotes: "at".'),
+        ("SELECT date_trunc('minute', t) AS m, count(*) AS c FROM events GROUP BY m", f"|{NO_WINDOW} "
+         "date_trunc('minute', t), which is no window."),
+        ("SELECT time_bucket(INTERVAL '1 minute', t) AS m, count(*) AS c FROM events GROUP BY m", f"|{NO_WINDOW} "
          "time_bucket(CAST('1 minute' AS INTERVAL), t), which is no window."),
     ],
 )  # fmt: skip

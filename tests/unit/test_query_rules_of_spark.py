@@ -90,6 +90,22 @@ def test_without_watermark_in_the_key_groups_are_kept_for_good() -> None:
     assert run.batch(events=[at(0)]) == [[{"k": "a", "c": 3}]]
 
 
+def test_windows_before_1970_are_kept_where_spark_takes_them_for_late_from_the_start() -> None:
+    before, start = datetime(1969, 12, 31, 23, 0), datetime(1969, 12, 31, 23, 0)
+    run = Runner({"v": BY_TEN}, [("v", "append")], delay_ms=0)
+    run.batch(events=[{"k": "a", "t": before}, {"k": "a", "t": before + timedelta(seconds=3)}])
+    run.batch(events=[{"k": "a", "t": before + timedelta(seconds=12)}])
+    assert [(r["window_start"], r["c"]) for r in run.batch()[0]] == [(start, 2)]
+
+
+def test_an_aggregate_without_groups_gives_its_row_in_update_mode_when_a_batch_has_rows_for_it() -> None:
+    run = Runner({"v": "SELECT count(*) AS c, sum(n) AS s FROM events"}, [("v", "update"), ("v", "complete")])
+    assert run.batch() == [[], [{"c": 0, "s": None}]]
+    assert run.batch(events=[{"n": 2}]) == [[{"c": 1, "s": 2}], [{"c": 1, "s": 2}]]
+    assert run.batch() == [[], [{"c": 1, "s": 2}]]  # Spark writes it again, in update mode too
+    assert run.batch(other=[{"m": 1.0}])[0] == []
+
+
 def test_an_aggregate_without_groups_has_a_row_before_any_data() -> None:
     run = Runner({"v": "SELECT count(*) AS c, sum(n) AS s FROM events"}, [("v", "complete")])
     assert run.batch() == [[{"c": 0, "s": None}]]

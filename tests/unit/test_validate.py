@@ -9,6 +9,7 @@ import pytest
 
 from streamjob_api.manifest import parse_manifest
 from streamjob_runtime.cli.bounded import Limits, Stopped, bounded
+from streamjob_runtime.cli.check import CheckOptions, check_job
 from streamjob_runtime.cli.problems import look
 from streamjob_runtime.cli.validate import validate_files
 from streamjob_runtime.errors import JobError
@@ -264,6 +265,9 @@ def test_what_sql_computes_from_constants_has_bounds(tmp_path: Path, capsys: pyt
         f"{file}:9:20: spec.pipeline[1].sql: To plan this takes more than 1 seconds of processor time. Leave out "
         "what it computes from constants, or make it smaller."
     )
+    # As the check pod of a cluster does it, before it looks at anything else.
+    assert check_job(CheckOptions(file), limits=SMALL) == 78
+    assert capsys.readouterr().err.splitlines() == [line]
 
 
 def test_work_in_a_process_of_its_own_gives_its_result_or_why_it_was_stopped() -> None:

@@ -27,6 +27,9 @@ class Limits:
     silence_s: float = 300.0  # without a word, in case it waits for something
 
 
+LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Stopped(Exception):
     """The work was ended, or ended itself by the limits."""

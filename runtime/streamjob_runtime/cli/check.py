@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from streamjob_runtime.cli.bounded import LIMITS, Limits
 from streamjob_runtime.cli.exit import Ending
+from streamjob_runtime.cli.invalid import InvalidManifest
 from streamjob_runtime.cli.load import load_job
 from streamjob_runtime.cli.location import location_of, open_checkpoints
 from streamjob_runtime.cli.log import Logger, Style
-from streamjob_runtime.cli.problems import placed
+from streamjob_runtime.cli.problems import look_within, placed
 from streamjob_runtime.cli.signals import end_on_signals, patience
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.engine.check import check
@@ -41,18 +43,24 @@ class CheckOptions:
     termination_log: Path | None = None
 
 
-def check_job(options: CheckOptions, patience_s: float = PATIENCE_S) -> int:
-    """Check the job, print a line for each thing that is in order, and give the exit code."""
+def check_job(options: CheckOptions, patience_s: float = PATIENCE_S, limits: Limits = LIMITS) -> int:
+    """Check the job, print a line for each thing that is in order, and give the exit code.
+
+    `limits`: what its SQL may take before anything of it is computed here.
+    """
     ending = Ending(Logger(sys.stderr, cast(Style, options.log_format), SystemClock()), options.termination_log)
     try:
-        _check(options, patience_s, ending)
+        _check(options, patience_s, limits, ending)
     except Exception as error:
         return ending.failed(error)
     return ending.done("The job could start.")
 
 
-def _check(options: CheckOptions, patience_s: float, ending: Ending) -> None:
+def _check(options: CheckOptions, patience_s: float, limits: Limits, ending: Ending) -> None:
     job, loaded = load_job(options.file)
+    problems = look_within(loaded, limits).problems
+    if problems:
+        raise InvalidManifest(problems)
     location = location_of(job, options.file, options.checkpoint)
     give_up = threading.Event()
     progress = Progress()

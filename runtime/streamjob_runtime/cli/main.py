@@ -114,10 +114,34 @@ def check(
 @click.argument("files", nargs=-1, required=True, type=Manifest)
 @_setting
 def validate(files: tuple[Path, ...]) -> None:
-    """Say every mistake in the StreamJobs in FILES. Ends with 0 (none), 1 (some) or 2 (wrong usage)."""
+    """Say every mistake in the StreamJobs in FILES, or what each of their steps becomes.
+
+    Ends with 0 (no mistake; warnings are none), 1 (some) or 2 (wrong usage).
+    """
     from streamjob_runtime.cli.validate import validate_files
 
     sys.exit(validate_files(files))
+
+
+@main.command()
+@click.argument("sample", type=Manifest)
+@click.option("--out", type=File, default=Path("job.yaml"), show_default=True, help="The manifest to write.")
+def init(sample: Path, out: Path) -> None:
+    """Write a first manifest from SAMPLE, a file of CSV with a header line, of JSON lines, or Parquet.
+
+    Column names and types are guessed from its first records. The manifest is commented, valid, and shows the rows.
+    """
+    from streamjob_runtime.cli.init import write_manifest
+
+    sys.exit(write_manifest(sample, out))
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the manifest, by which editors complete and check it."""
+    from streamjob_api.json_schema import render
+
+    click.echo(render(), nl=False)
 
 
 @main.command()

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from streamjob_api.manifest import LoadedManifest, Problem
-from streamjob_runtime.cli.bounded import Limits, Stopped, bounded
+from streamjob_runtime.cli.bounded import LIMITS, Limits, Stopped, bounded
 from streamjob_runtime.cli.invalid import InvalidManifest
 from streamjob_runtime.plan.problems import PlanError, PlanProblem
 
@@ -48,7 +48,7 @@ def look_within(loaded: LoadedManifest, limits: Limits) -> Report:
 
 def all_problems(loaded: LoadedManifest) -> list[Problem]:
     """What is wrong with the manifest, in the order of its lines."""
-    return look_within(loaded, Limits()).problems
+    return look_within(loaded, LIMITS).problems
 
 
 @contextmanager

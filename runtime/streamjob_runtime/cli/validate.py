@@ -5,11 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from streamjob_api.manifest import load_manifest
-from streamjob_runtime.cli.bounded import Limits
+from streamjob_runtime.cli.bounded import LIMITS, Limits
 from streamjob_runtime.cli.load import variables
 from streamjob_runtime.cli.problems import look_within
-
-LIMITS = Limits()
 
 
 def validate_files(files: Iterable[Path], limits: Limits = LIMITS) -> int:

@@ -22,7 +22,10 @@ def outline(spec: Any, known: Mapping[str, Known], steps: Steps) -> list[str]:
     }
     lines = []
     for step in spec.pipeline:
-        if step is None or step.name not in known or step.name not in steps:
+        if step is None:
+            continue
+        if step.name not in known or step.name not in steps:
+            lines.append(f"{step.name}: known once somebody looks into the files of the tables: streamjob check")
             continue
         reads = _read(step.name, known, steps)
         marks = [delays[name] for name in _sources(step.name, steps) if name in delays]

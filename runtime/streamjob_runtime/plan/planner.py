@@ -28,6 +28,7 @@ from streamjob_runtime.plan.sinks import plan_sink
 from streamjob_runtime.plan.sources import TIMES, declared_columns, implied_columns, watermark_problem
 from streamjob_runtime.plan.steps import plan_step
 from streamjob_runtime.plan.tree import Node, walk
+from streamjob_runtime.plan.types import check_types
 
 _FRAMES = 8 * MAX_DEPTH
 
@@ -190,10 +191,11 @@ class _Planner:
             raise Refusal("contains the character U+E000", "Leave it out.")
         statements = self.catalog.parse(sql)
         if len(statements) != 1:
-            raise Refusal(f"has {len(statements)} statements", "A step is one SELECT; write a step for each.")
+            raise Refusal(f"has {len(statements) or 'no'} statements", "A step is one SELECT; write a step for each.")
         visible = {n.lower(): Target(n) for n in self._relations if "." not in n}
         visible.update({n: Target("") for n in self._broken})
         check_calls(self.catalog, statements[0])
+        check_types(statements[0])
         query = expand_calls(self.catalog, statements[0])
         check_calls(self.catalog, query)
         if not self._complete:
@@ -250,7 +252,10 @@ def _problem(path: str, name: str, sql: str, refusal: Refusal) -> PlanProblem:
         offset = len(text[:start].decode(errors="replace"))
         length = int(at.get("query_location_length", 0))
         clause = " ".join(text[start : start + length].decode(errors="replace").split())
-    return PlanProblem(path, f"The step {name} {refusal.message}", refusal.remedy, _short(clause), line, sql, offset)
+    remedy = refusal.remedy
+    if clause.startswith('"') and clause.endswith('"') and "which is not there" in refusal.message:
+        remedy = f"{remedy} A text stands in single quotes: '{clause[1:-1]}'.".strip()
+    return PlanProblem(path, f"The step {name} {refusal.message}", remedy, _short(clause), line, sql, offset)
 
 
 def _short(clause: str) -> str:

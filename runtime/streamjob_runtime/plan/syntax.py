@@ -36,6 +36,9 @@ def unreadable(sql: str, message: str, position: int | None, reserved: Set[str],
     if known is not None:
         said, remedy, start, end = known
         return Refusal(said, remedy, _place(sql, start, end))
+    if "without selection list" in message:
+        remedy = "Write them, or *. In YAML a # behind a space begins a comment: put SQL that has one below | ."
+        return Refusal("has a SELECT without columns", remedy)
     if position is None:
         return Refusal(f"cannot be read: {message}")
     start = len(sql.encode()[:position].decode(errors="replace"))
@@ -59,7 +62,9 @@ def unreadable(sql: str, message: str, position: int | None, reserved: Set[str],
 def _reserved(sql: str, start: int, token: str, reserved: Set[str], columns: Set[str]) -> Refusal | None:
     """The refusal of a reserved word that stands for a name: the token itself, or the word before it."""
     before = [m for m in _WORD.finditer(sql) if m.end() <= start][-1:]
-    for word, at in [(token, start), *((m[0], m.start()) for m in before)]:
+    # Where a clause begins, what stands before it is the more likely name.
+    both = [(token, start), *((m[0], m.start()) for m in before)]
+    for word, at in reversed(both) if token.lower() in _CLAUSES else both:
         if word.lower() in reserved & columns:
             place = _place(sql, at, at + len(word))
             return Refusal(

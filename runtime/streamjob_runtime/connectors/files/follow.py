@@ -14,6 +14,7 @@ from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.formats import lines
 from streamjob_runtime.formats.base import BadRecord, Decoder
+from streamjob_runtime.formats.columns import NO_RECORD, Columns
 from streamjob_runtime.patience import Caller
 from streamjob_runtime.stores.os_errors import translate
 
@@ -43,6 +44,7 @@ class FollowSource:
         caller: Caller,
         say: Callable[..., None] = lambda level, message, **fields: None,
         available_now: bool = False,
+        columns: Columns | None = None,
     ) -> None:
         self._name = name
         self._root = root
@@ -53,6 +55,7 @@ class FollowSource:
         self._caller = caller
         self._say = say
         self._available_now = available_now
+        self._columns = columns or Columns(())
         self._tails: Mapping[int, Tail] = {}  # as the log knows them, but for what `match` has made of them
         self._logged: dict[int, int] = {}  # inode -> offset, as the log has it
         self._found: Mapping[int, Seen] = {}  # by the last look
@@ -139,6 +142,8 @@ class FollowSource:
                 table = self._decode(self._find(part, tail), tail.key, at[1])
             wanted[at] = table
             tables.append(table)
+        for column in self._columns.missing():
+            self._say("warning", NO_RECORD, source=self._name, **column.fields)
         self._loaded = wanted  # the same range may be asked for again
         return pa.concat_tables(tables)
 
@@ -272,11 +277,14 @@ class FollowSource:
 
     def _decode(self, data: bytes, key: str, start: int) -> pa.Table:
         try:
-            return self._decoder.decode(data)
+            rows = self._decoder.decode(data)
+            self._columns.look(rows, lambda: self._decoder.names(data), lambda row: self._decoder.line_of(data, row))
+            return rows
         except BadRecord as bad:
+            remedy = bad.remedy or "Correct it, or declare the column VARCHAR"
             raise JobError(
                 f'Source "{self._name}": the line {bad.record + 1} behind byte {start} of {self._place.path(key)} '
-                f"cannot be decoded: {bad.reason}. It begins: {bad.excerpt} Correct it, or declare the column VARCHAR."
+                f"cannot be decoded: {bad.reason}. It begins: {bad.excerpt} {remedy}."
             ) from None
 
 
