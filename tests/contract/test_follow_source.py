@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from streamjob_runtime.connectors.files.follow import FollowSource
@@ -168,6 +168,16 @@ def test_lines_that_were_never_read_are_said_to_be_lost(run: Run, bench: FollowB
     assert any("the lines behind byte 6, 12 bytes, are lost" in said for said in bench.said), bench.said
 
 
+def test_a_file_that_was_seen_and_cut_off_before_a_line_of_it_was_read_is_said(run: Run, bench: FollowBench) -> None:
+    add(run, 3)
+    assert run.source is not None
+    run.source.poll(1, 0)
+    os.truncate(bench.log, 0)
+    bench.append("x\n")
+    assert run.drain() == ["x"]
+    assert any("the lines behind byte 0, 18 bytes, are lost" in said for said in bench.said), bench.said
+
+
 def test_a_file_of_the_same_inode_is_told_by_its_bytes(run: Run, bench: FollowBench) -> None:
     add(run, 3)
     run.drain()
@@ -214,7 +224,12 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+# New bytes in the place of old ones, as many as these: the copy that has the old ones must be known by the log alone.
+AS_LONG = [("add", 1), ("batch", None), ("copy", None), ("add", 1), ("batch", None), ("restart", None)]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@example(steps=AS_LONG)
 @given(steps=st.lists(STEPS, max_size=20))
 def test_whatever_rotates_and_restarts_each_line_comes_once(steps: list[tuple[str, int | None]]) -> None:
     bench = FollowBench("access.log*")

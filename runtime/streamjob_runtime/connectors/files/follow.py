@@ -1,7 +1,7 @@
 """Lines that are appended to growing and rotated files of a local folder."""
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,11 +57,12 @@ class FollowSource:
         self._available_now = available_now
         self._columns = columns or Columns(())
         self._tails: Mapping[int, Tail] = {}  # as the log knows them, but for what `match` has made of them
-        self._found: Mapping[int, Seen] = {}
+        self._logged: dict[int, int] = {}  # inode -> offset, as the log has it
+        self._found: Mapping[int, Seen] = {}  # by the last look
+        self._there: Mapping[int, Seen] | None = None  # by that, or by a survey since
         self._waiting: tuple[str, ...] = ()
-        self._looked = False
         self._until: dict[int, int] | None = None
-        self._loaded: dict[tuple[int, int, int], pa.Table] = {}  # inode, start, end
+        self._loaded: dict[tuple[int, int, int, int], pa.Table] = {}  # inode, start, end, checksum
         self._unended: set[str] = set()  # files whose last line has no end
 
     def check(self) -> str:
@@ -83,6 +84,7 @@ class FollowSource:
         """See `Source`."""
         if state is not None:
             self._tails = {tail.inode: tail for tail in map(Tail.from_json, state["tails"])}
+            self._logged = {inode: tail.offset for inode, tail in self._tails.items()}
 
     def limit_to_available(self) -> None:
         """See `Source`."""
@@ -107,7 +109,14 @@ class FollowSource:
         parts = self._ask(lambda: list(self._take(limit)))
         if not parts:
             return None
-        return OffsetRange({_partition(p["tail"][0]): (p["start"], p["tail"][2]) for p in parts}, parts)
+        partitions = {_partition(p["tail"][0]): (p["start"], p["tail"][2]) for p in parts}
+        return OffsetRange(partitions, [*parts, *self._taken_over({p["tail"][0] for p in parts})])
+
+    def _taken_over(self, named: Container[int]) -> Iterator[dict[str, Any]]:
+        """Copies that go on where a file was cut off: once the log names new bytes of that, it alone knows of them."""
+        for inode, tail in self._tails.items():
+            if inode not in named and tail.offset != self._logged.get(inode, 0):
+                yield {"tail": tail.to_json(), "start": tail.offset, "crc": 0}
 
     def advance(self, offsets: OffsetRange) -> None:
         """See `Source`."""
@@ -115,6 +124,7 @@ class FollowSource:
         for part in offsets.detail:
             tail = Tail.from_json(part["tail"])
             tails[tail.inode] = tail
+            self._logged[tail.inode] = tail.offset
         self._tails = tails
 
     def read(self, offsets: OffsetRange) -> pa.Table:
@@ -123,7 +133,10 @@ class FollowSource:
         wanted = {}
         for part in offsets.detail:
             tail = Tail.from_json(part["tail"])
-            at = tail.inode, int(part["start"]), tail.offset
+            if tail.offset == part["start"]:
+                continue
+            # The checksum, too: a file that was cut off has other bytes in the same place.
+            at = tail.inode, int(part["start"]), tail.offset, int(part["crc"])
             table = self._loaded.get(at)
             if table is None:
                 table = self._decode(self._find(part, tail), tail.key, at[1])
@@ -147,14 +160,13 @@ class FollowSource:
     def survey(self, now_ms: int) -> None:
         """See `Source`: looks how large the files are."""
         with translate(self._root):
-            self._found = self._place.look()
-        self._looked = True
+            self._there = self._place.look()
 
     def status(self) -> SourceStatus:
         """See `Source`."""
-        if not self._looked:
+        tails, found = self._tails, self._there
+        if found is None:
             return SourceStatus()
-        tails, found = self._tails, self._found
         known = {
             i: s for i, s in found.items() if i in tails or (self._place.means(s.key) and s.key not in self._waiting)
         }
@@ -193,7 +205,8 @@ class FollowSource:
             # What is cut off meanwhile, and comes behind that, is not of this run.
             if inode not in matched.tails or matched.tails[inode].offset < self._tails[inode].offset:
                 del self._until[inode]  # type: ignore[union-attr]
-        self._tails, self._waiting, self._found, self._looked = matched.tails, matched.waiting, found, True
+        self._tails, self._waiting, self._found = matched.tails, matched.waiting, found
+        self._there = found
 
     def _take(self, limit: int | None) -> Iterator[dict[str, Any]]:
         """The parts of the next range, each with its rows in `_loaded`, by the time that their files were written."""
@@ -226,9 +239,10 @@ class FollowSource:
 
     def _part(self, path: Path, tail: Tail, data: bytes) -> dict[str, Any]:
         start, end = tail.offset, tail.offset + len(data)
-        self._loaded[tail.inode, start, end] = self._decode(data, tail.key, start)
+        crc = zlib.crc32(data)
+        self._loaded[tail.inode, start, end, crc] = self._decode(data, tail.key, start)
         now = Tail(tail.inode, tail.key, end, *signature(path, end))
-        return {"tail": now.to_json(), "start": start, "crc": zlib.crc32(data)}
+        return {"tail": now.to_json(), "start": start, "crc": crc}
 
     def _end_of_lines(self, inode: int) -> int:
         """Where the last whole line of the file ends."""

@@ -155,8 +155,8 @@ def match(place: Place, tails: Mapping[int, Tail], before: Mapping[int, Seen], f
     """
     now, lost, news = dict[int, Tail](), list[Tail](), list[str]()
     for inode, tail in tails.items():
-        seen = found.get(inode)
-        if seen is not None and tail.is_of(place.path(seen.key), seen.size):
+        seen, earlier = found.get(inode), before.get(inode)
+        if seen is not None and _is_same(place, tail, earlier, seen):
             now[inode] = Tail(inode, seen.key, tail.offset, tail.head, tail.last)
         else:
             lost.append(tail)
@@ -177,15 +177,25 @@ def match(place: Place, tails: Mapping[int, Tail], before: Mapping[int, Seen], f
                 now[seen.inode] = Tail(seen.inode, seen.key, 0, 0, 0)
     for tail in lost:
         others = [t for t in now.values() if t.inode != tail.inode and t.offset >= tail.offset > 0]
-        if tail.offset and not any(_continues(place, tail, found[t.inode]) for t in others):
+        if not any(_continues(place, tail, found[t.inode]) for t in others):
             news.append(_news(tail, before.get(tail.inode), tail.inode in found))
     return Match(now, tuple(waiting), tuple(filter(None, news)))
+
+
+def _is_same(place: Place, tail: Tail, earlier: Seen | None, seen: Seen) -> bool:
+    """Whether the file is the one that was read so far, and may have grown."""
+    if earlier is not None and seen.size < earlier.size:
+        return False
+    untouched = earlier is not None and (earlier.size, earlier.modified_ns) == (seen.size, seen.modified_ns)
+    return untouched or tail.is_of(place.path(seen.key), seen.size)
 
 
 def _news(tail: Tail, before: Seen | None, there: bool) -> str:
     """What is said of a file whose rest is nowhere; nothing of one that was read to its end and then deleted."""
     what = f"{tail.key} {'was cut off or replaced, and is read from its beginning' if there else 'is gone'}"
     if before is None:
+        if not tail.offset:
+            return ""
         return f"{what}; whether lines came behind byte {tail.offset} before that, nobody knows"
     if before.size > tail.offset:
         return f"{what}; the lines behind byte {tail.offset}, {before.size - tail.offset} bytes, are lost"
