@@ -48,6 +48,8 @@ def inputs(size: int) -> dict[str, tuple[pa.Schema, bytes]]:
             SCHEMA.set(4, pa.field("price", pa.string())),
             record * (size // len(record) // 20),
         ),
+        "json, decimals": (SCHEMA.set(4, pa.field("price", pa.decimal128(18, 2))), record * (size // len(record))),
+        "json, a field missing": (SCHEMA.append(pa.field("gone", pa.string())), record * (size // len(record))),
         "csv": (SCHEMA, make_encoder("csv").encode(events)),
         "parquet": (SCHEMA, make_encoder("parquet").encode(events)),
     }

@@ -112,7 +112,8 @@ manifest serves development, test and production. A cluster takes values only:
 - `csv` without a header line (`tcp`, and `files` with `header: false`) needs `columns`: the order of a line's fields.
   The fields of an object, such as `schema`, have no order. Elsewhere there is no `columns`, and the columns of a source
   or a table are in alphabetical order.
-- A watermark's column is one of the source's, of type TIMESTAMP.
+- `required` names columns of the `schema`, each once, and `escape` is for `csv`.
+- A watermark's column is one of the source's, of type TIMESTAMP or TIMESTAMP WITH TIME ZONE.
 - A static table in files needs a `format`, and in `json` or `csv` a `schema`; Parquet files and Delta tables bring
   theirs.
 - A files sink needs a `format` and takes the modes `append` and `complete`; other sinks have no `format`. `partitionBy`

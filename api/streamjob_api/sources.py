@@ -23,11 +23,14 @@ from streamjob_api.trees import MAX_COLUMNS, Rules
 Schema = Annotated[dict[ColumnName, SqlType], Field(min_length=1, max_length=MAX_COLUMNS)]
 Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
 
+Required = Annotated[tuple[ColumnName, ...], Field(max_length=MAX_COLUMNS)]
+Escape = Literal['"', "\\"]
+
 
 class Watermark(Part):
     """How long the job waits for late rows: a window is final when a row is later than its end by the delay."""
 
-    column: ColumnName = Field(description="The event time: a column of type TIMESTAMP.")
+    column: ColumnName = Field(description="The event time: a column of type TIMESTAMP or TIMESTAMP WITH TIME ZONE.")
     delay: Duration = Field(
         ge=timedelta(0), le=timedelta(days=365), description="How late a row may be, seen from the newest one."
     )
@@ -60,6 +63,16 @@ class Source(Ruled):
         description="The order of the fields in a line of `csv` without a header line: every column of the schema "
         "once. Without it the columns are in alphabetical order.",
     )
+    escape: Escape | None = Field(
+        None,
+        description="What stands before a quote within a quoted field of `csv`: another quote, as most write it, or "
+        "`\\\\`, as Spark does by default. Left out: a quote.",
+    )
+    required: Required = Field(
+        (),
+        description="Columns that have a value in every record: one without it stops the job, and is named. Left out: "
+        "a field that is missing is NULL, and the log warns of a column that no record has.",
+    )
     watermark: Watermark | None = Field(None, description="The event time, and how late rows may be.")
     max_records_per_batch: Int | None = Field(
         None,
@@ -82,6 +95,11 @@ class Source(Ruled):
     def csv_header(self) -> bool:
         """Whether the first line of what is read as CSV names the columns. Only files have such a line."""
         return SOURCES[self.kind].header and self.config.header is not False
+
+    @property
+    def csv_escape(self) -> str:
+        """What stands before a quote within a quoted field of CSV."""
+        return self.escape or '"'
 
     @property
     def ordered_schema(self) -> dict[str, str] | None:
@@ -114,6 +132,16 @@ class StaticTable(Ruled):
         description="The order of the fields in a line of `csv` without a header line: every column of the schema "
         "once. Without it the columns are in alphabetical order.",
     )
+    escape: Escape | None = Field(
+        None,
+        description="What stands before a quote within a quoted field of `csv`: another quote, as most write it, or "
+        "`\\\\`, as Spark does by default. Left out: a quote.",
+    )
+    required: Required = Field(
+        (),
+        description="Columns that have a value in every record: one without it stops the job, and is named. Left out: "
+        "a field that is missing is NULL, and the log warns of a column that no record has.",
+    )
     refresh: Duration | None = Field(
         None,
         ge=timedelta(seconds=1),
@@ -135,6 +163,11 @@ class StaticTable(Ruled):
     def csv_header(self) -> bool:
         """Whether the first line of each CSV file names the columns."""
         return TABLES[self.kind].header and self.config.header is not False
+
+    @property
+    def csv_escape(self) -> str:
+        """What stands before a quote within a quoted field of CSV."""
+        return self.escape or '"'
 
     @property
     def ordered_schema(self) -> dict[str, str] | None:

@@ -21,7 +21,7 @@ MAX_FAULTS = 100
 _PREFIX = "tag:yaml.org,2002:"
 _TEXTS = {_PREFIX + name for name in ("str", "timestamp", "value", "merge")}
 _SCALARS = {_PREFIX + name for name in ("null", "bool", "int", "float")}
-_RESOLVER = yaml.resolver.Resolver()  # type: ignore[no-untyped-call]
+_RESOLVER = yaml.resolver.Resolver()
 _READ_AS = {_PREFIX + "bool": "true or false", _PREFIX + "null": "nothing", _PREFIX + "float": "a number"}
 
 
@@ -186,7 +186,7 @@ class _Walk:
             self._fault(node.start_mark, path, message, hint)
         tag = node.tag
         if node.style is None:
-            tag = _RESOLVER.resolve(yaml.ScalarNode, filled.text, (True, False))
+            tag = _RESOLVER.resolve(yaml.ScalarNode, filled.text, (True, False))  # type: ignore[no-untyped-call]
         return yaml.ScalarNode(tag, filled.text, node.start_mark, node.end_mark, node.style)
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:

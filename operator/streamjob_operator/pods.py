@@ -103,9 +103,9 @@ def _how_it_ended(ended: Tree) -> str:
 def _last_words(ended: Tree) -> tuple[str, str]:
     """Reason and message: the runtime's own, from its termination log, or else the kubelet's."""
     reason, text = ended.get("reason") or "Error", ended.get("message") or ""
-    if reason == "OOMKilled":
-        return reason, text
     said = _runtime_said(text)
+    if reason == "OOMKilled":
+        return reason, said[1] if said else text
     return said if said else (reason, text)
 
 

@@ -1,9 +1,11 @@
 """What a delta sink promises, on each kind of store: each batch once, whatever was killed or frozen in between."""
 
+import dataclasses
 import datetime
 import json
 import resource
 import signal
+import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -100,6 +102,17 @@ def test_update_keeps_one_row_a_key_and_the_last_one_of_a_batch(there: DeltaFold
     sink.write(batch(0, [*ROWS, (None, 0)], "update"))
     sink.write(batch(1, [("b", 3), ("c", 4), ("b", 5), (None, 6)], "update"))
     assert there.rows() == [("a", 1), ("b", 5), ("c", 4), (None, 6)]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_zero_equals_any_zero_and_nan_equals_nan(local: DeltaFolder, cut: bool) -> None:
+    schema = schema_of(word=pa.float64(), n=pa.int64())
+    others = struct.unpack("2d", struct.pack("2Q", 0xFFF8000000000000, 0x7FF8000000000001))  # NaN of other bits
+    rows = [(key, n) for n, key in enumerate([0.0, -0.0, float("nan"), *others, 1.0])]
+    sink = local.opened("update", schema=schema)
+    for batch_id, piece in enumerate([[row] for row in rows] if cut else [rows]):
+        sink.write(batch(batch_id, piece, "update", schema=schema))
+    assert sorted(map(str, local.rows())) == ["(0.0, 1)", "(1.0, 5)", "(nan, 4)"]
 
 
 def test_update_of_rows_that_are_all_key(there: DeltaFolder) -> None:
@@ -742,3 +755,19 @@ def test_a_sink_of_a_manifest(minio: MinioServer, tmp_path: Path) -> None:
     )
     with pytest.raises(JobError, match="There is no AWS_ACCESS_KEY_ID"):
         open_it(NOWHERE, delta={"path": f"s3://{bucket}/w/"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "said"),
+    [(pa.timestamp("us"), 2**63 - 1, "infinity"), (pa.timestamp("us", "UTC"), 1 - 2**63, "infinity")],
+)
+def test_a_time_that_delta_has_no_number_for_stops_the_job(
+    local: DeltaFolder, kind: pa.DataType, number: int, said: str
+) -> None:
+    schema = pa.schema([pa.field("t", kind)])
+    rows = pa.table([pa.array([0, number], pa.int64()).cast(kind)], schema=schema)
+    sink = local.opened(schema=schema)
+    with pytest.raises(JobError, match=f'the column "t" holds {said}, which Delta has no number for'):
+        sink.write(dataclasses.replace(batch(0, [], schema=schema), rows=rows))
+    sink.write(dataclasses.replace(batch(0, [], schema=schema), rows=rows.slice(0, 1)))
+    assert len(local.rows()) == 1

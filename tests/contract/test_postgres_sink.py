@@ -134,6 +134,52 @@ def test_update_of_rows_that_are_all_key(db: Database) -> None:
     assert db.rows() == ROWS
 
 
+# A type of the table, and keys that it takes for one, as the result has them.
+EQUAL_KEYS = [
+    ("citext", ["A", "a"]),
+    ("uuid", ["6F9619FF-8B86-D011-B42D-00CF4FC964FF", "6f9619ff8b86d011b42d00cf4fc964ff"]),
+    ("inet", ["10.0.0.1", "10.0.0.1/32"]),
+    ("jsonb", ['{"a": 1, "b": 1.0}', '{"b":1.0,"a":1}']),
+    ("text COLLATE same_letters", ["A", "a"]),
+    ("double precision", [0.0, -0.0]),
+    ("double precision", [float("nan"), -float("nan")]),
+    ("lowercase", ["A", "a"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "keys"), EQUAL_KEYS)
+@pytest.mark.parametrize("cut", [False, True])
+def test_of_keys_that_the_table_takes_for_equal_the_last_one_counts(
+    db: Database, kind: str, keys: list[Any], cut: bool
+) -> None:
+    db.do("CREATE EXTENSION IF NOT EXISTS citext SCHEMA pg_catalog; CREATE DOMAIN lowercase AS citext")
+    db.do("CREATE COLLATION same_letters (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+    db.do(f"CREATE TABLE words (word {kind} PRIMARY KEY, n bigint)")
+    schema = schema_of(word=pa.float64() if isinstance(keys[0], float) else pa.string(), n=pa.int64())
+    sink = db.opened("update", schema=schema)
+    rows = [(key, n) for n, key in enumerate([*keys, *keys])]
+    for batch_id, piece in enumerate([rows[:1], rows[1:]] if cut else [rows]):
+        sink.write(batch(batch_id, piece, "update", schema=schema))
+    db.do(f"CREATE TABLE last (word {kind}); INSERT INTO last VALUES ('{keys[-1]}')")
+    assert db.rows("SELECT word::text, n FROM words") == [(db.rows("SELECT word::text FROM last")[0][0], len(rows) - 1)]
+
+
+def test_of_keys_that_only_the_index_takes_for_equal_the_last_one_counts(db: Database) -> None:
+    db.do("CREATE COLLATION same_letters (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+    db.do("CREATE TABLE words (word text, n bigint); CREATE UNIQUE INDEX ON words (word COLLATE same_letters)")
+    sink = db.opened("update")
+    words = ["a", "b", "A", "c", "B", "c", "a", "d", "D", "%s"]
+    sink.write(batch(0, [(word, n) for n, word in enumerate(words)], "update"))
+    assert db.rows("SELECT * FROM words ORDER BY n") == [("B", 4), ("c", 5), ("a", 6), ("D", 8), ("%s", 9)]
+
+
+def test_columns_of_any_name(db: Database) -> None:
+    schema = schema_of(place=pa.string(), **{"100 %s": pa.int64()})
+    sink = db.opened("update", schema=schema, key=("place",))
+    sink.write(batch(0, [("a", 1), ("a", 2)], "update", schema=schema))
+    assert db.rows() == [("a", 2)]
+
+
 def test_update_leaves_columns_alone_that_the_result_does_not_have(db: Database) -> None:
     db.do("CREATE TABLE words (note text DEFAULT 'new', n bigint, word text PRIMARY KEY)")
     db.do("INSERT INTO words VALUES ('old', 1, 'a')")
@@ -386,6 +432,27 @@ def test_intervals_and_infinite_times_come_back(db: Database, settings: str) -> 
         ("-1 mons +2 days 00:00:00.000003", "1970-01-01 00:00:00", "1970-01-01"),
         ("-1 mons -00:00:00.000001", "-infinity", "-infinity"),
         (None, None, None),
+    ]
+
+
+@pytest.mark.parametrize("settings", AS_SET)
+def test_far_times_come_back(db: Database, settings: str) -> None:
+    clock = pa.array([86_400_000_000, 0], pa.int64()).cast(pa.time64("us"))
+    days = pa.array([-735_160, 13_890_172], pa.int32()).cast(pa.date32())  # 0044-03-15 BC, 40000-01-01
+    far = pa.array([-63_517_823_000_000_000, 1_200_110_860_800_000_000], pa.int64())
+    lists = pa.ListArray.from_arrays([0, 1, 2], days)
+    columns = {
+        "c": clock,
+        "d": days,
+        "t": far.cast(pa.timestamp("us")),
+        "z": far.cast(pa.timestamp("us", "UTC")),
+        "l": lists,
+    }
+    rows = pa.table(columns)
+    db.opened(schema=rows.schema, dsn=db.dsn + settings).write(SinkBatch(0, 0, rows, "append", WRITER))
+    assert db.rows("SELECT c::text, d::text, t::text, timezone('UTC', z)::text, l::text FROM words ORDER BY d") == [
+        ("24:00:00", "0044-03-15 BC", "0044-03-15 00:16:40 BC", "0044-03-15 00:16:40 BC", '{"0044-03-15 BC"}'),
+        ("00:00:00", "40000-01-01", "40000-01-01 00:00:00", "40000-01-01 00:00:00", "{40000-01-01}"),
     ]
 
 

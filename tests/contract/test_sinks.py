@@ -176,7 +176,7 @@ def test_a_job_that_begins_is_not_kept_from_files_that_are_none_of_a_job() -> No
 
 def test_a_text_that_readers_take_for_null_is_no_partition() -> None:
     rows = [{"word": "__HIVE_DEFAULT_PARTITION__", "n": 1}]
-    with pytest.raises(JobError, match=r'"word" of partitionBy has the value __HIVE_DEFAULT_PARTITION__'):
+    with pytest.raises(JobError, match=r'"word" of partitionBy has the value \'__HIVE_DEFAULT_PARTITION__'):
         files_sink(MemoryStore(), partition_by=("word",)).write(batch(0, rows))
 
 

@@ -62,6 +62,7 @@ class Simulation:
     seed: int = 0
     base_dir: Path | None = None  # where relative paths of the manifest begin
     logged: list[tuple[str, str]] = field(default_factory=list)
+    last_words: list[str] = field(default_factory=list)  # that a start left, for whoever found it dead
 
     def __post_init__(self) -> None:
         self.clock = _ScriptedClock(self)
@@ -105,6 +106,7 @@ class Simulation:
                 inputs=self.inputs,
                 outputs=self.outputs,
                 hook=hook,
+                last_words=self.last_words.append,
             )
             try:
                 build(self.job, self.store, around).run()

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from streamjob_api.sources import Source as SourceModel
 from streamjob_runtime.clock import ManualClock, SystemClock
+from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.source import FilesSource
 from streamjob_runtime.connectors.kafka.source import KafkaSource
 from streamjob_runtime.connectors.queue.source import QueueSource
@@ -123,7 +124,7 @@ class FilesBench:
             self._names = itertools.count(1000)
 
     def make(self, epoch: int) -> Source:
-        return FilesSource("f", self.store, TextDecoder(), TEXT, 3, self.clock)
+        return FilesSource("f", self.store, FileDecoder(TextDecoder()), TEXT, 3, self.clock)
 
     def add(self, count: int, source: Source) -> None:
         """A file of `count` lines."""

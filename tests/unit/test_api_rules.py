@@ -188,7 +188,8 @@ CASES: list[tuple[str, Any, str]] = [
     (
         f"{SOURCE_0}.watermark.column",
         "id",
-        'spec.sources[0].watermark.column: "id" is of type BIGINT; take a column of type TIMESTAMP',
+        'spec.sources[0].watermark.column: "id" is of type BIGINT; take a column of type TIMESTAMP or '
+        "TIMESTAMP WITH TIME ZONE",
     ),
     (
         f"{SOURCE_0}.watermark.delay",

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.avro import cursor
 from streamjob_runtime.formats.avro.encode import NoAvro, encode_rows, schema_of
 from streamjob_runtime.formats.avro.messages import AvroMessages, head
@@ -607,3 +608,64 @@ def test_a_schema_that_makes_values_without_end_out_of_no_bytes_is_refused(monke
     for columns in ({"x": pa.string()}, {"n": pa.int64()}):
         with pytest.raises(BadRecord, match="far more values of it than it has bytes"):
             decoded(schema, [head(7) + b"\x02"], **columns)
+
+
+def test_a_field_is_found_whatever_its_case() -> None:
+    schema = record(UserId="long", NESTED=record(X="long") | {"name": "N"}, other="string")
+    (message,) = written(schema, [{"UserId": 7, "NESTED": {"X": 1}, "other": "a"}])
+    columns: Any = {"userid": pa.int64(), "nested": pa.struct([("x", pa.int64())])}
+    assert decoded(schema, [message], **columns) == [{"userid": 7, "nested": {"x": 1}}]
+    both = record(UserId="long", userid="long")
+    assert decoded(both, written(both, [{"UserId": 7, "userid": 8}]), userid=pa.int64()) == [{"userid": 8}]
+    with pytest.raises(BadRecord, match="'UserId' and 'userid' are one name in SQL"):
+        decoded(both, written(both, [{"UserId": 7, "userid": 8}]), USERID=pa.int64())
+
+
+def test_digits_in_a_string_are_a_decimal_only_if_it_holds_them() -> None:
+    wide = pa.decimal128(38, 20)
+    assert one("string", ["1e3", "-0.5"], wide) == [Decimal(1000), Decimal("-0.5")]
+    for text in ("1" * 38, "0." + "1" * 21, "1e18", "x"):
+        with pytest.raises(BadRecord, match="is no decimal128"):
+            one("string", [text], wide)
+    with pytest.raises(BadRecord, match="is no decimal128"):
+        one(logical("bytes", "decimal", precision=38, scale=0), [Decimal("1" * 38)], wide)
+
+
+def test_times_of_a_day_in_a_string_are_read() -> None:
+    kind = pa.time64("us")
+    assert one("string", ["10:30:00", "10:30:00.5"], kind) == [time(10, 30), time(10, 30, 0, 500_000)]
+    schema = record(x="string")
+    node = parse_schema(json.dumps(schema))
+    rows = AvroMessages(pa.schema([("x", kind)]), lambda _: node).decode(written(schema, [{"x": "24:00:00"}]))
+    assert rows.column("x").cast(pa.int64()).to_pylist() == [86_400_000_000]
+    for text in ("10:30:00+02:00", "25:00:00", "noon"):
+        with pytest.raises(BadRecord, match="is no TIME"):
+            one("string", [text], kind)
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("ns"), pa.time64("ns"), pa.list_(pa.timestamp("ns", "UTC"))])
+def test_nanoseconds_are_not_cut_off_without_a_word(kind: pa.DataType) -> None:
+    with pytest.raises(NoAvro, match=r'"t" has nanoseconds, and Avro microseconds. Cast it'):
+        schema_of(pa.schema([("t", kind)]), "r")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (pa.array([2**63 - 1]).cast(pa.timestamp("us")), "infinity"),
+        (pa.array([1 - 2**31], pa.int32()).cast(pa.date32()), "infinity"),
+        (pa.array([86_400_000_000]).cast(pa.time64("us")), "24:00:00"),
+        (pa.array([10**15]).cast(pa.timestamp("s")), "a time further from 1970 than microseconds reach"),
+    ],
+)
+def test_a_time_that_avro_has_no_number_for_is_refused(values: Any, said: str) -> None:
+    for column in (values, pa.ListArray.from_arrays([0, 1], values)):
+        with pytest.raises(JobError, match=f'the column "t" holds {said}, which Avro has no number for'):
+            encode_rows(pa.table({"t": column}), b"")
+
+
+def test_the_fields_of_all_schemas_are_the_names_that_are_there() -> None:
+    one_schema, other = record(a="long"), record(b="long", c="long")
+    nodes = {7: parse_schema(json.dumps(one_schema)), 8: parse_schema(json.dumps(["null", other]))}
+    messages = AvroMessages(pa.schema([("a", pa.int64())]), lambda number: nodes[number])
+    assert messages.names([head(7), None, head(8)]) in (["a", "b", "c"], ["b", "c", "a"])

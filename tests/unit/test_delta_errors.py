@@ -51,3 +51,26 @@ def test_a_folder_without_a_table_has_none() -> None:
 def test_answers_of_hdfs_are_what_they_are_elsewhere(said: str, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words), translate(Place("hdfs://nn:8020/table")):
         raise DeltaError(f"External: Generic HdfsObjectStore error: RPC error: {said}\n\tat org.apache.hadoop.Foo")
+
+
+class PanicException(BaseException):
+    """As the client's own, which is no Exception either."""
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        PanicException("called `Option::unwrap()` on a `None` value"),
+        DeltaError('Generic DeltaTable error: writer join error: task 81 panicked with message "overflowed"'),
+    ],
+)
+def test_what_the_client_did_not_expect_ends_the_job_with_words(raised: BaseException) -> None:
+    words = r"cannot be used \(.*\): its client did not expect such a value"
+    with pytest.raises(JobError, match=words), translate(Place("/some/place")):
+        raise raised
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(3)])
+def test_what_is_none_of_the_clients_errors_goes_on(raised: BaseException) -> None:
+    with pytest.raises(type(raised)), translate(Place("/some/place")):
+        raise raised

@@ -232,3 +232,20 @@ def test_the_loop_is_seen_to_move_at_each_step_of_a_batch() -> None:
     assert run.run()
     of_a_batch = (Step.POLLED, Step.INTENDED, Step.COMPUTED, Step.WRITTEN, Step.COMMITTED)
     assert [run.still_s[step] for step in of_a_batch] == [0] * 5
+
+
+def test_a_batch_in_whose_middle_the_process_ends_is_named_at_the_next_start() -> None:
+    job = simulation([[("a", 3, 0)], [("b", 4, 0)]])
+    warning = ("warning", "a start has ended in the middle of this batch, which is computed again")
+
+    while (Step.INTENDED, 0) not in job.steps:
+        job.run(len(job.steps))
+    assert (job.logged.count(warning), job.last_words) == (0, [])
+    job.run(kill_at=1)  # after it took over, in the batch again
+    assert job.logged.count(warning) == 1
+    (words,) = job.last_words
+    assert "ended 2 times in the middle of batch 0, which reads events queue [0, 1)" in words
+    assert job.run()
+    assert job.logged.count(warning) == 2
+    assert "ended 3 times in the middle of batch 0" in job.last_words[1]
+    assert job.last_words[2] == ""  # the batch is done

@@ -40,8 +40,8 @@ CASES = [
         "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x).",
     ),
     (
-        "SELECT list_sort(list({'a': n::BIT})) FROM events",
-        "The step v keeps in list() values of type BIT, which no checkpoint can hold",
+        "SELECT list_sort(list({'a': n::BIGNUM})) FROM events",
+        "The step v keeps in list() values of type BIGNUM, which no checkpoint can hold",
         "Cast them: x::VARCHAR.",
     ),
     (
@@ -254,6 +254,56 @@ def test_refused(sql: str, message: str, remedy: str) -> None:
     assert [(p.path, p.message, p.remedy) for p in found] == [("spec.pipeline[0].sql", message, remedy)]
 
 
+TYPES = [
+    ("k::VARIANT", "has the type VARIANT, which SQL of a job may not", "Keep it as JSON or VARCHAR."),
+    ("(k::STRUCT(a VARIANT[])).a", "has the type VARIANT, which SQL of a job may not", "Keep it as JSON or VARCHAR."),
+    ("variant_typeof(k)", "calls variant_typeof(), and SQL of a job may not have the type VARIANT",
+     "Keep it as JSON or VARCHAR."),
+    ("from_json(k, '[\"VARIANT\"]')", "has the type VARIANT in from_json(), which SQL of a job may not",
+     "Keep it as JSON or VARCHAR."),
+    ("json_transform(k, '\"VARI' || 'ANT\"')", "calls json_transform() with a structure that is no plain text",
+     "Write it as one: '[\"BIGINT\"]'."),
+    ("get_type(k)", "has the column x of type TYPE, which SQL of a job may not",
+     "Leave it out, or cast it: CAST(… AS VARCHAR)."),
+    ("k COLLATE NOCASE",
+     "gives a column a collation, and which of several equal texts it shows would depend on their order",
+     "Compare in WHERE or ORDER BY, or take a text that is the same for all: lower(x), strip_accents(x)."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "message", "remedy"), TYPES)
+@pytest.mark.parametrize("deep", [False, True])
+def test_types_that_no_column_may_have(value: str, message: str, remedy: str, deep: bool) -> None:
+    sql = f"SELECT {value} AS x FROM events"
+    found = problems({"v": f"SELECT count(*) AS c FROM ({sql}) AS q" if deep else sql}, [("v", "update")])
+    assert [(p.path, p.message, p.remedy) for p in found] == [("spec.pipeline[0].sql", f"The step v {message}", remedy)]
+
+
+def test_the_state_of_an_aggregate_is_no_value() -> None:
+    (found,) = problems({"v": "SELECT k, sum(n) EXPORT_STATE AS s FROM events GROUP BY k"}, [("v", "update")])
+    assert found.message == "The step v has EXPORT_STATE at sum(), whose state is no value"
+    (found,) = problems({"v": "SELECT count(*) AS c FROM events GROUP BY k COLLATE NOCASE"}, [("v", "update")])
+    assert "gives a column a collation" in found.message
+    assert not problems({"v": "SELECT k FROM events WHERE k COLLATE NOCASE = 'a'"})
+
+
+@pytest.mark.parametrize("kind", ["VARIANT", "STRUCT(a VARIANT)", "TYPE"])
+def test_types_that_no_declared_column_may_have(kind: str) -> None:
+    source = {"name": "events", "queue": {}, "schema": {"k": kind}}
+    (found,) = problems({"v": "SELECT 1 AS one FROM events"}, None, [source], [])
+    assert (found.path, found.message) == ("spec.sources[0].schema.k", f"{kind} is no type that a column may have")
+
+
+@pytest.mark.parametrize("kind", ["BIT", "STRUCT(a INTERVAL)", "UHUGEINT[]", "TIMETZ", "UNION(a BIGINT)", "BIGNUM"])
+def test_types_that_parquet_does_not_have(kind: str) -> None:
+    declared = {"format": "parquet", "schema": {"k": kind}}
+    source = {"name": "events", "files": {"path": "in/"}, **declared}
+    table = {"name": "names", "files": {"path": "names.parquet"}, **declared}
+    found = problems({"v": "SELECT 1 AS one FROM events"}, None, [source], [table])
+    assert [p.path for p in found] == ["spec.sources[0].schema.k", "spec.tables[0].schema.k"]
+    assert {p.message for p in found} == {f"{kind} is no type that Parquet has"}
+
+
 MODES = [
     (
         "SELECT k, sum(n) AS s FROM events GROUP BY k",
@@ -365,3 +415,69 @@ POSTGRES: dict[str, object] = {
 def test_each_kind_of_sink_refuses_what_it_would_alter(value: str, sink: dict[str, object], refused: bool) -> None:
     found = found_by(f"SELECT k, {value} AS x FROM events GROUP BY k", sink)
     assert ["cannot hold" in p.message for p in found] == ([True] if refused else [])
+
+
+TOTALS = "SELECT k, count(*) AS c, sum(n) AS s, min(n) AS least, list_sort(list(n)) AS l FROM events GROUP BY k"
+LEAVES = "v cannot be written in update mode: {why} leaves, and its row would stay in {where} for ever"
+HAVING = "a group that does not meet HAVING any more"
+WHERE = "a row that does not meet WHERE any more"
+MATCH = "a row that finds no match in a join any more"
+# Steps after TOTALS as `g`; why a row may leave the last one's result.
+MAY_LEAVE = [
+    ([f"{TOTALS} HAVING count(*) < 3"], HAVING),
+    ([f"{TOTALS} HAVING k > 'a' AND sum(n) > 3"], HAVING),
+    ([f"{TOTALS} HAVING c > 3 OR s > 3"], HAVING),
+    ([f"{TOTALS} HAVING max(n) > min(n)"], HAVING),
+    ([f"{TOTALS} HAVING now() > TIMESTAMPTZ '2026-01-01'"], HAVING),
+    (["SELECT * FROM g WHERE c < 3"], WHERE),
+    (["SELECT k, s AS total FROM g", "SELECT * FROM v1 WHERE total > 3"], WHERE),
+    (["SELECT * REPLACE (c - 5 AS c) FROM g", "SELECT k FROM v1 WHERE c > 3"], WHERE),
+    (["SELECT k FROM g WHERE s > 3", "SELECT * FROM v1"], WHERE),
+    (["SELECT g.k, c FROM g JOIN names ON g.s::VARCHAR = names.name"], MATCH),
+    (["SELECT k, s::VARCHAR AS name FROM g", "SELECT v1.k FROM names JOIN v1 USING (name)"], MATCH),
+    (["SELECT g.k FROM g SEMI JOIN names ON g.c = length(name)"], MATCH),
+    (["SELECT k, unnest(l) AS x FROM g"], "what is not in a list any more"),
+    (["SELECT k, x FROM g, unnest(l) AS u(x)"], "what is not in a list any more"),
+    (["SELECT k, sum(n) AS s FROM events WHERE batch_time > now() - INTERVAL '1 minute' GROUP BY k"],
+     "a key that has no rows in the rolling window any more"),
+]  # fmt: skip
+STAY = [
+    [TOTALS],
+    [f"{TOTALS} HAVING count(*) >= 3 AND 4 > min(n) AND k <> 'a'"],
+    ["SELECT * FROM g WHERE c >= 3 AND least < 5 AND k LIKE 'a%'"],
+    ["SELECT k AS key, c AS times, s FROM g", "SELECT *, key AS k FROM v1 WHERE times > 2 AND key > 'a'"],
+    ["SELECT x.q AS k, r FROM g AS x(q, r) WHERE r > 4 AND q IS NOT NULL"],
+    ["SELECT k, c, name FROM g JOIN names USING (k)"],
+    ["SELECT g.k, c, name FROM names JOIN g USING (k) WHERE name > 'a'"],
+    ["SELECT g.k, c, name FROM g LEFT JOIN names ON g.s::VARCHAR = names.name"],
+    ["SELECT k, window_start AS w, sum(n) AS s FROM events GROUP BY k, tumble(t, INTERVAL '1 minute') "
+     "HAVING window_start > TIMESTAMP '2026-01-01'"],
+]  # fmt: skip
+BY_KEY: dict[str, dict[str, object]] = {
+    "PostgreSQL": {"postgres": {"table": "t", "key": ["k"], "dsnSecretRef": {"name": "pg", "key": "dsn"}}},
+    "the Delta table": {"delta": {"path": "t", "key": ["k"]}},
+}
+
+
+def in_update_mode(steps: list[str], sink: dict[str, object]) -> list[str]:
+    """What is wrong with a job that writes the last of these steps, `v`, in update mode."""
+    named = {f"v{i + 1}": sql for i, sql in enumerate(steps)}
+    job = spec({"g": TOTALS, **named, "v": f"SELECT * FROM v{len(steps)}"}, [("v", "update")])
+    dumped = job.model_dump(exclude_none=True, by_alias=True)
+    try:
+        plan(StreamJobSpec.model_validate({**dumped, "sinks": [{"from": "v", "mode": "update", **sink}]}))
+    except PlanError as error:
+        return [problem.message for problem in error.problems if problem.path == "spec.sinks[0].mode"]
+    return []
+
+
+@pytest.mark.parametrize(("steps", "why"), MAY_LEAVE)
+@pytest.mark.parametrize("where", BY_KEY)
+def test_rows_that_may_leave_are_not_put_in_place_by_their_key(steps: list[str], why: str, where: str) -> None:
+    assert in_update_mode(steps, BY_KEY[where]) == [LEAVES.format(why=why, where=where)]
+    assert in_update_mode(steps, {"console": {}}) == []
+
+
+@pytest.mark.parametrize("steps", STAY)
+def test_rows_that_stay_are_put_in_place_by_their_key(steps: list[str]) -> None:
+    assert in_update_mode(steps, BY_KEY["PostgreSQL"]) == []

@@ -11,6 +11,7 @@ import pytest
 
 from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.connectors.files import new_files
+from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.paths import list_files, matches_glob, split_glob
 from streamjob_runtime.connectors.files.seen import SeenFiles
 from streamjob_runtime.connectors.files.source import FilesSource
@@ -38,7 +39,7 @@ class Folder:
         self.source = self.open(None)
 
     def open(self, state: Any) -> FilesSource:
-        settings: dict[str, Any] = {"max_files": 100, "schema": TEXT, "decoder": TextDecoder()}
+        settings: dict[str, Any] = {"max_files": 100, "schema": TEXT, "decoder": FileDecoder(TextDecoder())}
         source = FilesSource("in", self.store, clock=self.clock, **settings | self.settings)
         source.open(state)
         return source
@@ -111,7 +112,7 @@ def test_a_file_is_left_alone_until_it_has_settled() -> None:
 def test_a_file_with_a_time_in_the_future_is_read_when_two_looks_find_it_unchanged(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("from another clock\n")
     clock = ManualClock(now_ms=1_000_000_000_000)  # the file's time is decades ahead
-    source = FilesSource("in", LocalStore(tmp_path), TextDecoder(), TEXT, 10, clock)
+    source = FilesSource("in", LocalStore(tmp_path), FileDecoder(TextDecoder()), TEXT, 10, clock)
     source.open(None)
     assert source.poll(None, clock.now_ms()) is None
     clock.advance(0.5)
@@ -162,7 +163,7 @@ def test_a_file_that_vanishes_or_changes_before_it_is_read_stops_nothing() -> No
 
 def test_a_file_that_cannot_be_decoded_is_named_and_can_be_corrected() -> None:
     schema = pa.schema([pa.field("value", pa.int64())])
-    folder = Folder(schema=schema, decoder=JsonDecoder(schema))
+    folder = Folder(schema=schema, decoder=FileDecoder(JsonDecoder(schema)))
     folder.write("a.json", '{"value":1}\n{"value":"x"}\n')
     with pytest.raises(JobError) as caught:
         folder.batch()
@@ -300,7 +301,7 @@ class SlowListing(MemoryStore):
 def test_a_slow_listing_takes_a_fifth_of_the_time_at_most() -> None:
     clock = ManualClock()
     store = SlowListing(clock)
-    source = FilesSource("in", store, TextDecoder(), TEXT, 10, clock)
+    source = FilesSource("in", store, FileDecoder(TextDecoder()), TEXT, 10, clock)
     source.open(None)
     began = clock.now_ms()
     while clock.now_ms() < began + 100_000:
@@ -313,7 +314,7 @@ def test_a_slow_listing_takes_a_fifth_of_the_time_at_most() -> None:
 def test_a_listing_that_waited_for_a_store_that_was_away_delays_no_other(listings_before: int) -> None:
     clock = ManualClock()
     store = SlowListing(clock)
-    source = FilesSource("in", store, TextDecoder(), TEXT, 10, clock, settle_ms=0)
+    source = FilesSource("in", store, FileDecoder(TextDecoder()), TEXT, 10, clock, settle_ms=0)
     source.open(None)
 
     def list_once(seconds: float) -> None:
@@ -382,7 +383,9 @@ def test_a_source_of_the_manifest_reads_below_the_manifests_folder(tmp_path: Pat
         Connections(None, Secrets(None, {})), MemoryStore(), 1, clock, random.Random(0), base_dir=tmp_path
     )
     config = SimpleNamespace(path="in/*.csv", max_files_per_batch=5)
-    spec = SimpleNamespace(name="rows", kind="files", config=config, format="csv", csv_header=True)
+    spec = SimpleNamespace(
+        name="rows", kind="files", config=config, format="csv", csv_header=True, csv_escape='"', required=()
+    )
     schema = pa.schema([pa.field("a", pa.int64())]).append(pa.field("b", pa.string()))
     source = open_source(spec, schema, context)
     source.open(None)

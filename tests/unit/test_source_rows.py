@@ -69,10 +69,18 @@ def context(**queues: InputQueue) -> SourceContext:
 
 def test_sources_without_a_system_come_from_the_manifest() -> None:
     rate = SimpleNamespace(
-        name="r", kind="rate", config=SimpleNamespace(rows_per_second=7), format=None, csv_header=False
+        name="r",
+        kind="rate",
+        config=SimpleNamespace(rows_per_second=7),
+        format=None,
+        csv_header=False,
+        csv_escape='"',
+        required=(),
     )
     assert isinstance(open_source(rate, SCHEMA, context()), RateSource)
-    queue = SimpleNamespace(name="q", kind="queue", config=None, format=None, csv_header=False)
+    queue = SimpleNamespace(
+        name="q", kind="queue", config=None, format=None, csv_header=False, csv_escape='"', required=()
+    )
     assert isinstance(open_source(queue, SCHEMA, context(q=InputQueue())), QueueSource)
     with pytest.raises(JobError, match='Source "q" is a queue, which only a program that runs the job can fill'):
         open_source(queue, SCHEMA, context(other=InputQueue()))

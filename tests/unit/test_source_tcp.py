@@ -271,7 +271,9 @@ def test_a_line_that_cannot_be_decoded_is_named_by_its_number(bench: TcpBench) -
 
 def test_a_host_that_cannot_be_one_is_the_jobs_fault(bench: TcpBench) -> None:
     config = SimpleNamespace(host="x" * 70 + ".example", port=1)
-    spec = SimpleNamespace(name="t", kind="tcp", config=config, format="text", csv_header=False)
+    spec = SimpleNamespace(
+        name="t", kind="tcp", config=config, format="text", csv_header=False, csv_escape='"', required=()
+    )
     context = SourceContext(Connections(None, Secrets(None, {})), bench.store, 1, SystemClock(), random.Random(0))
     source = open_source(spec, TEXT, context)
     source.open(None)

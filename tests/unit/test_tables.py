@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from streamjob_runtime.checkpoint.cleanup import table_key
 from streamjob_runtime.connectors.files.contents import FileContents
+from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.engine.tables import StaticTable, StaticTables
 from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.formats.open import make_decoder, make_encoder
@@ -34,7 +35,7 @@ class World:
     def start(self) -> StaticTables:
         """The tables of a runtime that has just started."""
         decoder = make_decoder("csv", SCHEMA, header=False)
-        table = StaticTable("names", FileContents("names", self.files, None, decoder), self.refresh_ms)
+        table = StaticTable("names", FileContents("names", self.files, None, FileDecoder(decoder)), self.refresh_ms)
         return StaticTables([table], self.copies, self._use, lambda _, text, **__: self.warnings.append(text))
 
     def put(self, key: str, text: str) -> None:
@@ -126,7 +127,7 @@ def test_any_damage_to_a_parquet_file_is_said_or_does_no_harm(damage: list[tuple
         content[place : place + len(there)] = there
     files = MemoryStore()
     files.create("a.parquet", bytes(content))
-    contents = FileContents("names", files, None, make_decoder("parquet", pa.schema({"id": pa.int64()})))
+    contents = FileContents("names", files, None, FileDecoder(make_decoder("parquet", pa.schema({"id": pa.int64()}))))
     for look in (contents.schema, contents.check):
         with suppress(JobError):
             look()
@@ -183,4 +184,7 @@ def test_a_file_that_is_gone_before_it_is_read_is_no_end_of_the_job() -> None:
     assert world.used["names"] == [TWO]
     again = Vanishing()
     again.create("a.csv", b"1,one")
-    assert "1 file at" in FileContents("names", again, None, make_decoder("csv", SCHEMA, header=False)).check()
+    assert (
+        "1 file at"
+        in FileContents("names", again, None, FileDecoder(make_decoder("csv", SCHEMA, header=False))).check()
+    )

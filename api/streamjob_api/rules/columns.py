@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from streamjob_api import trees
 from streamjob_api.cel import CelRule, CelRules
-from streamjob_api.systems.kinds import SourceKind, TableKind
+from streamjob_api.systems.kinds import FORMATS, SourceKind, TableKind
+from streamjob_api.systems.named_columns import each_once
 from streamjob_api.trees import MAX_COLUMNS, Broken, Tree
 from streamjob_api.words import shown, suggest
 
@@ -68,6 +69,24 @@ def order(tree: Tree, name: str | None, kind: SourceKind | TableKind | None) -> 
         yield Broken(("columns",), message, "name every column once, in the order of a line's fields")
 
 
+def escape(tree: Tree) -> Iterator[Broken]:
+    """Only CSV has quotes."""
+    given = tree.get("format")
+    if tree.get("escape") is not None and given in FORMATS and given != "csv":
+        yield Broken(("escape",), f"{given} has no quotes to escape", "leave it out: it is for csv")
+
+
+def required(tree: Tree) -> Iterator[Broken]:
+    """The required columns are some of the schema."""
+    schema = trees.mapping(tree.get("schema"))
+    for i, column in enumerate(trees.items(tree.get("required"), MAX_COLUMNS)):
+        if isinstance(column, str) and column not in schema:
+            known = suggest(column, (n for n in schema if isinstance(n, str)), "its columns are")
+            hint = known if schema else "declare its columns in schema, or leave it out"
+            yield Broken(("required", i), f'there is no column "{shown(column)}" in the schema', hint)
+    yield from each_once(tree, "required")
+
+
 def columns_cel(kinds: _Kinds) -> CelRules:
     """The same for the API server, about an item of one of the kinds."""
     bare = _bare_csv(kinds)
@@ -87,6 +106,18 @@ def columns_cel(kinds: _Kinds) -> CelRules:
                 "!has(self.columns) || !has(self.schema) || self.columns.all(name, name in self.schema)",
                 "names a column that is not in the schema",
                 field="columns",
+            ),
+            CelRule(
+                "!has(self.required) || self.required.size() == 0 || "
+                "(has(self.schema) && self.required.all(name, name in self.schema))",
+                "names a column that is not in the schema",
+                field="required",
+            ),
+            CelRule(
+                "!has(self.escape) || !has(self.format) || self.format == 'csv'",
+                "only csv has quotes to escape; leave it out",
+                says="self.format + ' has no quotes to escape; leave it out: it is for csv'",
+                field="escape",
             ),
             # That none stands twice is over the budget: what has as many names as the schema may still lack one.
             CelRule(

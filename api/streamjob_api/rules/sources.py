@@ -17,6 +17,8 @@ from streamjob_api.words import Path, shown, suggest
 _OF_FORMATS = {"text": {"value": "VARCHAR"}, "raw": {"value": "BLOB"}}  # the columns of those that have their own
 _NEED_SCHEMA = ("json", "csv", "avro", "parquet")
 
+_TAKE_A_TIME = "take a column of type TIMESTAMP or TIMESTAMP WITH TIME ZONE"
+
 _WITHOUT_FORMAT = [name for name, kind in SOURCES.items() if not kind.formats]
 _WITH_COLUMNS = [name for name, kind in SOURCES.items() if kind.columns]
 _WITH_METADATA = {name: kind for name, kind in SOURCES.items() if kind.metadata}
@@ -32,6 +34,8 @@ def source(tree: Tree) -> Iterator[Broken]:
     yield from _schema(tree, name)
     yield from columns.names(tree)
     yield from columns.order(tree, name, kind)
+    yield from columns.escape(tree)
+    yield from columns.required(tree)
     yield from _watermark(tree, kind)
     yield from kinds.of_kinds(tree, SOURCES)
     for added in _WITH_METADATA:
@@ -110,7 +114,7 @@ def _watermark(tree: Tree, kind: SourceKind | None) -> Iterator[Broken]:
     if found is None:
         yield Broken(path, f'there is no column "{shown(column)}"', suggest(column, known, "the columns are"))
     elif isinstance(known[found], str) and not known[found].upper().startswith(("TIMESTAMP", "DATETIME")):
-        yield Broken(path, f'"{shown(column)}" is of type {shown(known[found])}', "take a column of type TIMESTAMP")
+        yield Broken(path, f'"{shown(column)}" is of type {shown(known[found])}', _TAKE_A_TIME)
 
 
 def _columns(tree: Tree, kind: SourceKind | None) -> Tree | None:
@@ -146,9 +150,9 @@ def _watermark_cel() -> tuple[CelRule, ...]:
         CelRule(
             "!has(self.watermark) || !has(self.schema) || !(self.watermark.column in self.schema) || "
             "self.schema[self.watermark.column].matches('^(?i:TIMESTAMP|DATETIME)')",
-            "is of another type; take a column of type TIMESTAMP",
+            f"is of another type; {_TAKE_A_TIME}",
             says="'\"' + self.watermark.column + '\" is of type ' + self.schema[self.watermark.column] + "
-            "'; take a column of type TIMESTAMP'",
+            f"'; {_TAKE_A_TIME}'",
             field="watermark.column",
         ),
     )

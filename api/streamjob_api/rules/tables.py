@@ -15,7 +15,7 @@ def table(tree: Tree) -> Iterator[Broken]:
     name = trees.kind(tree, TABLES)
     kind = TABLES[name] if name is not None else None
     if kind is not None and not kind.formats:
-        for field in ("format", "schema", "columns"):
+        for field in ("format", "schema", "columns", "escape", "required"):
             if tree.get(field) is not None:
                 yield Broken((field,), f"a {name} table has its own {field}", "leave it out")
     else:
@@ -26,6 +26,8 @@ def table(tree: Tree) -> Iterator[Broken]:
             yield Broken(("schema",), f"{tree['format']} needs a schema", hint)
         yield from columns.names(tree)
         yield from columns.order(tree, name, kind)
+        yield from columns.escape(tree)
+        yield from columns.required(tree)
     yield from kinds.of_kinds(tree, TABLES)
 
 

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,14 @@ class Ending:
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
         self._write(code, reason, message)
         return code
+
+    def beforehand(self, message: str) -> None:
+        """What is to stand there if the process ends without a word; "": nothing. Any other end writes over it."""
+        if message:
+            self._write(CRASH, "EndedInBatch", message)
+        elif self.termination_log is not None:
+            with suppress(OSError):
+                self.termination_log.write_text("", encoding="utf-8")
 
     def _write(self, code: int, reason: str, message: str) -> None:
         if self.termination_log is not None:

@@ -109,6 +109,7 @@ def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, prog
             say=say,
             scratch=Path(scratch),
             hook=hook,
+            last_words=ending.beforehand,
         )
         say("info", f"starting {job.metadata.name}", checkpoint=location)
         with placed(loaded):

@@ -42,6 +42,16 @@ class SourceSpec(Protocol):
         """Whether the first line of what is read as CSV names the columns."""
         ...
 
+    @property
+    def csv_escape(self) -> str:
+        """What stands before a quote within a quoted field of CSV: a quote or a backslash."""
+        ...
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The columns that have a value in every record."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:

@@ -64,6 +64,16 @@ class TableSpec(Protocol):
         """Whether the first line of what is read as CSV names the columns."""
         ...
 
+    @property
+    def csv_escape(self) -> str:
+        """What stands before a quote within a quoted field of CSV: a quote or a backslash."""
+        ...
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The columns that have a value in every record."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TableContext:
@@ -73,6 +83,7 @@ class TableContext:
     wrap_store: Callable[[Store, str], Store] = lambda store, whose: store  # gives a store its retries
     patience: Callable[[str], Caller] = lambda whose: Impatient()  # waits for a system; the text says which
     base_dir: Path = Path()  # where relative paths begin: the manifest's folder
+    say: Callable[..., None] = lambda level, message, **fields: None  # the runtime's log
 
     def resolve(self, path: str) -> str:
         """The path or URL, absolute; a slash at its end stays."""

@@ -1,5 +1,10 @@
 # ruff: noqa: S608 - SQL is put together here from names that are quoted and texts that the planner rendered.
-"""The engine's DuckDB: statements in, Arrow tables out, its errors in our words."""
+"""The engine's DuckDB: statements in, Arrow tables out, its errors in our words.
+
+Arrow has not all of DuckDB's types: a HUGEINT comes back as a DECIMAL, an ENUM, a UUID and JSON as texts. So rows that
+a later step reads never leave DuckDB: they are kept in a temporary table, or held as what a statement has returned.
+Arrow stands at both ends alone, where sources give rows and sinks get them.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +13,38 @@ import duckdb
 import pyarrow as pa
 
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.plan.model import MARK
 from streamjob_runtime.plan.tree import quoted
 
-# Rows that are registered keep their memory until the next batch, so only small ones are left there.
+# Rows keep their memory until the next batch of them, so only small ones are left there.
 _KEPT_BYTES = 1 << 20
+_KEPT_ROWS = 1000
 INCOMING = "incoming:"  # no relation's name has a colon
+
+
+class Returned:
+    """Rows that a statement has returned: a copy in Arrow, and what DuckDB itself still holds, in its own types."""
+
+    def __init__(self, relation: duckdb.DuckDBPyRelation, held: bool) -> None:
+        self._rows: pa.Table = relation.to_arrow_table()  # the quickest way to count them too
+        self._relation = relation if held else None
+        self._marked = MARK in self._rows.column_names
+        self.count = self._rows.num_rows
+
+    @property
+    def rows(self) -> pa.Table:
+        """Those that count: where there is a column MARK, it says of each whether it does."""
+        if not self._marked:
+            return self._rows
+        return self._rows.drop_columns([MARK]).filter(self._rows.column(MARK))
+
+    @property
+    def relation(self) -> duckdb.DuckDBPyRelation:
+        """The same rows in DuckDB."""
+        assert self._relation is not None, "they were not to be held"
+        if not self._marked:
+            return self._relation
+        return self._relation.filter(quoted(MARK)).project(f"* EXCLUDE ({quoted(MARK)})")
 
 
 class Database:
@@ -21,6 +53,8 @@ class Database:
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self._con = con
         self._registered: dict[str, pa.Table] = {}
+        self._kept: dict[str, int] = {}  # temporary table -> its rows
+        self._held: set[str] = set()  # names of large rows that statements have returned
 
     def register(self, name: str, rows: pa.Table) -> None:
         """Make rows readable by name, without a copy."""
@@ -28,8 +62,33 @@ class Database:
             self._con.register(name, rows)
             self._registered[name] = rows
 
+    def keep(self, name: str, sql: str) -> None:
+        """Keep the rows of a query by name, in DuckDB's types, in place of those that had it."""
+        self._kept[name] = self.do(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {sql}")
+
+    def keep_none(self, name: str) -> None:
+        """Let the rows that are kept by that name go."""
+        if self._kept[name]:
+            self.keep(name, f"SELECT * FROM {quoted(name)} LIMIT 0")
+
+    def view(self, name: str, sql: str) -> None:
+        """Make the rows of a query readable by name, each time as they are then."""
+        self._con.register(name, self._con.sql(sql))
+
+    def hold(self, name: str, returned: Returned) -> None:
+        """Make the rows that a statement has returned readable by name."""
+        self._con.register(name, returned.relation)
+        if returned.count > _KEPT_ROWS:
+            self._held.add(name)
+
     def release_large(self) -> None:
-        """Put an empty table in the place of each large one that is registered."""
+        """Put an empty table in the place of each large one."""
+        for name, count in self._kept.items():
+            if count > _KEPT_ROWS:
+                self.keep_none(name)
+        for name in self._held:
+            self._con.unregister(name)
+        self._held.clear()
         for name, rows in self._registered.items():
             if rows.nbytes > _KEPT_BYTES:
                 empty = rows.schema.empty_table()
@@ -61,6 +120,19 @@ class Database:
         assert result is not None
         table: pa.Table = result.to_arrow_table()
         return table
+
+    def returned(self, sql: str, held: bool) -> Returned:
+        """What a statement that changes a table returns. `held`: for a later step to read."""
+        relation = self._con.sql(sql)
+        assert relation is not None
+        return Returned(relation, held)
+
+    def selected(self, name: str, sql: str, held: bool) -> Returned:
+        """The rows of a query as they are now; where they are held, by that name."""
+        if held:
+            self.keep(name, sql)
+            sql = f"SELECT * FROM {quoted(name)}"
+        return self.returned(sql, held)
 
     def schema(self, sql: str) -> pa.Schema:
         """The columns of a query."""

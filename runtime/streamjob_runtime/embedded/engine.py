@@ -8,17 +8,20 @@ import pyarrow as pa
 
 from streamjob_runtime.embedded.compose import Composer, at_time, rows_table
 from streamjob_runtime.embedded.database import INCOMING, Database, translated
+from streamjob_runtime.embedded.declared import declared
 from streamjob_runtime.embedded.inputs import SourceRows
 from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.embedded.rolling import Rolling
 from streamjob_runtime.embedded.room import Room
 from streamjob_runtime.embedded.windowed import Windowed
+from streamjob_runtime.errors import JobError
 from streamjob_runtime.plan.model import MARK, Aggregation, Plan, SinkPlan
 from streamjob_runtime.plan.states import ENGINE, readable
 from streamjob_runtime.plan.tree import quoted
 from streamjob_runtime.query import BatchInput, BatchOutput
 
-_Result = tuple[str, str | None, str]  # relation, operator, mode: sinks that share these get the same rows
+# relation, operator, mode, columns as text: sinks that share these get the same rows
+_Result = tuple[str, str | None, str, tuple[str, ...]]
 
 
 class EmbeddedQuery:
@@ -45,7 +48,6 @@ class EmbeddedQuery:
         self._shared = self._find_shared()
         self._operators: dict[str, Operator] = {}
         self._read_from = {r: self._composer.depends_on(r) & set(self._sources) for r in plan.relations}
-        self._no_rows: dict[str, pa.Table] = {}  # shared stream -> no rows, in its columns
         self._compute_shared(Moment(0, None, None, {}), set(self._sources))
         for step in plan.steps:
             if isinstance(step, Aggregation):
@@ -64,6 +66,7 @@ class EmbeddedQuery:
             append=any(s.mode == "append" for s in readers),
             update=any(s.mode == "update" for s in readers),
             complete=bool(below),
+            by_steps=any(not _as_it_is(s) for s in readers),
         )
         kind = Windowed if step.event_window else Rolling if step.rolling else Grouped
         return kind(self._db, step, self._composer, self._shared, wanted)
@@ -81,12 +84,14 @@ class EmbeddedQuery:
 
     def _empty_result(self, sink: SinkPlan) -> pa.Table:
         if sink.operator is not None:
-            self._db.register(rows_table(sink.operator), self._operators[sink.operator].empty())
+            self._db.view(rows_table(sink.operator), self._operators[sink.operator].nothing)
         return self._db.schema(at_time(self._sink_sql(sink), 0)).empty_table()
 
     def _sink_sql(self, sink: SinkPlan) -> str:
         ready = self._shared if sink.operator is None else self._shared | {sink.operator}
-        return self._composer.relation(sink.relation, ready)
+        texts = ", ".join(f"CAST({quoted(c)} AS VARCHAR) AS {quoted(c)}" for c in sink.as_text)
+        columns = f"* REPLACE ({texts})" if texts else "*"
+        return self._composer.statement(f"SELECT {columns} FROM {quoted(sink.relation)}", (sink.relation,), ready)
 
     @property
     def source_schemas(self) -> Mapping[str, pa.Schema]:
@@ -126,7 +131,12 @@ class EmbeddedQuery:
     def set_table(self, name: str, rows: pa.Table) -> None:
         """See `api.Query`."""
         table = next(t for t in self._plan.tables if t.name == name)
-        casts = ", ".join(f"CAST({quoted(c.name)} AS {c.type}) AS {quoted(c.name)}" for c in table.columns)
+        kinds = self.table_schemas[name]
+        casts = ", ".join(
+            f"{declared(quoted(c.name), rows.schema.field(c.name).type, c.type, kinds.field(c.name).type)} "
+            f"AS {quoted(c.name)}"
+            for c in table.columns
+        )
         with translated(f"Reading the static table {name}"):
             self._db.replace_table(name, rows, f"SELECT {casts} FROM {quoted(INCOMING)}")
         self._complete.clear()
@@ -152,6 +162,8 @@ class EmbeddedQuery:
             for source in self._sources.values():
                 source.blame()
             raise
+        for operator in self._operators.values():
+            operator.end()
         self._db.release_large()
         latest = {n: high // 1000 for n, (_, high) in times.items()}
         return BatchOutput(sinks, latest, tuple(o.progress() for o in self._operators.values()))
@@ -162,11 +174,9 @@ class EmbeddedQuery:
         for name in (n for n in order if n in self._shared):
             if self._read_from[name] & filled:
                 sql = at_time(self._composer.relation(name, frozenset(done)), moment.batch_time_ms)
-                rows = self._db.rows(sql)
-                self._no_rows.setdefault(name, rows.schema.empty_table())
+                self._db.keep(rows_table(name), sql)
             else:
-                rows = self._no_rows[name]  # and not the last batch's: another source may have rows in this one
-            self._db.register(rows_table(name), rows)
+                self._db.keep_none(rows_table(name))  # the last batch's: another source may have rows in this one
             done.add(name)
 
     def _run_operators(self, moment: Moment, filled: set[str]) -> set[str]:
@@ -182,6 +192,7 @@ class EmbeddedQuery:
         for sink in self._plan.sinks:
             if _key(sink) not in done:
                 done[_key(sink)] = self._result(sink, moment, filled, moved)
+            _check_wide_integers(sink, done[_key(sink)])
         return tuple(done[_key(s)] for s in self._plan.sinks)
 
     def _result(self, sink: SinkPlan, moment: Moment, filled: set[str], moved: set[str]) -> pa.Table:
@@ -195,12 +206,12 @@ class EmbeddedQuery:
         if sink.operator is None:
             return compute() if self._read_from[sink.relation] & filled else self._empty[_key(sink)]
         operator = self._operators[sink.operator]
-        rows = operator.final if sink.mode == "append" else operator.changed
-        if rows is None or rows.num_rows == 0:
+        returned = operator.final if sink.mode == "append" else operator.changed
+        if returned is None or (rows := returned.rows).num_rows == 0:
             return self._empty[_key(sink)]
-        if sink.relation == sink.operator:
+        if _as_it_is(sink):
             return rows
-        self._db.register(rows_table(sink.operator), rows)
+        self._db.hold(rows_table(sink.operator), returned)
         return compute()
 
     def snapshot(self) -> Mapping[str, pa.Table]:
@@ -225,4 +236,21 @@ class EmbeddedQuery:
 
 
 def _key(sink: SinkPlan) -> _Result:
-    return (sink.relation, sink.operator, sink.mode if sink.operator else "")
+    return (sink.relation, sink.operator, sink.mode if sink.operator else "", sink.as_text)
+
+
+def _as_it_is(sink: SinkPlan) -> bool:
+    """Whether a sink gets the rows of its operator without a further step."""
+    return sink.relation == sink.operator and not sink.as_text
+
+
+def _check_wide_integers(sink: SinkPlan, rows: pa.Table) -> None:
+    """Raise `JobError` if an integer has more digits than Arrow's decimals, in which sinks get a HUGEINT."""
+    for name in sink.wide_integers:
+        try:
+            rows.column(name).validate(full=True)
+        except pa.ArrowInvalid:
+            raise JobError(
+                f"The column {name} of {sink.relation} has an integer of more than 38 digits, which the sink cannot "
+                f"hold as a number. Cast it in the pipeline: CAST({name} AS VARCHAR)."
+            ) from None

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from streamjob_runtime.embedded.compose import raw_table
 from streamjob_runtime.embedded.database import Database
+from streamjob_runtime.embedded.declared import declared as in_type
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.wire import wire_schema
 from streamjob_runtime.plan.model import SourcePlan
@@ -25,7 +26,11 @@ class SourceRows:
         self.casts = self.wire != declared  # whether reading a row costs more than finding it
         self._raw = quoted(raw_table(source.name))
         # What comes in its declared type already needs no cast, and DuckDB drops a cast to the same type.
-        casts = ", ".join(f"CAST({quoted(c.name)} AS {c.type}) AS {quoted(c.name)}" for c in source.columns)
+        self._values = {
+            c.name: in_type(quoted(c.name), self.wire.field(c.name).type, c.type, declared.field(c.name).type)
+            for c in source.columns
+        }
+        casts = ", ".join(f"{value} AS {quoted(name)}" for name, value in self._values.items())
         self.sql = f"SELECT {casts} FROM {self._raw}"
         self._none = self.wire.empty_table()
         db.register(raw_table(source.name), self._none)
@@ -39,8 +44,7 @@ class SourceRows:
         name = self._source.watermark_column
         if name is None:
             return None
-        kind = next(c.type for c in self._source.columns if c.name == name)
-        times = f"SELECT CAST({quoted(name)} AS {kind}) AS t FROM {self._raw}"
+        times = f"SELECT {self._values[name]} AS t FROM {self._raw}"
         low, high = self._db.pair(f"SELECT epoch_us(min(t)), epoch_us(max(t)) FROM ({times})")
         return None if low is None or high is None else (low, high)
 
@@ -50,14 +54,17 @@ class SourceRows:
             name = quoted(column.name)
             bad = self._db.rows(
                 f"SELECT CAST({name} AS VARCHAR) AS v FROM {self._raw} "
-                f"WHERE {name} IS NOT NULL AND TRY_CAST({name} AS {column.type}) IS NULL LIMIT 1"
+                f"WHERE {name} IS NOT NULL AND TRY({self._values[column.name]}) IS NULL LIMIT 1"
             )
             if bad.num_rows:
                 value = str(bad.column(0)[0].as_py())
                 shown = value if len(value) <= _EXCERPT else value[:_EXCERPT] + "…"
+                remedy = "Declare the column as VARCHAR and use TRY_CAST, or mend the data."
+                if value.isdigit() and column.type.startswith("TIMESTAMP"):
+                    remedy = f"Declare the column as BIGINT: epoch_ms({column.name}) makes a time of milliseconds."
                 raise JobError(
                     f"The source {self._source.name} has the value {shown!r} in the column {column.name}, "
-                    f"which is not a {column.type}. Declare the column as VARCHAR and use TRY_CAST, or mend the data."
+                    f"which is not a {column.type}. {remedy}"
                 ) from None
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from streamjob_runtime.embedded.compose import Composer, at_time
-from streamjob_runtime.embedded.database import Database
+from streamjob_runtime.embedded.database import Database, Returned
+from streamjob_runtime.embedded.stored import from_stored, to_stored
 from streamjob_runtime.plan.model import MARK, Aggregation, state_table
 from streamjob_runtime.plan.tree import quoted
 from streamjob_runtime.query import OperatorProgress
@@ -24,6 +25,7 @@ class Wanted:
     append: bool
     update: bool
     complete: bool
+    by_steps: bool  # later steps read those of append or update
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class Operator(ABC):
         self, db: Database, step: Aggregation, composer: Composer, ready: frozenset[str], wanted: Wanted
     ) -> None:
         self.step = step
-        self.changed: pa.Table | None = None  # rows whose result changed in this batch
-        self.final: pa.Table | None = None  # rows that became final in this batch
+        self.changed: Returned | None = None  # rows whose result changed in this batch
+        self.final: Returned | None = None  # rows that became final in this batch
         self._db = db
         self._wanted = wanted
         self._delta_sql = composer.statement(step.delta, step.inputs, ready)
@@ -56,8 +58,8 @@ class Operator(ABC):
         columns = ", ".join((*step.key_columns, *step.state_columns))
         # Over no rows this gives no groups, or, without keys, the one group there always is.
         db.do(f"CREATE TABLE {self._state} AS SELECT {columns} FROM ({at_time(self._delta_sql, 0)})")
-        shown = f"SELECT {', '.join(step.items)} FROM {self._state} AS s"
-        self._result_schema = db.schema(at_time(shown, 0))
+        # Never any rows, in the columns of the result.
+        self.nothing = at_time(f"SELECT {', '.join(step.items)} FROM {self._state} AS s LIMIT 0", 0)
 
     @abstractmethod
     def run(self, moment: Moment, sources: Set[str]) -> bool:
@@ -74,6 +76,10 @@ class Operator(ABC):
     @abstractmethod
     def restore(self, rows: pa.Table) -> None:
         """Take up a state in place of an empty one."""
+
+    def end(self) -> None:
+        """Let the rows of the batch go."""
+        self.changed = self.final = None
 
     def begin(self, batch_time_ms: int) -> None:
         """Forget what the last batch did; what is shown of this one is as of its time."""
@@ -101,10 +107,6 @@ class Operator(ABC):
             self._rows_total = self._db.value(f"SELECT count(*) FROM {self._state}") or 0
         return self._rows_total
 
-    def empty(self) -> pa.Table:
-        """No rows, in the columns of the result."""
-        return self._result_schema.empty_table()
-
     def _merge(self, delta: str, keep: str | None = None) -> None:
         """Combine states into the table, and take the changed rows if somebody reads them."""
         columns = (*self.step.key_columns, *self.step.state_columns)
@@ -117,9 +119,8 @@ class Operator(ABC):
         )
         self._rows_total = None
         if self._wanted.update:
-            rows = self._db.rows(f"{merge} RETURNING {self._returned(keep)}")
-            self._updated += rows.num_rows
-            self.changed = self._shown(rows)
+            self.changed = self._db.returned(f"{merge} RETURNING {self._returned(keep)}", self._wanted.by_steps)
+            self._updated += self.changed.count
         else:
             self._updated += self._db.do(merge)
 
@@ -129,26 +130,24 @@ class Operator(ABC):
         shown = [f"({' AND '.join(conditions)}) AS {quoted(MARK)}"] if conditions else []
         return at_time(", ".join([*self.step.items, *shown]), self._shown_at_ms)
 
-    def _shown(self, returned: pa.Table) -> pa.Table:
-        if MARK not in returned.column_names:
-            return returned
-        return returned.drop_columns([MARK]).filter(returned.column(MARK))
-
 
 class Kept(Operator):
     """An operator whose state is the one table."""
 
+    @property
+    def _snapshot_sql(self) -> str:
+        return f"SELECT {self.step.snapshot_columns} FROM {self._state}"
+
     def snapshot(self) -> pa.Table:
         """See `Operator`."""
-        return self._db.rows(f"SELECT * FROM {self._state}")
+        return to_stored(self._db.rows(self._snapshot_sql))
 
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
         self._rows_total = None
-        self._db.register(RESTORED, rows)
+        self._db.register(RESTORED, from_stored(rows, self._db.schema(self._snapshot_sql)))
         self._db.do(f"DELETE FROM {self._state}")
-        columns = ", ".join((*self.step.key_columns, *self.step.restored))
-        self._db.do(f"INSERT INTO {self._state} SELECT {columns} FROM {quoted(RESTORED)}")
+        self._db.do(f"INSERT INTO {self._state} SELECT {', '.join(self.step.restored)} FROM {quoted(RESTORED)}")
         self._db.register(RESTORED, rows.schema.empty_table())
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from streamjob_runtime.embedded.compose import Composer, at_time
 from streamjob_runtime.embedded.database import Database
 from streamjob_runtime.embedded.kept import RESTORED, Moment, Operator, Wanted
+from streamjob_runtime.embedded.stored import from_stored, to_stored
 from streamjob_runtime.plan.model import Aggregation, RollingWindow
 from streamjob_runtime.plan.tree import quoted
 
@@ -124,7 +125,7 @@ class Rolling(Operator):
             )
         if self._wanted.update:
             shown = f"SELECT {self._returned()} FROM {self._state} AS s SEMI JOIN {keys} ON {self._on('s', 'd')}"
-            self.changed = self._shown(self._db.rows(shown))
+            self.changed = self._db.selected(f"shown:{self.step.name}", shown, self._wanted.by_steps)
         self._sweep(deleted)
         for pane in gone:
             self._panes.popleft()
@@ -176,17 +177,16 @@ class Rolling(Operator):
         return pa.concat_tables([self._none, *parts])
 
     def _fetch(self, rows: str) -> pa.Table:
-        return self._db.rows(f"SELECT u AS pane, t AS batch_time, {self._columns} FROM {rows}")
+        return to_stored(self._db.rows(f"SELECT u AS pane, t AS batch_time, {self.step.snapshot_columns} FROM {rows}"))
 
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
         typed = quoted(f"restored:{self.step.name}")  # the states as such again, no longer as plain values
-        self._db.register(RESTORED, rows)
-        self._db.do(
-            f"CREATE TABLE {typed} AS SELECT CAST(0 AS BIGINT) AS pane, CAST(0 AS BIGINT) AS batch_time, * "
-            f"FROM {self._state} LIMIT 0"
-        )
-        columns = ", ".join(("pane", "batch_time", *self.step.key_columns, *self.step.restored))
+        panes = "SELECT CAST(0 AS BIGINT) AS pane, CAST(0 AS BIGINT) AS batch_time"
+        stored = self._db.schema(f"{panes}, {self.step.snapshot_columns} FROM {self._state}")
+        self._db.register(RESTORED, from_stored(rows, stored))
+        self._db.do(f"CREATE TABLE {typed} AS {panes}, * FROM {self._state} LIMIT 0")
+        columns = ", ".join(("pane", "batch_time", *self.step.restored))
         self._db.do(f"INSERT INTO {typed} SELECT {columns} FROM {quoted(RESTORED)}")
         found = self._db.rows(f"SELECT pane, batch_time, count(*) AS rows FROM {typed} GROUP BY ALL ORDER BY pane")
         for pane in found.to_pylist():

@@ -116,16 +116,14 @@ class Windowed(Kept):
         where = f"WHERE s.w <= {self._at(final)}"
         if self._wanted.complete:
             if self._wanted.append:
-                self.final = self._shown(
-                    self._db.rows(f"SELECT {self._returned()} FROM {self._state} AS s {where} AND {new or 'true'}")
-                )
+                shown = f"SELECT {self._returned()} FROM {self._state} AS s {where} AND {new or 'true'}"
+                self.final = self._db.selected(f"shown:{self.step.name}", shown, self._wanted.by_steps)
             return
         self._rows_total = None
         delete = f"DELETE FROM {self._state} AS s {where}"
         if self._wanted.append:
-            rows = self._db.rows(f"{delete} RETURNING {self._returned(new)}")
-            self._removed = rows.num_rows
-            self.final = self._shown(rows)
+            self.final = self._db.returned(f"{delete} RETURNING {self._returned(new)}", self._wanted.by_steps)
+            self._removed = self.final.count
         else:
             self._removed = self._db.do(delete)
         self._sweep(self._removed)

@@ -52,7 +52,7 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
     def patience(what: str) -> Caller:
         return Patient(around.clock, around.rng, around.give_up, board.listener(what), what)
 
-    context = TableContext(around.connections, patient, patience, around.base_dir)
+    context = TableContext(around.connections, patient, patience, around.base_dir, around.say)
     contents = {t.name: open_table(t, context) for t in spec.tables}
     undeclared = {t.name: contents[t.name].schema() for t in spec.tables if not t.schema_}
     query = open_query(spec, table_schemas=undeclared, scratch=around.scratch)

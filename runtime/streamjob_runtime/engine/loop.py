@@ -12,6 +12,7 @@ from streamjob_runtime.connectors.sink import Writer
 from streamjob_runtime.connectors.source import OffsetRange, Source
 from streamjob_runtime.engine.batch import BatchRunner, NamedSink, Stopwatch
 from streamjob_runtime.engine.checkpointer import Checkpointer
+from streamjob_runtime.engine.ended import ended_in
 from streamjob_runtime.engine.progress import CheckpointProgress
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.engine.surroundings import Surroundings
@@ -151,7 +152,7 @@ class Loop:
                     rows=rows,
                 )
         if recovery.unfinished:
-            self._run_batch(recovery.unfinished, silent=False, again=True)
+            self._run_again(before, recovery.unfinished)
         self._next_batch = recovery.next_batch
         if before:
             self._around.say(
@@ -165,6 +166,19 @@ class Loop:
         self._parts.tables.refresh(self._clock.now_ms())
         if recovery.checkpoint:
             self._checkpointer.clean_up_after_crash(recovery.checkpoint, self._parts.tables.versions)
+
+    def _run_again(self, before: tuple[Record, ...], unfinished: Intent) -> None:
+        ended = ended_in(before, unfinished)
+        self._around.say(
+            "warning",
+            "a start has ended in the middle of this batch, which is computed again",
+            batch=ended.batch,
+            times=ended.times,
+            reads=ended.reads,
+        )
+        self._around.last_words(ended.last_words)
+        self._run_batch(unfinished, silent=False, again=True)
+        self._around.last_words("")
 
     def _unusable(self, checkpoint: Checkpoint, damage: Damaged) -> None:
         self._checkpointer.damaged.add(checkpoint.batch)

@@ -34,6 +34,7 @@ class Surroundings:
     inputs: Mapping[str, InputQueue] = field(default_factory=dict)
     outputs: Mapping[str, OutputQueue] = field(default_factory=dict)
     hook: StepHook = no_hook
+    last_words: Callable[[str], None] = lambda text: None  # for whoever finds the process dead; "": none any more
 
     def nonce(self) -> str:
         """A text that no other record or file has."""

@@ -20,11 +20,30 @@ class BadRecord(ValueError):
         self.remedy = remedy
 
 
+class TooLarge(ValueError):
+    """Data that would become more than so many bytes."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"it becomes more than {most >> 20} MiB")
+        self.most = most
+
+
 class Decoder(Protocol):
     """Bytes to rows."""
 
-    def decode(self, data: bytes) -> pa.Table:
-        """The rows of a whole file, or of whole lines, in the schema the decoder was made with. Raises `BadRecord`."""
+    def decode(self, data: bytes, most: int | None = None) -> pa.Table:
+        """The rows of a whole file, or of whole lines, in the schema the decoder was made with.
+
+        Raises `BadRecord`, and `TooLarge` for a format that packs its values, where they become more than `most` bytes.
+        """
+        ...
+
+    def names(self, data: bytes) -> list[str] | None:
+        """The names that stand in the data, of its first records where each has its own; None: there are none."""
+        ...
+
+    def line_of(self, data: bytes, row: int) -> tuple[int, str]:
+        """The number of the record that became that row, as `BadRecord` has it, and its first characters."""
         ...
 
 

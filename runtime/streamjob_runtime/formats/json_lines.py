@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json as pajson
+import pyarrow.types as pt
 
-from streamjob_runtime.formats import json_text, json_values, lines
+from streamjob_runtime.formats import json_keys, json_text, json_values, lines
 
 _BLOCK = 4 << 20  # bytes that one thread parses at once
 _PIECE = 1 << 20  # what Arrow refused is given to it again in pieces of so many bytes,
@@ -24,20 +24,33 @@ class JsonDecoder:
     A field that is missing or null is NULL, a field that is not declared is ignored. Where text is declared, any
     other value is taken as its JSON text: `12.50` as "12.50", an object as "{...}". Where an integer is declared, 1.0
     and 1e3 are integers; where a decimal is declared, numbers are rounded to its scale, and strings of digits are
-    taken too. Of a name that stands twice in an object the last counts. All else is a `BadRecord`.
+    taken too; where a floating-point number is declared, so are "NaN", "Infinity" and "-Infinity". A field whose name
+    is a column's but for its case is that column's, unless one has the very name. Of a name that stands twice in an
+    object the last counts. All else is a `BadRecord`.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._decimals = [i for i, kind in enumerate(schema.types) if "decimal" in str(kind)]
+        self._as_declared = _Quick(schema)
+        self._spelled: dict[tuple[str, ...], _Quick] = {}  # by the names that the data has for the columns
 
-    def decode(self, data: bytes) -> pa.Table:
+    def decode(self, data: bytes, most: int | None = None) -> pa.Table:
         """One row a line that is not blank. Raises `BadRecord`, whose number counts blank lines too."""
         data = data.removeprefix(lines.BOM)
         lines.check_utf8(data)
         if not data or data.isspace():
             return self._schema.empty_table()
         return pa.concat_tables(self._tables(data, 0))
+
+    def names(self, data: bytes) -> list[str]:
+        """The keys of the first records."""
+        return json_keys.keys(data.removeprefix(lines.BOM))
+
+    def line_of(self, data: bytes, row: int) -> tuple[int, str]:
+        """The number and the beginning of the line that became that row."""
+        there = ((i, line) for i, line in enumerate(data.split(b"\n")) if line and not line.isspace())
+        number, line = next(each for n, each in enumerate(there) if n == row)
+        return number, lines.excerpt(line)
 
     def _tables(self, data: bytes, first: int) -> Iterator[pa.Table]:
         """Decode lines, of which the first has the number `first`: by Arrow where it can, else in smaller pieces."""
@@ -57,7 +70,47 @@ class JsonDecoder:
             first += piece.count(b"\n")
 
     def _read(self, data: bytes) -> pa.Table | None:
-        """What Arrow makes of the lines; None if it refuses them."""
+        """What Arrow makes of the lines; None if it does not make all of them."""
+        try:
+            return self._as_declared.read(data)
+        except _OtherSpellings:
+            found = json_keys.spelled(self._schema, data)
+        spelling = tuple(found.get(name, name) for name in self._schema.names)
+        if list(spelling) == self._schema.names:
+            return None
+        if spelling not in self._spelled:
+            renamed = [f.with_name(name) for f, name in zip(self._schema, spelling, strict=True)]
+            self._spelled[spelling] = _Quick(pa.schema(renamed))
+        try:
+            table = self._spelled[spelling].read(data)
+        except _OtherSpellings:
+            return None
+        return None if table is None else table.rename_columns(self._schema.names)
+
+
+class _OtherSpellings(Exception):
+    """Keys are there that are a column's name but for their case, and values are missing."""
+
+
+class _Quick:
+    """Arrow's reader, for the columns of a schema by their very names."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._decimals = [i for i, kind in enumerate(schema.types) if "decimal" in str(kind)]
+        self._doubtful = json_keys.doubtful_decimals(schema)
+        self._other_spellings = json_keys.other_spellings(schema)
+
+    def read(self, data: bytes) -> pa.Table | None:
+        """The rows; None if Arrow refuses them, or must not get them. Raises `_OtherSpellings`."""
+        if self._doubtful.is_in(data):
+            return None
+        table = self._read(data)
+        if table is not None and _any_null(table) and self._other_spellings.is_in(data):
+            raise _OtherSpellings
+        return table
+
+    def _read(self, data: bytes) -> pa.Table | None:
         schema = self._schema
         # A few records are parsed sooner than threads are woken.
         options = pajson.ReadOptions(use_threads=len(data) > _SLOW, block_size=_BLOCK)
@@ -72,9 +125,21 @@ class JsonDecoder:
                 # Integers where text is declared (ids) are common, and record by record would be slow.
                 column = _NUMBER_FOR_TEXT.search(str(e))
                 index = schema.get_field_index(column[1]) if column else -1
-                if index < 0 or not pa.types.is_string(schema.field(index).type):
+                if index < 0 or not pt.is_string(schema.field(index).type):
                     return None
                 schema = schema.set(index, pa.field(schema.names[index], pa.int64()))
+
+
+def _any_null(table: pa.Table) -> bool:
+    return any(_null_within(chunk) for column in table.columns for chunk in column.chunks)
+
+
+def _null_within(array: Any) -> bool:
+    if array.null_count:
+        return True
+    if pt.is_struct(array.type):
+        return any(_null_within(child) for child in array.flatten())
+    return bool(pt.is_list(array.type) and _null_within(array.flatten()))
 
 
 def _count_records(data: bytes) -> int:
@@ -87,7 +152,7 @@ def _count_records(data: bytes) -> int:
 
 
 class JsonEncoder:
-    """An object a line, with every column; NULL and NaN are null, times stand in ISO form."""
+    """An object a line, with every column, as `json_text` writes values; NULL is null."""
 
     suffix = ".json"
 
@@ -104,18 +169,18 @@ def objects(batch: pa.RecordBatch, end: str = "") -> pa.StringArray:
             ("," if i else "{") + json.dumps(name, ensure_ascii=False) + ":",
             json_text.column_text(batch.column(i)),
         ]
-    text: pa.StringArray = pc.binary_join_element_wise(*parts, "}" + end, "")
+    text: pa.StringArray = json_text.joined([*parts, "}" + end])
     return text
 
 
 def _encode(batch: pa.RecordBatch) -> bytes:
     if not batch.schema.names:
         return b"{}\n" * batch.num_rows
-    return _content(objects(batch, "\n"))
+    return content(objects(batch, "\n"))
 
 
-def _content(text: pa.StringArray) -> bytes:
-    """The strings, one behind the other: as they lie in memory."""
+def content(text: pa.StringArray) -> bytes:
+    """The strings, one behind the other: as they lie in memory. There must be no null."""
     _, offsets, content = text.buffers()
     assert content is not None
     ends: pa.Array[Any] = pa.Array.from_buffers(pa.int32(), len(text) + 1, [None, offsets], offset=text.offset)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamjob_runtime.formats import names
 from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.lines import excerpt
 
@@ -50,6 +51,12 @@ class _Real(float):
         return number
 
 
+# What JSON has no numbers for, as our encoder and Spark's write it.
+_NO_NUMBERS = {
+    "NaN": float("nan"),
+    **dict.fromkeys(("Infinity", "+Infinity", "INF", "+INF"), float("inf")),
+    **dict.fromkeys(("-Infinity", "-INF"), float("-inf")),
+}
 _DECODER = json.JSONDecoder(parse_float=_Real)
 
 
@@ -64,7 +71,7 @@ def _row(line: bytes, converters: list[tuple[str, _Convert]]) -> dict[str, Any]:
         raise _NoObjectError(f"{_kind(record)} stands where an object is expected, with a field a column")
     row = {}
     for name, convert in converters:
-        value = record.get(name)
+        value = _value(record, name)
         if value is not None:
             try:
                 value = convert(value)
@@ -72,6 +79,14 @@ def _row(line: bytes, converters: list[tuple[str, _Convert]]) -> dict[str, Any]:
                 raise ValueError(f'field "{name}": {e}') from None
         row[name] = value
     return row
+
+
+def _value(record: dict[str, Any], name: str) -> Any:
+    """What stands under the name, or under one that differs in case alone; None: nothing."""
+    if name in record:
+        return record[name]
+    there = names.found(name, record)
+    return None if there is None else record[there]
 
 
 def _converter(declared: pa.DataType) -> _Convert:
@@ -107,6 +122,8 @@ def _to_integer(value: Any) -> int:
 
 
 def _to_double(value: Any) -> float:
+    if isinstance(value, str) and value in _NO_NUMBERS:
+        return _NO_NUMBERS[value]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{_kind(value)} stands where a number is declared")
     try:
@@ -138,7 +155,8 @@ def _to_list(value: Any, convert: _Convert) -> list[Any]:
 def _to_struct(value: Any, fields: list[tuple[str, _Convert]]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{_kind(value)} stands where an object is declared")
-    return {name: None if value.get(name) is None else convert(value[name]) for name, convert in fields}
+    found = {name: _value(value, name) for name, _ in fields}
+    return {name: None if found[name] is None else convert(found[name]) for name, convert in fields}
 
 
 def _to_text(value: Any) -> str:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamjob_runtime.formats import plain_text
 from streamjob_runtime.formats.json_lines import objects
-from streamjob_runtime.formats.json_text import texts
 
 _ROWS = 1 << 16
 
@@ -21,8 +21,7 @@ def json_messages(rows: pa.Table) -> list[bytes | None]:
 def column_messages(column: "pa.ChunkedArray[Any]") -> list[bytes | None]:
     """The text of each value in UTF-8; of bytes the bytes themselves; of NULL, None. What is nested stands as JSON."""
     kind = column.type
-    if pa.types.is_nested(kind):
-        return [None if text is None else text.encode() for text in texts(column)]
-    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        column = column.cast(pa.string()).cast(pa.binary())
-    return column.to_pylist()
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return column.to_pylist()
+    found: list[bytes | None] = plain_text.text(column).cast(pa.binary()).to_pylist()
+    return found

@@ -1,6 +1,6 @@
 """Messages to rows: each is a record of its own, as systems give it that do not know of lines."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ from streamjob_runtime.formats.lines import excerpt
 from streamjob_runtime.formats.open import make_decoder
 
 _MOST_BYTES = 256 << 20  # that are decoded at once
+_NAMED = 1000  # messages whose names are looked at
 
 
 class MessageDecoder(Protocol):
@@ -19,14 +20,21 @@ class MessageDecoder(Protocol):
         """A row a message; one that is None has NULL in every column. Raises `BadRecord` with the message's number."""
         ...
 
+    def names(self, messages: Sequence[bytes | None]) -> Iterable[str] | None:
+        """The names that the first messages have for their values; None: they have none."""
+        ...
 
-def make_message_decoder(name: str, schema: pa.Schema) -> MessageDecoder:
-    """A decoder of text, raw, json or csv that gives the columns of `schema`, as `wire_schema` leaves them."""
+
+def make_message_decoder(name: str, schema: pa.Schema, escape: str = '"') -> MessageDecoder:
+    """A decoder of text, raw, json or csv that gives the columns of `schema`, as `wire_schema` leaves them.
+
+    `escape`: see `make_decoder`.
+    """
     if name == "text":
         return TextMessages()
     if name == "raw":
         return RawMessages()
-    return LineMessages(make_decoder(name, schema, header=False), schema, json=name == "json")
+    return LineMessages(make_decoder(name, schema, header=False, escape=escape), schema, json=name == "json")
 
 
 class RawMessages:
@@ -36,6 +44,9 @@ class RawMessages:
         """See `MessageDecoder`."""
         return pa.table({"value": pa.chunked_array([pa.array(messages, pa.binary())])})
 
+    def names(self, messages: Sequence[bytes | None]) -> None:
+        """See `MessageDecoder`."""
+
 
 class TextMessages:
     """The text of a message, which must be UTF-8, is the column `value`; a newline within it stays."""
@@ -43,6 +54,9 @@ class TextMessages:
     def decode(self, messages: Sequence[bytes | None]) -> pa.Table:
         """See `MessageDecoder`."""
         return pa.table({"value": texts(messages, "use format raw")})
+
+    def names(self, messages: Sequence[bytes | None]) -> None:
+        """See `MessageDecoder`."""
 
 
 def texts(values: Sequence[bytes | None], remedy: str) -> "pa.ChunkedArray[Any]":
@@ -75,6 +89,11 @@ class LineMessages:
         rows = self._decode(present, 0, [i for i, message in enumerate(messages) if message is not None])
         places = iter(range(len(present)))
         return rows.take(pa.array([None if message is None else next(places) for message in messages], pa.int64()))
+
+    def names(self, messages: Sequence[bytes | None]) -> Iterable[str] | None:
+        """See `MessageDecoder`."""
+        first = [message.replace(b"\n", b" ") for message in messages[:_NAMED] if message is not None]
+        return self._lines.names(b"\n".join(first))
 
     def _decode(self, messages: Sequence[bytes], first: int, numbers: Sequence[int] | None = None) -> pa.Table:
         if not messages:

@@ -11,10 +11,11 @@ from streamjob_runtime.formats.text import TextDecoder
 from streamjob_runtime.formats.wire import FORMATS
 
 
-def make_decoder(name: str, schema: pa.Schema, *, header: bool = True) -> Decoder:
+def make_decoder(name: str, schema: pa.Schema, *, header: bool = True, escape: str = '"') -> Decoder:
     """A decoder that gives the columns of `schema`, which must be of the types that `wire_schema` leaves.
 
-    `header` is for csv: whether the first line names the columns. Raises ValueError for a format that is not there.
+    For csv: `header`, whether the first line names the columns, and `escape`, what stands before a quote within a
+    quoted field. Raises ValueError for a format that is not there.
     """
     match name:
         case "text":
@@ -22,7 +23,7 @@ def make_decoder(name: str, schema: pa.Schema, *, header: bool = True) -> Decode
         case "json":
             return JsonDecoder(schema)
         case "csv":
-            return CsvDecoder(schema, header)
+            return CsvDecoder(schema, header, escape)
         case "parquet":
             return ParquetDecoder(schema)
         case "raw":

@@ -1,33 +1,49 @@
 """Parquet: columns with their types, compressed by zstd."""
 
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streamjob_runtime.formats.base import BadRecord
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.formats import names, times
+from streamjob_runtime.formats.base import BadRecord, TooLarge
+from streamjob_runtime.formats.casts import cast, leaves
+
+_ROWS = 1 << 16  # that are decoded at a time
+_DICTIONARIES = ("RLE_DICTIONARY", "PLAIN_DICTIONARY")
 
 
 def read_schema(data: bytes) -> pa.Schema:
     """The columns that a file names. Raises `BadRecord`, as `ParquetDecoder` does."""
     with _opened(data) as file:
-        return file.schema_arrow
+        schema = file.schema_arrow
+    # SQL tells no names apart by upper and lower case.
+    count = Counter(name.lower() for name in schema.names)
+    for name in schema.names:
+        if count[name.lower()] > 1:
+            raise BadRecord(f'it has more than one column of the name "{name}"', 0, "")
+    return schema
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[pq.ParquetFile]:
+def _opened(data: bytes, **options: Any) -> Iterator[pq.ParquetFile]:
     try:
-        with pq.ParquetFile(pa.BufferReader(data)) as file:
+        # As microseconds: the nanoseconds of the old type INT96 end in 2262, and Arrow would not say so.
+        with pq.ParquetFile(pa.BufferReader(data), **{"coerce_int96_timestamp_unit": "us", **options}) as file:
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:  # the last one of a column's name
         raise BadRecord(f"it is not a whole Parquet file: {e}", 0, "") from None
 
 
 class ParquetDecoder:
-    """A file's columns by name, cast to the declared types.
+    """A file's columns by name, whatever its case, cast to the declared types.
 
     A column that the file does not have is NULL, one that is not declared is not read. A cast that would lose digits
     is a `BadRecord`, except that times are cut to the declared unit.
@@ -36,22 +52,112 @@ class ParquetDecoder:
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
 
-    def decode(self, data: bytes) -> pa.Table:
-        """The rows of one file. Raises `BadRecord`, always with record 0: the file as a whole."""
+    def decode(self, data: bytes, most: int | None = None) -> pa.Table:
+        """The rows of one file. Raises `BadRecord`, always with record 0: the file as a whole; and `TooLarge`."""
         with _opened(data) as file:
-            there = set(file.schema_arrow.names)
-            table = file.read([name for name in self._schema.names if name in there])
+            there = self._found(file.schema_arrow.names)
+            wanted = sorted(set(there.values()))
+            table = _read(data, file, wanted, most)
+            count = file.metadata.num_rows
+            if old := [name for name in wanted if _is_int96(file, name)]:
+                _check_int96(data, table, old)
         columns: dict[str, Any] = {
-            f.name: _cast(table.column(f.name), f) if f.name in there else pa.nulls(table.num_rows, f.type)
+            f.name: _fitted(table.column(there[f.name]), f) if f.name in there else pa.nulls(count, f.type)
             for f in self._schema
         }
         return pa.table(columns, self._schema)
 
+    def names(self, data: bytes) -> list[str]:
+        """The columns that the file has."""
+        with _opened(data) as file:
+            return list(file.schema_arrow.names)
 
-def _cast(column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]") -> "pa.ChunkedArray[Any]":
-    loose = pa.types.is_timestamp(column.type) and pa.types.is_temporal(field.type)
+    def line_of(self, data: bytes, row: int) -> tuple[int, str]:
+        """A row's number; what it looks like is not said."""
+        return row, ""
+
+    def _found(self, there: Sequence[str]) -> dict[str, str]:
+        """Column -> its name in the file."""
+        found = {}
+        for name in self._schema.names:
+            try:
+                in_file = names.found(name, there)
+            except names.Ambiguous as e:
+                raise BadRecord(f"of the file's columns {e}", 0, "") from None
+            if in_file is not None:
+                if list(there).count(in_file) > 1:
+                    raise BadRecord(f'the file has the column "{in_file}" twice', 0, "")
+                found[name] = in_file
+        return found
+
+
+def _read(data: bytes, file: pq.ParquetFile, wanted: list[str], most: int | None) -> pa.Table:
+    """The columns. Raises `TooLarge` before so many bytes are in memory."""
+    if most is None:
+        return file.read(wanted)
+    said, dictionaries = _promised(file, wanted)
+    if said > most:
+        raise TooLarge(most)
+    # A text that many rows share stands in the file once, and in memory as often as there are rows.
+    with _opened(data, read_dictionary=dictionaries) as packed:
+        parts, size = [], 0
+        for batch in packed.iter_batches(_ROWS, columns=wanted):
+            size += sum(_decoded_size(leaf) for column in batch.columns for leaf in leaves(column))
+            if size > most:
+                raise TooLarge(most)
+            parts.append(batch)
+        table = pa.Table.from_batches(parts, pa.schema([packed.schema_arrow.field(name) for name in wanted]))
+    plain = pa.schema([file.schema_arrow.field(name) for name in wanted])
+    return pa.table([cast(table.column(f.name), f.type) for f in plain], schema=plain)
+
+
+def _promised(file: pq.ParquetFile, wanted: list[str]) -> tuple[int, list[str]]:
+    """The size of the columns by the file's own words, and which texts and bytes come by way of dictionaries."""
+    size, dictionaries = 0, set()
+    metadata = file.metadata
+    for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
+        for column in (group.column(i) for i in range(group.num_columns)):
+            if _top(file, column.path_in_schema) not in wanted:
+                continue
+            size += column.total_uncompressed_size
+            if column.physical_type == "BYTE_ARRAY" and set(column.encodings) & set(_DICTIONARIES):
+                dictionaries.add(column.path_in_schema)
+    return size, sorted(dictionaries)
+
+
+def _top(file: pq.ParquetFile, path: str) -> str:
+    """The column that a path within it belongs to; names may hold dots."""
+    return next((name for name in file.schema_arrow.names if path == name or path.startswith(f"{name}.")), "")
+
+
+def _decoded_size(leaf: Any) -> int:
+    """What the values take in memory."""
+    if not pa.types.is_dictionary(leaf.type):
+        return int(leaf.nbytes)
+    lengths = np.asarray(pc.binary_length(leaf.dictionary).fill_null(0))
+    return int(lengths[np.asarray(leaf.indices.drop_null())].sum()) + 4 * len(leaf)
+
+
+def _is_int96(file: pq.ParquetFile, name: str) -> bool:
+    columns = (file.schema.column(i) for i in range(len(file.schema)))
+    return any(c.physical_type == "INT96" and _top(file, c.path) == name for c in columns)
+
+
+def _check_int96(data: bytes, table: pa.Table, old: list[str]) -> None:
+    """Raise `BadRecord` for a time that microseconds do not reach: whole seconds always do."""
+    with _opened(data, coerce_int96_timestamp_unit="s") as file:
+        seconds = file.read(old)
+    for name in old:
+        for coarse, fine in zip(
+            leaves(seconds.column(name)), leaves(table.column(name).combine_chunks()), strict=False
+        ):
+            if pa.types.is_timestamp(fine.type) and not coarse.equals(cast(fine, coarse.type)):
+                raise BadRecord(f'column "{name}" holds a time further from 1970 than microseconds reach', 0, "")
+
+
+def _fitted(column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]") -> Any:
     try:
-        return column.cast(field.type, safe=not loose)
+        return cast(column, field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as e:
         reason = f'column "{field.name}" is {column.type} in the file and {field.type} as declared: {e}'
         raise BadRecord(reason, 0, "") from None
@@ -63,7 +169,10 @@ class ParquetEncoder:
     suffix = ".parquet"
 
     def encode(self, rows: pa.Table) -> bytes:
-        """The bytes of one file; the same rows give the same bytes."""
+        """The bytes of one file; the same rows give the same bytes. Raises `JobError` for what Parquet has not."""
+        for name, column in zip(rows.column_names, rows.columns, strict=True):
+            if what := times.no_number(column) or times.too_far(column):
+                raise JobError(times.refusal(name, what, "Parquet"))
         out = io.BytesIO()
         # Chunks must not show in the bytes; what Arrow keeps of its own types in the metadata, readers do not need.
         pq.write_table(rows.combine_chunks(), out, compression="zstd", row_group_size=1 << 20)

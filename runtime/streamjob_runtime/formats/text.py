@@ -20,7 +20,7 @@ _CONVERT = pacsv.ConvertOptions(column_types={"value": pa.string()})
 class TextDecoder:
     """Lines that end in LF or CRLF, in UTF-8; a byte order mark at the start is passed over. An empty line is a row."""
 
-    def decode(self, data: bytes) -> pa.Table:
+    def decode(self, data: bytes, most: int | None = None) -> pa.Table:
         """One row a line; what follows the last newline is a row if it is not empty. Raises `BadRecord`."""
         data = data.removeprefix(lines.BOM)
         if not data:
@@ -38,3 +38,10 @@ class TextDecoder:
         if b"\r" in data:
             values = pc.replace_substring_regex(values, r"\r$", "")
         return pa.Table.from_arrays([values], schema=SCHEMA)
+
+    def names(self, data: bytes) -> None:
+        """Lines of text name no columns."""
+
+    def line_of(self, data: bytes, row: int) -> tuple[int, str]:
+        """A row is a line."""
+        return row, ""

@@ -10,7 +10,7 @@ def wire_schema(name: str, declared: pa.Schema) -> pa.Schema:
 
     - json: bool, integers (as int64; unsigned 64 bits as a decimal of 20 digits), floating point (as double), decimal,
       text, and lists and structs of these stay; every other type comes as text.
-    - csv: the same without decimals, lists and structs: these come as text.
+    - csv: the same without decimals, which come as text, but for those in lists and structs, which are JSON.
     - avro: as json, and bytes, dates, times of a day, timestamps in microseconds and maps stay too.
     - parquet: the declared types; the file's own are cast.
     - text and raw: one column `value`, of strings or of bytes.
@@ -34,7 +34,7 @@ def wire_schema(name: str, declared: pa.Schema) -> pa.Schema:
 
 
 def _json_type(declared: pa.DataType) -> pa.DataType:
-    if pa.types.is_list(declared) or pa.types.is_large_list(declared):
+    if pa.types.is_list(declared) or pa.types.is_large_list(declared) or pa.types.is_fixed_size_list(declared):
         return pa.list_(_json_type(declared.value_type))
     if pa.types.is_struct(declared):
         return pa.struct([pa.field(f.name, _json_type(f.type)) for f in declared])
@@ -42,7 +42,7 @@ def _json_type(declared: pa.DataType) -> pa.DataType:
         return pa.decimal128(20, 0)
     if pa.types.is_decimal128(declared):
         return declared
-    return _csv_type(declared)
+    return _flat_type(declared)
 
 
 def _avro_type(declared: pa.DataType) -> pa.DataType:
@@ -60,6 +60,12 @@ def _avro_type(declared: pa.DataType) -> pa.DataType:
 
 
 def _csv_type(declared: pa.DataType) -> pa.DataType:
+    return (
+        _flat_type(declared) if pa.types.is_map(declared) or not pa.types.is_nested(declared) else _json_type(declared)
+    )
+
+
+def _flat_type(declared: pa.DataType) -> pa.DataType:
     if pa.types.is_boolean(declared):
         return pa.bool_()
     if pa.types.is_integer(declared) and not pa.types.is_uint64(declared):

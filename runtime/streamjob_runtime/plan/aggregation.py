@@ -1,21 +1,21 @@
 """A SELECT with aggregates over a stream, taken apart: what a batch adds to the state, and what the state shows."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import duckdb
-import pyarrow as pa
 
 from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.event_time import KeyWindow, find_window, pane_start
 from streamjob_runtime.plan.fingerprint import fingerprint, parts_of
+from streamjob_runtime.plan.leaving import of_groups
 from streamjob_runtime.plan.model import MARK, Aggregation, RollingWindow, state_table
 from streamjob_runtime.plan.order import refuse_order, refuse_shown_order, settled
 from streamjob_runtime.plan.problems import Refusal
-from streamjob_runtime.plan.scope import Scope
+from streamjob_runtime.plan.scope import Changes, Scope
 from streamjob_runtime.plan.states import is_tied
+from streamjob_runtime.plan.storable import Stored, stored_key, stored_state
 from streamjob_runtime.plan.tree import (
     STATE,
     Node,
@@ -35,20 +35,6 @@ from streamjob_runtime.plan.tree import (
     walk,
 )
 
-# Values that are the states of min and max themselves, and that DuckDB does not take for such where it takes others.
-_UNCAST = {
-    "DATE",
-    "TIME",
-    "TIME_NS",
-    "TIMESTAMP",
-    "TIMESTAMP_S",
-    "TIMESTAMP_MS",
-    "TIMESTAMP_NS",
-    "TIMESTAMP WITH TIME ZONE",
-    "BLOB",
-}
-# As a type, in a list or a struct too, and not a field's name.
-_NOT_IN_PARQUET = re.compile(r"\b(BIT|BIGNUM|UNION)(?=[\[\],()]|$)")
 _INNER = MARK  # begins the names that no name in a manifest's SQL can mean
 
 
@@ -221,8 +207,10 @@ def refuse_aggregate(node: Node) -> None:
 
 def plan_aggregation(
     catalog: Catalog, scope: Scope, name: str, node: Node, rolling: RollingWindow | None, inputs: tuple[str, ...]
-) -> tuple[Aggregation, bool]:
-    """The aggregation of a SELECT whose clocks are put in already; and whether it shows its groups one by one."""
+) -> tuple[Aggregation, bool, Changes]:
+    """The aggregation of a SELECT whose clocks are put in already; whether it shows its groups one by one; and what
+    becomes of its rows.
+    """
     split = Splitter(catalog, scope, node["select_list"])
     split.take_keys(node)
     if split.window and rolling:
@@ -245,7 +233,7 @@ def plan_aggregation(
         or "qualify" in node
         or any(n.get("class") in ("WINDOW", "SUBQUERY") or function_name(n) == "unnest" for n in shown)
     )
-    delta = _delta(catalog, split, node)
+    delta, stored = _delta(catalog, split, node)
     meaning = (split.keys, split.window, split.aggregates, rolling)
     parts = parts_of(catalog, node, *meaning)
     return (
@@ -254,7 +242,9 @@ def plan_aggregation(
             delta=delta,
             inputs=inputs,
             keys=len(split.keys),
-            restored=tuple(_restored(catalog, node, a, f"a{i}") for i, a in enumerate(split.aggregates)),
+            aggregates=len(split.aggregates),
+            stored=tuple(there for there, _ in stored),
+            restored=tuple(back for _, back in stored),
             result=catalog.render(result),
             items=tuple(catalog.render_expression(i) for i in items),
             having=None if having is None else catalog.render_expression(having),
@@ -265,6 +255,7 @@ def plan_aggregation(
             tied=tuple(sorted({name for a in split.aggregates if is_tied(name := function_name(a))})),
         ),
         one_by_one,
+        of_groups(items, having, split.aggregates, rolling is not None),
     )
 
 
@@ -293,7 +284,7 @@ def _refuse_outer_names(catalog: Catalog, subquery: Node) -> None:
         ) from None
 
 
-def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
+def _delta(catalog: Catalog, split: Splitter, node: Node) -> tuple[str, list[Stored]]:
     keys = [aliased(k, f"{_INNER}k{i}") for i, k in enumerate(split.keys)]
     where = split.where(node)
     if split.window is not None:
@@ -301,25 +292,20 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> str:
         there = {"class": "OPERATOR", "type": "OPERATOR_IS_NOT_NULL", "children": [split.window.column]}
         where = conjunction([*([where] if where else []), there])
     states = [aliased({**a, "export_state": True}, f"{_INNER}a{i}") for i, a in enumerate(split.aggregates)]
-    for key in split.keys:
+    stored = []
+    for i, key in enumerate(split.keys):
         _bind(catalog, select([key], node["from_table"], where), key)
-        _refuse_unstorable(catalog, node["from_table"], "groups by", key, key)
-    for written, aggregate, state in zip(split.written, split.aggregates, states, strict=True):
+        stored.append(stored_key(catalog, node["from_table"], key, f"k{i}"))
+    if split.window is not None:
+        stored.append(("w", "w"))
+    for i, (written, aggregate, state) in enumerate(zip(split.written, split.aggregates, states, strict=True)):
         _bind(catalog, select([aliased({**written, "export_state": True}, "")], node["from_table"], where), written)
         refuse_order(aggregate)
-        _refuse_unstorable(catalog, node["from_table"], f"keeps in {function_name(written)}()", aggregate, state)
+        stored.append(stored_state(catalog, node["from_table"], written, aggregate, state, f"a{i}"))
     rows = [aliased(call("count_star"), f"{_INNER}n")] if split.window is not None else []
     inner = select([*keys, *states, *rows], node["from_table"], where, len(keys))
     outer = [aliased(column(i["alias"]), str(i["alias"]).removeprefix(_INNER)) for i in inner["select_list"]]
-    return catalog.render(select(outer, {"type": "SUBQUERY", "subquery": {"node": inner}}))
-
-
-def _restored(catalog: Catalog, node: Node, aggregate: Node, name: str) -> str:
-    if function_name(aggregate) in ("min", "max"):
-        shown = catalog.columns(catalog.render(select([aggregate], node["from_table"])))[0].type
-        if shown in _UNCAST:
-            return f"to_aggregate_state(CAST({name} AS {shown}), '{function_name(aggregate)}', ['{shown}'])"
-    return name
+    return catalog.render(select(outer, {"type": "SUBQUERY", "subquery": {"node": inner}})), stored
 
 
 def _bind(catalog: Catalog, query: Node, at: Node) -> None:
@@ -332,23 +318,6 @@ def _bind(catalog: Catalog, query: Node, at: Node) -> None:
         raise Refusal(f"uses {name}(), whose state cannot be kept between batches", _instead(name), at) from None
     except duckdb.Error as error:
         raise explain(error, at) from None
-
-
-def _refuse_unstorable(catalog: Catalog, source: Node, does: str, at: Node, kept: Node) -> None:
-    """Parquet, in which snapshots are, has no INTERVAL, BIGNUM and UNION; a BIT comes back as other bits.
-
-    `at`: what the user has written; `kept`: what the state holds of it.
-    """
-    if found := _NOT_IN_PARQUET.search(catalog.columns(catalog.render(select([at], source)))[0].type):
-        raise Refusal(f"{does} values of type {found[1]}, which no checkpoint can hold", "Cast them: x::VARCHAR.", at)
-    if _has_interval(catalog.arrow(catalog.render(select([kept], source))).field(0).type):
-        remedy = "Take its seconds, epoch(x), and make it an INTERVAL again in a later step: to_seconds(x)."
-        raise Refusal(f"{does} values of type INTERVAL, which no checkpoint can hold", remedy, at)
-
-
-def _has_interval(kind: pa.DataType) -> bool:
-    inner = [kind.field(i).type for i in range(kind.num_fields)]
-    return pa.types.is_interval(kind) or any(map(_has_interval, inner))
 
 
 def _instead(name: str) -> str:

@@ -156,7 +156,9 @@ class Catalog:
         # The text comes from a manifest: it must be a type and nothing more.
         if len(statements) != 1 or len(statements[0]["select_list"]) != 1 or item["type"] != "OPERATOR_CAST":
             raise Refusal("is not a type")
-        if statements[0]["from_table"]["type"] != "EMPTY" or any(n.get("class") == "SUBQUERY" for n in walk(item)):
+        if statements[0]["from_table"]["type"] != "EMPTY" or any(
+            n.get("class") == "SUBQUERY" or n.get("collation") for n in walk(item)
+        ):
             raise Refusal("is not a type")
         found = self.columns(self.render(statements[0]))[0].type
         if not all(is_type(n) for n in walk(item) if n["type"] == "TYPE"):

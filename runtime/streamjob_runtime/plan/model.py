@@ -85,7 +85,9 @@ class Aggregation:
     delta: str
     inputs: tuple[str, ...]
     keys: int  # without the window's start
-    restored: tuple[str, ...]  # the aggregate states as expressions over the rows of a snapshot
+    aggregates: int
+    stored: tuple[str, ...]  # the state's columns, keys first, as expressions for the rows of a snapshot
+    restored: tuple[str, ...]  # the same back, over the rows of a snapshot
     result: str  # SELECT of the relation's rows from the state, read as `s`
     items: tuple[str, ...]  # its columns as expressions over `s`, with aliases; for rows that changed
     having: str | None  # which rows are in it
@@ -104,7 +106,13 @@ class Aggregation:
     @property
     def state_columns(self) -> tuple[str, ...]:
         """The state's aggregate columns."""
-        return tuple(f"a{i}" for i in range(len(self.restored)))
+        return tuple(f"a{i}" for i in range(self.aggregates))
+
+    @property
+    def snapshot_columns(self) -> str:
+        """The columns of a snapshot's rows, as SQL over the state."""
+        columns = (*self.key_columns, *self.state_columns)
+        return ", ".join(f"{sql} AS {name}" for sql, name in zip(self.stored, columns, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,8 @@ class SinkPlan:
     relation: str
     mode: Literal["append", "update", "complete"]
     operator: str | None  # the aggregation whose new, changed or final rows it gets; None: a stream, or all rows
+    as_text: tuple[str, ...] = ()  # columns that it gets as text
+    wide_integers: tuple[str, ...] = ()  # columns with a HUGEINT in them, which must fit into a decimal of 38 digits
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from streamjob_runtime.plan.sinks import plan_sink
 from streamjob_runtime.plan.sources import TIMES, declared_columns, implied_columns, watermark_problem
 from streamjob_runtime.plan.steps import plan_step
 from streamjob_runtime.plan.tree import Node, walk
+from streamjob_runtime.plan.types import check_types
 
 _FRAMES = 8 * MAX_DEPTH
 
@@ -194,6 +195,7 @@ class _Planner:
         visible = {n.lower(): Target(n) for n in self._relations if "." not in n}
         visible.update({n: Target("") for n in self._broken})
         check_calls(self.catalog, statements[0])
+        check_types(statements[0])
         query = expand_calls(self.catalog, statements[0])
         check_calls(self.catalog, query)
         if not self._complete:

@@ -13,6 +13,16 @@ BATCH_TIME = "batch_time"
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What becomes of a kept table's rows while their groups change. Columns in lower case."""
+
+    leave: str = ""  # why a row may leave the table; "": none ever does
+    fixed: frozenset[str] = frozenset()  # columns whose value never changes for a row
+    rising: frozenset[str] = frozenset()  # columns whose value never gets less
+    falling: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the planner knows of a relation."""
 
@@ -24,6 +34,7 @@ class Known:
     operator: str | None = None  # table: the aggregation whose rows it shows one by one
     final: bool = False  # table: its windows become final by the watermark
     truncates: str = ""  # table: a key that cuts times off, as windows do, but is none
+    changes: Changes = Changes()  # table: of its rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from typing import Any
 from streamjob_runtime.plan.model import Column, SinkPlan
 from streamjob_runtime.plan.problems import PlanProblem
 from streamjob_runtime.plan.scope import Known
-from streamjob_runtime.plan.written import unwritable_column
+from streamjob_runtime.plan.written import as_text, unwritable_column, wide_integers
+
+_BY_KEY = {"postgres": "PostgreSQL", "delta": "the Delta table"}  # sinks that put rows in place by their key
 
 
 def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> SinkPlan | PlanProblem:
     """What the sink is given, or why its mode does not fit its relation."""
-    refused = _refused(known, sink.mode)
+    refused = _refused(known, sink.mode, sink.kind)
     if refused is not None:
         message, remedy = refused
         return PlanProblem(f"{path}.mode", f"{known.name} cannot be written in {sink.mode} mode: {message}", remedy)
@@ -29,7 +31,7 @@ def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> 
     if unwritable is not None:
         return unwritable
     operator = known.operator if sink.mode != "complete" else None
-    return SinkPlan(known.name, sink.mode, operator)
+    return SinkPlan(known.name, sink.mode, operator, as_text(columns, sink), wide_integers(columns, sink))
 
 
 def _named(sink: Any) -> Iterator[tuple[str, int, str]]:
@@ -62,11 +64,11 @@ def _single_value(path: str, known: Known, columns: Sequence[Column], sink: Any)
 
 
 def modes_of(known: Known) -> list[str]:
-    """The modes in which a relation can be written."""
-    return [mode for mode in ("append", "update", "complete") if _refused(known, mode) is None]
+    """The modes in which a relation can be written, into a sink that keeps every row it was given."""
+    return [mode for mode in ("append", "update", "complete") if _refused(known, mode, "") is None]
 
 
-def _refused(known: Known, mode: str) -> tuple[str, str] | None:
+def _refused(known: Known, mode: str, kind: str) -> tuple[str, str] | None:
     if known.shape == "stream":
         if mode == "complete":
             return "it is a stream, which never ends", "Use append, or group the rows first."
@@ -85,5 +87,10 @@ def _refused(known: Known, mode: str) -> tuple[str, str] | None:
             "its groups change with every batch and never become final",
             "Use update or complete, or group by tumble() or hop() over a column with a watermark"
             + (f", and not by {known.truncates}, which is no window." if known.truncates else "."),
+        )
+    if mode == "update" and kind in _BY_KEY and known.changes.leave:
+        return (
+            f"{known.changes.leave}, and its row would stay in {_BY_KEY[kind]} for ever",
+            "Use complete; or show the condition as a column, and filter by it where the rows are read.",
         )
     return None

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.kinds import KNOWN, first_but, first_of
 from streamjob_runtime.plan.model import Column
 from streamjob_runtime.plan.problems import PlanProblem, Refusal
 
@@ -15,6 +16,7 @@ _BY_FORMAT = {"text": (Column("value", "VARCHAR"),), "raw": (Column("value", "BL
 TIMES = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")  # the types that event time may have
 # DuckDB would read their JSON text by the rules of a cast, which are others: {"a b":1} is no map, and "12" a number.
 _NOT_FROM_JSON = re.compile(r"\b(MAP\(|JSON\b|UNION\()")
+_NOT_IN_PARQUET = frozenset({"BIT", "BIGNUM", "UHUGEINT", "TIME WITH TIME ZONE", "INTERVAL", "UNION"})
 _RATE = (Column("value", "BIGINT"), Column("timestamp", "TIMESTAMP"))
 
 
@@ -34,6 +36,12 @@ def declared_columns(
         place = f"{path}.schema.{name}"
         try:
             columns.append(Column(name, catalog.type_of(text)))
+            if first_but(columns[-1].type, KNOWN) is not None:
+                remedy = "Declare it VARCHAR, or JSON where it is JSON."
+                problems.append(PlanProblem(place, f"{text} is no type that a column may have", remedy))
+            if format_ == "parquet" and first_of(columns[-1].type, _NOT_IN_PARQUET):
+                remedy = "Declare the type that the files have, and cast it in the pipeline."
+                problems.append(PlanProblem(place, f"{text} is no type that Parquet has", remedy))
             if format_ == "json" and _NOT_FROM_JSON.search(columns[-1].type):
                 problems.append(
                     PlanProblem(

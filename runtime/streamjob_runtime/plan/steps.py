@@ -10,6 +10,7 @@ from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.event_time import refuse_windows
 from streamjob_runtime.plan.followed import shown_event_time, united_event_time
+from streamjob_runtime.plan.leaving import of_rows
 from streamjob_runtime.plan.model import Aggregation, Column, Projection, RollingWindow, state_table
 from streamjob_runtime.plan.normalize import Flat
 from streamjob_runtime.plan.order import settle_over_table
@@ -18,6 +19,7 @@ from streamjob_runtime.plan.refuse import refuse_on_stream
 from streamjob_runtime.plan.scope import BATCH_TIME, Known, Leaf, Scope, leaves, merged_columns
 from streamjob_runtime.plan.times import narrower, put_times, put_times_in_union, take_rolling
 from streamjob_runtime.plan.tree import Node, walk
+from streamjob_runtime.plan.types import check_columns
 
 _CUTS = re.compile(r"(date_trunc|datetrunc|time_bucket|date_bin)\(")
 
@@ -38,7 +40,7 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat) -> Plan
         if not shapes <= {"static"}:
             node = settle_over_table(catalog, node)
         refuse_windows(node, "on what is no stream")
-        known = _over_tables(flat.name, node, parts, shapes, grouped)
+        known = _over_tables(catalog, flat.name, node, scope, parts, shapes, grouped)
         return _projection(catalog, flat, node, inputs, known)
     refuse_on_stream(catalog, flat.node, parts, relations, grouped)
     rolling, where = take_rolling(catalog, scope, flat.node.get("where_clause"))
@@ -68,6 +70,7 @@ def _projection(catalog: Catalog, flat: Flat, node: Node, inputs: tuple[str, ...
     except duckdb.Error as error:
         raise explain(error, flat.node) from None
     _refuse_same_names(columns)
+    check_columns(columns, flat.node)
     shown = tuple(c.name for c in columns)
     # A column that is named keeps the spelling with which it was declared.
     event_time = next((c for c in shown if c.lower() == (known.event_time or "").lower()), None)
@@ -91,13 +94,14 @@ def _aggregation(
     rolling: RollingWindow | None,
     inputs: tuple[str, ...],
 ) -> Planned:
-    step, one_by_one = plan_aggregation(catalog, scope, name, node, rolling, inputs)
+    step, one_by_one, changes = plan_aggregation(catalog, scope, name, node, rolling, inputs)
     try:
         catalog.define_as(state_table(name), step.delta)
         columns = catalog.columns(step.result)
     except duckdb.Error as error:
         raise explain(error, node) from None
     _refuse_same_names(columns)
+    check_columns(columns, node)
     final = one_by_one and step.event_window is not None and step.event_window.watermarked
     known = Known(
         name,
@@ -106,6 +110,7 @@ def _aggregation(
         operator=name if one_by_one else None,
         final=final,
         truncates=next((text.rpartition(")")[0] + ")" for text in _keys(step) if _CUTS.match(text)), ""),
+        changes=changes,
     )
     return step, known, columns
 
@@ -114,7 +119,9 @@ def _keys(step: Aggregation) -> list[str]:
     return [text for kind, text in step.parts if kind == "key"]
 
 
-def _over_tables(name: str, node: Node, parts: list[Leaf], shapes: set[str], grouped: bool) -> Known:
+def _over_tables(
+    catalog: Catalog, name: str, node: Node, scope: Scope, parts: list[Leaf], shapes: set[str], grouped: bool
+) -> Known:
     """A step that reads no stream: rows of static tables, or of a kept result, or a view of results."""
     if shapes <= {"static"}:
         return Known(name, "static", ())
@@ -132,7 +139,10 @@ def _over_tables(name: str, node: Node, parts: list[Leaf], shapes: set[str], gro
     )
     if table is None or not row_by_row:
         return Known(name, "view", ())
-    return Known(name, "table", (), operator=table.operator, final=table.final, truncates=table.truncates)
+    changes = of_rows(catalog, scope, kept[0], node)
+    return Known(
+        name, "table", (), operator=table.operator, final=table.final, truncates=table.truncates, changes=changes
+    )
 
 
 def _set_operation(

@@ -40,7 +40,12 @@ _OVERTAKEN = (
 )
 # Words of errors of whatever lies below the table.
 _FAILING = ("generic s3 error", "generic hdfs", "error performing", "error sending request", "rpcerror")
+_SURPRISED = (
+    "its client did not expect such a value, as a date or a time that is infinite or far from today: leave such rows "
+    "out in the pipeline, or cast the column to VARCHAR"
+)
 _WRONG = {
+    "panicked": _SURPRISED,
     "validation check": "filter such rows out in the pipeline, or drop the table's constraint",
     "invariant": "filter such rows out in the pipeline, or drop the table's constraint",
     "constraint": "filter such rows out in the pipeline, or drop the table's constraint",
@@ -71,8 +76,9 @@ def translate(place: Place) -> Iterator[None]:
         ) from None
     except (ValueError, RuntimeError, NotImplementedError) as err:
         raise JobError(f"The Delta table at {place.url} cannot be used ({_words(err, place)}).") from None
-    except Exception as err:
-        if type(err) is not Exception:  # the client has a bare one for some of its own
+    except BaseException as err:
+        # The client has a bare Exception for some of its own, and no Exception at all for an assumption that failed.
+        if type(err) is not Exception and type(err).__name__ != "PanicException":
             raise
         raise _translated(err, place) from None
 
@@ -93,7 +99,7 @@ def _from_below(whole: str, said: str, place: str) -> StreamJobError | None:
     return None if code == errno.ENOENT else from_code(code, said, place)  # what is not there means many things
 
 
-def _translated(err: Exception, place: Place) -> StreamJobError:
+def _translated(err: BaseException, place: Place) -> StreamJobError:
     whole, said = str(err), _words(err, place)
     low = whole.lower()
     answer, code = _ANSWER.search(whole), _CODE.search(whole)
@@ -107,6 +113,8 @@ def _translated(err: Exception, place: Place) -> StreamJobError:
         return Unavailable(f"There is no Delta table at {place.url} any more ({said}).")
     if isinstance(err, OSError) or any(words in low for words in _FAILING):
         return Unavailable(f"The Delta table at {place.url} cannot be reached now ({said}).")
+    if not isinstance(err, Exception):
+        return JobError(f"The Delta table at {place.url} cannot be used ({said}): {_SURPRISED}.")
     remedy = next((f": {remedy}" for words, remedy in _WRONG.items() if words in low), "")
     return JobError(f"The Delta table at {place.url} cannot be used ({said}){remedy}.")
 

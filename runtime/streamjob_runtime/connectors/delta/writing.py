@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
+from streamjob_runtime.connectors.delta.keys import last_of_each
 from streamjob_runtime.connectors.delta.look import columns_for, schema_to_make
 from streamjob_runtime.connectors.delta.place import Place
 from streamjob_runtime.connectors.delta.table import arrow_schema
-from streamjob_runtime.connectors.shared.keys import last_of_each
 from streamjob_runtime.connectors.shared.marker import Marker
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.formats import times
 
 
 class Marks:
@@ -64,7 +66,10 @@ def announce(table: DeltaTable, marks: CommitProperties) -> None:
 
 
 def write_rows(table: DeltaTable, rows: pa.Table, mode: str, key: Sequence[str], marks: CommitProperties) -> None:
-    """Write a batch; `table` is the new version afterwards."""
+    """Write a batch; `table` is the new version afterwards. Raises `JobError` for a time that Delta does not have."""
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if what := times.no_number(column) or times.too_far(column):
+            raise JobError(times.refusal(name, what, "Delta"))
     schema = arrow_schema(table)
     names = columns_for(schema, rows.schema)
     if mode == "update":

@@ -2,19 +2,24 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 import pyarrow as pa
 
+from streamjob_runtime.connectors.files.decoding import FileDecoder
+from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.connectors.files.paths import list_files, split_glob
 from streamjob_runtime.connectors.table import TableContext, TableSpec
 from streamjob_runtime.errors import JobError, NotFound
-from streamjob_runtime.formats.base import BadRecord, Decoder
+from streamjob_runtime.formats import names
+from streamjob_runtime.formats.base import BadRecord, TooLarge
+from streamjob_runtime.formats.columns import NO_RECORD, Columns
 from streamjob_runtime.formats.compression import decompress
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.formats.parquet import read_schema
 from streamjob_runtime.formats.wire import wire_schema
+from streamjob_runtime.memory import for_one_file
 from streamjob_runtime.stores.base import Entry, Store
 
 T = TypeVar("T")
@@ -29,16 +34,33 @@ class FileContents:
     name: str
     store: Store  # rooted where the files are
     pattern: str | None  # which of its keys are files of the table, as `split_glob` gives it
-    decoder: Decoder | None = None  # set once the columns are known
+    decoder: FileDecoder | None = None  # set once the columns are known
     format: str | None = None  # of the manifest, with which the decoder is made
     header: bool = True
+    escape: str = '"'
+    required: tuple[str, ...] = ()
+    folders: Folders = field(default_factory=lambda: Folders(""))
+    most: int = 1 << 40  # bytes that a file may become
+    say: Callable[..., None] = lambda level, message, **fields: None  # the runtime's log
 
     @classmethod
     def from_manifest(cls, table: TableSpec, context: TableContext) -> "FileContents":
         """The files of a manifest's table."""
         root, pattern = split_glob(context.resolve(table.config.path))
         store = context.open_store(root, f"the static table {table.name}")
-        return cls(table.name, store, pattern, None, table.format, table.csv_header)
+        return cls(
+            table.name,
+            store,
+            pattern,
+            None,
+            table.format,
+            table.csv_header,
+            table.csv_escape,
+            table.required,
+            Folders(root),
+            for_one_file(),
+            context.say,
+        )
 
     def files(self) -> list[Entry]:
         """The files as they are now. Raises `JobError` if there is none."""
@@ -51,13 +73,23 @@ class FileContents:
         return found
 
     def schema(self) -> pa.Schema:
-        """See `Contents`: Parquet files name their columns."""
-        return self._of_files(lambda files: self._of_file(files[0].key, read_schema))
+        """See `Contents`: Parquet files name their columns, and folders more of them, which are texts."""
+
+        def look(files: list[Entry]) -> pa.Schema:
+            key = files[0].key
+            inside = self._of_file(key, lambda data: read_schema(decompress(key, data, self.most)))
+            there = {names.folded(name) for name in inside.names}
+            folders = [n for n in self.folders.names(key) if names.folded(n) not in there]
+            return pa.schema([*inside, *(pa.field(name, pa.string()) for name in folders)])
+
+        return self._of_files(look)
 
     def take_columns(self, columns: pa.Schema) -> None:
         """See `Contents`."""
         if self.format is not None:
-            self.decoder = make_decoder(self.format, wire_schema(self.format, columns), header=self.header)
+            wire = wire_schema(self.format, columns)
+            decoder = make_decoder(self.format, wire, header=self.header, escape=self.escape)
+            self.decoder = FileDecoder(decoder, Columns(wire.names, self.required), self.folders)
 
     def check(self) -> str:
         """See `Contents`: finds the files and decodes the smallest of them."""
@@ -96,17 +128,27 @@ class FileContents:
 
     def read(self, files: Iterable[Entry]) -> pa.Table:
         """The rows of those files. Raises `JobError` if one of them cannot be decoded."""
-        assert self.decoder is not None
-        return pa.concat_tables([self._of_file(e.key, self.decoder.decode) for e in files])
+        decoder = self.decoder
+        assert decoder is not None
+        tables = [self._of_file(e.key, lambda data, e=e: decoder.decode(e.key, data, self.most)) for e in files]  # type: ignore[misc]
+        for missing in decoder.columns.missing():
+            self.say("warning", NO_RECORD, table=self.name, **missing.fields)
+        return pa.concat_tables(tables)
 
     def _of_file(self, key: str, look: Callable[[bytes], T]) -> T:
         """What `look` makes of the file's content."""
         try:
-            return look(decompress(key, self.store.read(key)))
+            return look(self.store.read(key))
+        except TooLarge:
+            raise JobError(
+                f"The static table {self.name!r}: the file {key} at {self.store.url} becomes more than "
+                f"{self.most >> 20} MiB when it is unpacked, which is what one file may of the job's memory. "
+                "Write it in smaller files, or give the job more memory (spec.resources.limits.memory on a cluster)."
+            ) from None
         except BadRecord as bad:
             raise JobError(
                 f"The static table {self.name!r}: record {bad.record} of the file {key} at {self.store.url} cannot be "
-                f"decoded: {bad.reason}. It begins: {bad.excerpt!r}. Mend the file."
+                f"decoded: {bad.reason}. It begins: {bad.excerpt!r}. {bad.remedy or 'Mend the file'}."
             ) from None
 
 

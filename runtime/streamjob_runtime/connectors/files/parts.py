@@ -5,9 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.errors import JobError, NotFound
-from streamjob_runtime.formats.base import BadRecord, Decoder
-from streamjob_runtime.formats.compression import decompress
+from streamjob_runtime.formats.base import BadRecord, TooLarge
 from streamjob_runtime.stores.base import Entry, Store
 
 
@@ -69,14 +69,32 @@ class FileUnusable(JobError):
 class FileReader:
     """Reads whole files of one store. May be called by several threads."""
 
-    def __init__(self, whose: str, store: Store, decoder: Decoder) -> None:
+    def __init__(self, whose: str, store: Store, decoder: FileDecoder, most: int) -> None:
         self._whose = whose
         self._store = store
         self._decoder = decoder
+        self._most = most
+
+    def read_beside(self, file: Entry, others: int) -> pa.Table | None:
+        """The rows of the file, as `read` gives them; None if that takes more than one of so many files may become."""
+        return self._read(file, self._most // others)
 
     def read(self, file: Entry) -> pa.Table:
-        """The rows of the file. Raises `FileUnusable`, and `JobError` if it cannot be decoded."""
-        where = f"{self._whose}: the file {self._store.url.rstrip('/')}/{file.key}"
+        """The rows of the file. Raises `FileUnusable`, and `JobError` if it cannot be decoded or becomes too large."""
+        rows = self._read(file, self._most)
+        if rows is None:
+            raise JobError(
+                f"{self._where(file)} becomes more than {self._most >> 20} MiB when it is unpacked, which is what one "
+                "file may of the memory that the job has. Write it in smaller files, or give the job more memory "
+                "(spec.resources.limits.memory on a cluster)."
+            )
+        return rows
+
+    def _where(self, file: Entry) -> str:
+        return f"{self._whose}: the file {self._store.url.rstrip('/')}/{file.key}"
+
+    def _read(self, file: Entry, most: int) -> pa.Table | None:
+        where = self._where(file)
         try:
             data = self._store.read(file.key)
             now = self._store.stat(file.key)  # behind the read: what was read is then of the version that was listed
@@ -85,11 +103,13 @@ class FileReader:
         if (len(data), now.version) != (file.size, file.version):
             raise FileUnusable(f"{where} was changed since it was listed, and a batch needs it as it was. {_REMEDY}")
         try:
-            return self._decoder.decode(decompress(file.key, data))
+            return self._decoder.decode(file.key, data, most)
+        except TooLarge:
+            return None
         except BadRecord as e:
             raise JobError(
                 f"{where}, line {e.record + 1}: {e.reason}."
-                f"{f' It begins: {e.excerpt}' if e.excerpt else ''} Correct the file or take it away."
+                f"{f' It begins: {e.excerpt}' if e.excerpt else ''} {e.remedy or 'Correct the file or take it away'}."
             ) from None
 
 

@@ -31,9 +31,13 @@ def matches_glob(pattern: str | None, key: str) -> bool:
     """Whether the key is one that the pattern means, and of a file that readers are to see.
 
     Passed over are files whose name, or that of a folder above them, begins with "." or "_", and those that end in
-    .tmp, .part, .inprogress or ._COPYING_: by custom these are half-written, or notes of the writer.
+    .tmp, .part, .inprogress or ._COPYING_: by custom these are half-written, or notes of the writer. A folder `_a=1` is
+    of a column `_a`, as in Spark.
     """
-    if any(part[:1] in (".", "_", "") for part in key.split("/")) or key.endswith(_UNFINISHED):
+    *folders, name = key.split("/")
+    if any(part[:1] in (".", "") or (part[0] == "_" and "=" not in part) for part in folders):
+        return False
+    if name[:1] in (".", "_", "") or name.endswith(_UNFINISHED):
         return False
     if pattern is None:
         return True

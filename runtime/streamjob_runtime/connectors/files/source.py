@@ -7,14 +7,17 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.files.decoding import FileDecoder
+from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.connectors.files.new_files import NewFiles
 from streamjob_runtime.connectors.files.parts import FilePart, FileReader, FileUnusable
 from streamjob_runtime.connectors.files.paths import list_files, split_glob
 from streamjob_runtime.connectors.files.seen import SeenFiles
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
-from streamjob_runtime.formats.base import Decoder
+from streamjob_runtime.formats.columns import NO_RECORD, Columns
 from streamjob_runtime.formats.open import make_decoder
+from streamjob_runtime.memory import for_one_file
 from streamjob_runtime.stores.base import Entry, Store
 
 SETTLE_MS = 1000
@@ -40,19 +43,24 @@ class FilesSource:
         self,
         name: str,
         store: Store,
-        decoder: Decoder,
+        decoder: FileDecoder,
         schema: pa.Schema,
         max_files: int,
         clock: Clock,
         pattern: str | None = None,
         settle_ms: int = SETTLE_MS,
+        most: int = 1 << 40,
+        say: Callable[..., None] = lambda level, message, **fields: None,
     ) -> None:
         self._name = name
         self._schema = schema
         self._max_files = max_files
         self._store = store
         self._clock = clock
-        self._reader = FileReader(f'Source "{name}"', store, decoder)
+        self._reader = FileReader(f'Source "{name}"', store, decoder, most)
+        self._decoder = decoder
+        self._most = most  # bytes that one file may become, and all together that are read ahead
+        self._say = say
         self._new = NewFiles(store, pattern, clock, settle_ms, SeenFiles())
         self._pattern = pattern
         self._settle_ms = settle_ms
@@ -68,10 +76,16 @@ class FilesSource:
         root, pattern = split_glob(context.resolve(source.config.path))
         # An object in S3 appears as a whole; a local file grows under its reader's eyes.
         settle_ms = 0 if root.startswith("s3://") else SETTLE_MS
-        decoder = make_decoder(str(source.format), schema, header=source.csv_header)
+        decoder = FileDecoder(
+            make_decoder(str(source.format), schema, header=source.csv_header, escape=source.csv_escape),
+            Columns(schema.names, source.required),
+            Folders(root),
+            packs=source.format == "parquet",
+        )
         store = context.open_store(root, f'source "{source.name}"')
         files = source.config.max_files_per_batch
-        return cls(source.name, store, decoder, schema, files, context.clock, pattern, settle_ms)
+        most = for_one_file()
+        return cls(source.name, store, decoder, schema, files, context.clock, pattern, settle_ms, most, context.say)
 
     def check(self) -> str:
         """See `Source`: lists the files."""
@@ -118,10 +132,11 @@ class FilesSource:
             yield part
             files, limit = 1, None if limit is None else limit - part.rows
         candidates = self._new.first(self._max_files - files)
-        # With a limit, no more files are read ahead than there are threads.
-        step = len(candidates) if limit is None else _THREADS
+        # With a limit, or where nobody knows what they become, no more files are read ahead than there are threads.
+        packed = any(self._decoder.may_grow(file.key) for file in candidates)
+        step = len(candidates) if limit is None and not packed else _THREADS
         for i in range(0, len(candidates), max(1, step)):
-            if limit == 0:
+            if limit == 0 or (i and sum(rows.nbytes for rows in self._loaded.values()) > self._most):
                 return
             for file, rows in self._load(candidates[i : i + step], now_ms):
                 if limit == 0:
@@ -133,18 +148,21 @@ class FilesSource:
     def _load(self, files: list[Entry], now_ms: int) -> list[tuple[Entry, pa.Table]]:
         """Those of the files that are still as they were listed, with their rows."""
         missing = [file for file in files if file not in self._loaded]
-        for file, rows in zip(missing, self._map(self._try_to_read, missing), strict=True):
-            if rows is None:
+        for file, rows in zip(missing, self._rows(missing), strict=True):
+            if isinstance(rows, FileUnusable):  # replaced or deleted since it was listed: no range names it yet
                 self._new.put_back(file, now_ms)
             else:
                 self._loaded[file] = rows
         return [(file, self._loaded[file]) for file in files if file in self._loaded]
 
-    def _try_to_read(self, file: Entry) -> pa.Table | None:
-        try:
-            return self._reader.read(file)
-        except FileUnusable:  # replaced or deleted since it was listed: no range names it yet
-            return None
+    def _rows(self, files: list[Entry]) -> list[pa.Table | FileUnusable]:
+        """The rows of files that are read side by side; those that become large are read again, each alone."""
+        beside = min(len(files), _THREADS)
+        found = self._map(lambda file: _unless_unusable(lambda: self._reader.read_beside(file, beside)), files)
+        return [
+            _unless_unusable(lambda file=file: self._reader.read(file)) if rows is None else rows  # type: ignore[misc]
+            for file, rows in zip(files, found, strict=True)
+        ]
 
     def advance(self, offsets: OffsetRange) -> None:
         """See `Source`."""
@@ -162,7 +180,12 @@ class FilesSource:
         """See `Source`."""
         parts = [FilePart.from_json(part) for part in offsets.detail]
         missing = [part.file for part in parts if part.file not in self._loaded]
-        self._loaded.update(zip(missing, self._map(self._reader.read, missing), strict=True))
+        for file, rows in zip(missing, self._rows(missing), strict=True):
+            if isinstance(rows, FileUnusable):
+                raise rows
+            self._loaded[file] = rows
+        for column in self._decoder.columns.missing():
+            self._say("warning", NO_RECORD, source=self._name, **column.fields)
         tables = [self._schema.empty_table()]
         for part in parts:
             tables.append(self._loaded[part.file].slice(part.first, part.rows))
@@ -202,3 +225,10 @@ class FilesSource:
         """See `Source`."""
         self._pool.shutdown(cancel_futures=True)
         self._store.close()
+
+
+def _unless_unusable(read: Callable[[], _T]) -> _T | FileUnusable:
+    try:
+        return read()
+    except FileUnusable as unusable:
+        return unusable

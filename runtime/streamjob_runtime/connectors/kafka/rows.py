@@ -8,6 +8,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.base import BadRecord
+from streamjob_runtime.formats.columns import Columns
 from streamjob_runtime.formats.lines import excerpt
 from streamjob_runtime.formats.messages import MessageDecoder, texts
 
@@ -19,8 +20,16 @@ _FARTHEST_MS = (2**63 - 1) // 1000  # columns count microseconds
 class KafkaRows:
     """Makes rows in the columns of `schema`: those of the decoder, then `metadata`."""
 
-    def __init__(self, name: str, decoder: MessageDecoder, metadata: Sequence[str], schema: pa.Schema) -> None:
+    def __init__(
+        self,
+        name: str,
+        decoder: MessageDecoder,
+        metadata: Sequence[str],
+        schema: pa.Schema,
+        columns: Columns | None = None,
+    ) -> None:
         self._name = name
+        self.columns = columns or Columns(n for n in schema.names if n not in metadata)
         self._decoder = decoder
         self._metadata = metadata
         self._schema = schema
@@ -33,7 +42,11 @@ class KafkaRows:
     def table(self, messages: Sequence[Message]) -> pa.Table:
         """A row a record. Raises `JobError` for one that cannot be decoded."""
         try:
-            rows = self._decoder.decode([message.value() for message in messages])
+            values = [message.value() for message in messages]
+            rows = self._decoder.decode(values)
+            self.columns.look(
+                rows, lambda: self._decoder.names(values), lambda row: (row, excerpt(_bytes(values[row]) or b""))
+            )
             for name in self._metadata:
                 rows = rows.append_column(name, _column(name, messages))
         except BadRecord as bad:

@@ -17,7 +17,8 @@ from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
 from streamjob_runtime.errors import JobError, Refused, Unavailable
 from streamjob_runtime.formats.avro.messages import AvroMessages
-from streamjob_runtime.formats.messages import make_message_decoder
+from streamjob_runtime.formats.columns import NO_RECORD, Columns
+from streamjob_runtime.formats.messages import MessageDecoder, make_message_decoder
 from streamjob_runtime.patience import ROTATION_S, Caller
 
 LOOK_MS = 5_000  # how often new topics and partitions are looked for
@@ -48,6 +49,7 @@ class KafkaSource:
         say: Callable[..., None],
         clock: Clock,
         schemas: Schemas | None = None,
+        columns: Columns | None = None,
     ) -> None:
         self._name = name
         self._topics = topics
@@ -58,6 +60,7 @@ class KafkaSource:
         self._say = say
         self._clock = clock
         self._schemas = schemas
+        self._columns = columns or Columns(())
         self._begun = start.at == "earliest"  # whether the log knows where the job begins, be it without a partition
         self._late = False  # whether a partition that is new is one that came later than the job
         self._positions: dict[str, int] = {}  # that the log knows
@@ -87,8 +90,9 @@ class KafkaSource:
         names = config.topics or ((config.topic,) if config.topic else ())
         decoded = pa.schema([f for f in schema if f.name not in config.metadata])
         schemas = Schemas.from_manifest(who, config.schema_registry, context.connections.secrets, context.patience)
-        decoder = AvroMessages(decoded, schemas.find) if schemas else make_message_decoder(str(source.format), decoded)
-        rows = KafkaRows(source.name, decoder, tuple(config.metadata), schema)
+        decoder = AvroMessages(decoded, schemas.find) if schemas else _messages(source, decoded)
+        columns = Columns(decoded.names, source.required)
+        rows = KafkaRows(source.name, decoder, tuple(config.metadata), schema, columns)
         return cls(
             source.name,
             Topics(who, Cluster(access, who), names, config.topic_pattern, committed),
@@ -99,6 +103,7 @@ class KafkaSource:
             context.say,
             context.clock,
             schemas,
+            columns,
         )
 
     def check(self) -> str:
@@ -192,7 +197,10 @@ class KafkaSource:
                 if left == before and (not gone or gone in left):
                     raise trouble
 
-        return self._caller.call(attempt)
+        rows = self._caller.call(attempt)
+        for column in self._columns.missing():
+            self._say("warning", NO_RECORD, source=self._name, **column.fields)
+        return rows
 
     def acknowledge(self, offsets: OffsetRange) -> None:
         """See `Source`. Commits the offsets to the group; the answer is not waited for."""
@@ -330,6 +338,10 @@ class KafkaSource:
                 "onDataLoss: skip."
             )
         self._say("warning", "records are lost, and onDataLoss is skip", source=self._name, what=what)
+
+
+def _messages(source: SourceSpec, columns: pa.Schema) -> MessageDecoder:
+    return make_message_decoder(str(source.format), columns, source.csv_escape)
 
 
 def _count(number: int, what: str) -> str:

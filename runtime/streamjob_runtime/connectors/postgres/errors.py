@@ -13,7 +13,6 @@ _PASSING = {
     "55P03",  # a lock that somebody else holds for long
 }
 _REMEDIES = {
-    "21000": "let the key be all columns that the rows are grouped by",
     "22001": "make the column wider, or cut the text in the pipeline: left(column, 100)",
     "22003": "give the column a larger type",
     "22021": "a text holds the character NUL, which PostgreSQL cannot store: take it out in the pipeline, "

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.types as pt
 
-from streamjob_runtime.formats.json_text import column_text, texts
+from streamjob_runtime.formats import times
+from streamjob_runtime.formats.json_text import or_null
 
 _ROWS = 1 << 16  # that are text at a time
 
@@ -18,7 +19,7 @@ def as_csv(rows: pa.Table, as_json: frozenset[str] = frozenset()) -> Iterator[by
     """The rows, in pieces of whole lines; the columns in `as_json` as JSON, whatever they hold."""
     for batch in rows.to_batches(max_chunksize=_ROWS):
         columns = [
-            _json(column) if field.name in as_json else _text(column)
+            or_null(column) if field.name in as_json else _text(column)
             for field, column in zip(batch.schema, batch.columns, strict=True)
         ]
         out = io.BytesIO()
@@ -33,10 +34,8 @@ def _text(column: "pa.Array[Any]") -> "pa.Array[Any]":
     kind = column.type
     if pt.is_dictionary(kind):
         return _text(column.cast(kind.value_type))
-    if pt.is_timestamp(kind):
-        return _with_infinity(column, 2**63 - 1)
-    if pt.is_date32(kind):
-        return _with_infinity(column, 2**31 - 1)
+    if times.is_time(kind):
+        return column if times.is_plain(column) else times.text(column, postgres=True)
     if pt.is_binary(kind) or pt.is_large_binary(kind):
         return _each(column, lambda value: f"\\x{value.hex()}")
     if pt.is_interval(kind):
@@ -44,25 +43,8 @@ def _text(column: "pa.Array[Any]") -> "pa.Array[Any]":
     if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
         return _arrays(column)
     if pt.is_struct(kind) or pt.is_map(kind):
-        return _json(column)
+        return cast("pa.Array[Any]", or_null(column))
     return column
-
-
-def _with_infinity(column: "pa.Array[Any]", latest: int) -> "pa.Array[Any]":
-    """Times as text. DuckDB's infinity is the largest number, and the same below zero."""
-    numbers: Any = column.cast(pa.int64() if pt.is_timestamp(column.type) else pa.int32())
-    if latest not in (pc.max(numbers).as_py(), -(pc.min(numbers).as_py() or 0)):
-        return column
-    compute: Any = pc  # its stubs know no scalar but their own
-    text = compute.if_else(compute.equal(numbers, latest), "infinity", column.cast(pa.string()))
-    return cast("pa.Array[Any]", compute.if_else(compute.equal(numbers, -latest), "-infinity", text))
-
-
-def _json(column: "pa.Array[Any]") -> "pa.Array[Any]":
-    if pt.is_nested(column.type):
-        return pa.array(texts(column), pa.string())
-    # What is no value is NULL, and not JSON's null.
-    return cast("pa.Array[Any]", pc.if_else(column.is_valid(), column_text(column), pa.scalar(None, pa.string())))
 
 
 def _arrays(column: "pa.Array[Any]") -> "pa.Array[Any]":

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-from psycopg import Cursor, sql
+from psycopg import Cursor, errors, sql
 
 from streamjob_runtime.connectors.postgres.rows import as_csv
 from streamjob_runtime.connectors.postgres.table import Column, Table
 from streamjob_runtime.connectors.postgres.values import is_json, would_change
-from streamjob_runtime.connectors.shared.keys import last_of_each
 from streamjob_runtime.errors import JobError
 
 
@@ -31,6 +30,9 @@ class Writing:
         self._nulls_in_key = any(unique.nulls_are_equal for unique in found.uniques_for(key))
         digest = hashlib.sha256(repr((place, self._there)).encode()).hexdigest()[:16]
         self._stage = sql.Identifier("pg_temp", f"streamjob_{digest}")
+        self._place = "place"  # the column with a row's place in the batch
+        while self._place in self._columns:
+            self._place += "_"
 
     def write(self, cursor: "Cursor[Any]", rows: pa.Table) -> None:
         """Write a batch. Raises `JobError` if its rows have no key, or would not stay as they are."""
@@ -39,7 +41,7 @@ class Writing:
             raise JobError(f'sink "{self._sink}": the table {self._name} does not take the rows: {problem}')
         if self._mode == "update":
             self._check_keys(rows)
-            self._upsert(cursor, last_of_each(rows, self._key))
+            self._upsert(cursor, rows)
             return
         if self._mode == "complete":
             # Unlike TRUNCATE, this lets readers see the old rows until the new ones are there.
@@ -47,29 +49,61 @@ class Writing:
         self._copy(cursor, self._target, rows)
 
     def _copy(self, cursor: "Cursor[Any]", to: sql.Identifier, rows: pa.Table) -> None:
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')").format(to, self._list())
+        names = sql.SQL(", ").join(map(sql.Identifier, rows.column_names))
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')").format(to, names)
         as_json = frozenset(c.name for c in self._there if is_json(c, rows.schema.field(c.name).type))
         with cursor.copy(statement) as copy:
             for piece in as_csv(rows, as_json):
                 copy.write(piece)
 
     def _upsert(self, cursor: "Cursor[Any]", rows: pa.Table) -> None:
+        """Put each row in place of the one with its key; of several with one key the last.
+
+        Which keys are equal is up to the table: by the types and collations of its columns (citext, numeric, inet …),
+        which the temporary table has too, and after that by its unique index.
+        """
         # A session keeps the table, empty between transactions; it has the types, and not the constraints.
-        made = sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA")
-        cursor.execute(made.format(self._stage, self._list(), self._target))
-        self._copy(cursor, self._stage, rows)
-        others = [column for column in self._columns if column not in self._key]
-        each = sql.SQL("{0} = EXCLUDED.{0}")
-        action = sql.SQL("UPDATE SET {}").format(sql.SQL(", ").join(each.format(sql.Identifier(c)) for c in others))
-        statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}").format(
-            self._target,
-            self._list(),
-            self._list(),
-            self._stage,
-            sql.SQL(", ").join(map(sql.Identifier, self._key)),
-            action if others else sql.SQL("NOTHING"),
+        made = sql.SQL(
+            "CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {}, 0::bigint AS {} FROM {} "
+            "WITH NO DATA"
         )
-        cursor.execute(statement)
+        cursor.execute(made.format(self._stage, self._list(), sql.Identifier(self._place), self._target))
+        places = pa.array(range(rows.num_rows), pa.int64())
+        self._copy(cursor, self._stage, rows.append_column(self._place, places))
+        self._put(cursor, 0, rows.num_rows)
+
+    def _put(self, cursor: "Cursor[Any]", start: int, end: int) -> None:
+        """Put the rows [start, end) of the temporary table in place."""
+        try:
+            with cursor.connection.transaction():
+                cursor.execute(self._put_sql(start, end))
+        except errors.CardinalityViolation:
+            if end - start < 2:
+                raise
+            # For the index more keys are equal than for their column, as one with a collation of its own can say. The
+            # pieces are written in order, so that the last row counts here too.
+            middle = (start + end) // 2
+            self._put(cursor, start, middle)
+            self._put(cursor, middle, end)
+
+    def _put_sql(self, start: int, end: int) -> sql.Composed:
+        # The key too: of two keys that are equal, but not the same, the row has the last one's.
+        each = sql.SQL("{0} = EXCLUDED.{0}")
+        key, place = sql.SQL(", ").join(map(sql.Identifier, self._key)), sql.Identifier(self._place)
+        return sql.SQL(
+            "INSERT INTO {target} ({columns}) SELECT {columns} FROM (SELECT DISTINCT ON ({key}) * FROM {stage} "
+            "WHERE {place} >= {start} AND {place} < {end} ORDER BY {key}, {place} DESC) AS newest "
+            "ON CONFLICT ({key}) DO UPDATE SET {sets}"
+        ).format(
+            target=self._target,
+            columns=self._list(),
+            key=key,
+            stage=self._stage,
+            place=place,
+            start=sql.Literal(start),
+            end=sql.Literal(end),
+            sets=sql.SQL(", ").join(each.format(sql.Identifier(c)) for c in self._columns),
+        )
 
     def _list(self) -> sql.Composed:
         return sql.SQL(", ").join(map(sql.Identifier, self._columns))

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from streamjob_runtime.connectors.tcp.line_buffer import LineBuffer, end_of_line
 from streamjob_runtime.connectors.tcp.receiver import Receiver, cannot_connect, connect, no_host_name
 from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
 from streamjob_runtime.formats.base import BadRecord, Decoder
+from streamjob_runtime.formats.columns import NO_RECORD, Columns
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.stores.base import Store
 
@@ -47,10 +48,14 @@ class TcpSource:
         rng: random.Random,
         clock: Clock,
         max_buffer_bytes: int = MAX_BUFFER,
+        columns: Columns | None = None,
+        say: Callable[..., None] = lambda level, message, **fields: None,
     ) -> None:
         self._name = name
         self._wal = Wal(wal, name)
         self._decoder = decoder
+        self._columns = columns or Columns(schema.names)
+        self._say = say
         self._schema = schema
         self._epoch = epoch
         self._rng = rng
@@ -70,7 +75,7 @@ class TcpSource:
     @classmethod
     def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> "TcpSource":
         """See `open_source`."""
-        decoder = make_decoder(str(source.format), schema, header=source.csv_header)
+        decoder = make_decoder(str(source.format), schema, header=source.csv_header, escape=source.csv_escape)
         config = source.config
         return cls(
             source.name,
@@ -82,6 +87,8 @@ class TcpSource:
             context.epoch,
             context.random,
             context.clock,
+            columns=Columns(schema.names, source.required),
+            say=context.say,
         )
 
     def check(self) -> str:
@@ -188,7 +195,7 @@ class TcpSource:
             try:
                 if last - first < segment.lines:
                     lines = lines[end_of_lines(lines, first) : end_of_lines(lines, last)]
-                tables.append(self._decoder.decode(lines))
+                tables.append(self._decode(lines))
             except BadRecord as e:
                 remedy = e.remedy or "Declare the column VARCHAR, or take format text"
                 raise JobError(
@@ -197,7 +204,14 @@ class TcpSource:
                     f"{remedy[0].lower()}{remedy[1:]}, if such lines will come again."
                 ) from None
             position += last - first
+        for column in self._columns.missing():
+            self._say("warning", NO_RECORD, source=self._name, **column.fields)
         return pa.concat_tables(tables)
+
+    def _decode(self, lines: bytes) -> pa.Table:
+        rows = self._decoder.decode(lines)
+        self._columns.look(rows, lambda: self._decoder.names(lines), lambda row: self._decoder.line_of(lines, row))
+        return rows
 
     def acknowledge(self, offsets: OffsetRange) -> None:
         """See `Source`. Nobody asks."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from streamjob_runtime.formats import json_text
+from streamjob_runtime.formats import json_text, names
 from streamjob_runtime.formats.avro import arrays
 from streamjob_runtime.formats.avro.arrays import Array
 from streamjob_runtime.formats.avro.cursor import Cursor, Misfit
@@ -36,11 +36,16 @@ def decode_columns(node: Node, schema: pa.Schema, cursor: Cursor) -> list[Array]
 
 
 def _fields(node: Node, wanted: Mapping[str, pa.DataType], cursor: Cursor) -> dict[str, Array]:
+    """The fields that are wanted, whatever their case, by the names that are wanted."""
     found = {}
+    try:
+        ours = {names.found(name, node.fields): name for name in wanted}
+    except names.Ambiguous as error:
+        raise cursor.misfit(0, f"of its fields {error}") from None
     for name, inner in node.fields.items():
         try:
-            if name in wanted:
-                found[name] = _values(inner, wanted[name], cursor)
+            if name in ours:
+                found[ours[name]] = _values(inner, wanted[ours[name]], cursor)
             else:
                 _pass_over(inner, cursor)
         except Misfit as misfit:
@@ -57,7 +62,7 @@ def _values(node: Node, wanted: pa.DataType, cursor: Cursor) -> Array:
         return fitted(_SCALARS[node.logical or node.kind](node, cursor), node, wanted, cursor)
     if pa.types.is_string(wanted):
         values = _values(node, natural(node, cursor), cursor)
-        return pa.array(json_text.texts(values), pa.string())
+        return json_text.or_null(values)
     if node.kind == "record" and pa.types.is_struct(wanted):
         return _struct(node, wanted, cursor)
     if node.kind == "array" and pa.types.is_list(wanted):

@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from streamjob_runtime.errors import JobError
+from streamjob_runtime.formats import times
 from streamjob_runtime.formats.avro.arrays import Array, binary, joined
 from streamjob_runtime.formats.avro.schema import NAME
 
@@ -37,7 +39,13 @@ def schema_of(columns: pa.Schema, name: str, namespace: str = "") -> str:
 
 
 def encode_rows(rows: pa.Table, head: bytes) -> list[bytes]:
-    """A record a row, by the schema of the rows' columns, each with `head` before it."""
+    """A record a row, by the schema of the rows' columns, each with `head` before it.
+
+    Raises `JobError` for a time that Avro has no number for.
+    """
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if what := times.no_number(column) or times.too_far(column):
+            raise JobError(times.refusal(name, what, "Avro"))
     found: list[bytes] = []
     for batch in rows.to_batches(max_chunksize=1 << 16):
         parts = [_optional(column) for column in batch.columns]
@@ -81,6 +89,8 @@ def _type(kind: Any, name: str, column: str) -> Any:
         return {"type": "bytes", "logicalType": "decimal", "precision": size.precision, "scale": size.scale}
     if pt.is_integer(kind):
         return "long" if kind.bit_width + pt.is_unsigned_integer(kind) > 32 else "int"
+    if (pt.is_timestamp(kind) or pt.is_time(kind)) and kind.unit == "ns":
+        raise NoAvro(f'column "{column}" has nanoseconds, and Avro microseconds. Cast it to TIMESTAMP, TIME or VARCHAR')
     found = next((avro for is_it, avro in _SIMPLE if is_it(kind)), None)
     if found is None:
         raise NoAvro(f'column "{column}" is of a type that Avro does not have ({kind}). Cast it to VARCHAR')
@@ -141,8 +151,6 @@ def _scalars(values: Array) -> list[Array]:
     if _is_bytes(kind):
         return [_void(_longs(pc.binary_length(values)), values), values.cast(pa.binary())]
     if pt.is_timestamp(kind):
-        # Finer than a microsecond is cut off, towards the past as everywhere.
-        values = pc.floor_temporal(values, unit="microsecond") if kind.unit == "ns" else values
         values = values.cast(pa.timestamp("us", kind.tz))
     elif pt.is_time(kind):
         values = values.cast(pa.time64("us"), safe=False)

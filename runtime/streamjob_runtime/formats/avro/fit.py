@@ -19,6 +19,8 @@ import pyarrow.types as pt
 
 from streamjob_runtime.formats.avro.cursor import Cursor
 from streamjob_runtime.formats.avro.schema import Node
+from streamjob_runtime.formats.casts import cast as cast_to
+from streamjob_runtime.formats.decimals import to_decimal
 
 _NUMBERS = ("int", "long", "decimal")
 _EXCERPT = 60
@@ -124,10 +126,12 @@ def _cast(values: Any, wanted: pa.DataType) -> Any:
         return values.cast(pa.int64()).cast(wanted)
     if pt.is_floating(wanted) and pt.is_integer(values.type):
         return values.cast(wanted, safe=False)  # as in SQL, the nearest
+    if pt.is_decimal(wanted) and (pt.is_string(values.type) or pt.is_decimal(values.type)):
+        return to_decimal(values, wanted)
     if pt.is_decimal(wanted) and pt.is_integer(values.type):
         # Arrow wants room for every number of the type, and looks at the numbers only where there is.
         return values.cast(pa.decimal128(38, wanted.scale) if wanted.scale <= 19 else wanted).cast(wanted)
-    return values.cast(wanted)
+    return cast_to(values, wanted)
 
 
 def _instants(texts: Any) -> Any:

@@ -50,6 +50,15 @@ class AvroMessages:
         missing[numbers] = False
         return cast(pa.Table, arrays.taken(pa.concat_tables(tables), place, missing))
 
+    def names(self, messages: Sequence[bytes | None]) -> list[str] | None:
+        """See `MessageDecoder`: the fields of all their schemas."""
+        found: dict[str, None] = {}
+        for number in {m[1:_HEAD] for m in messages if m is not None and m[:1] == b"\0" and len(m) >= _HEAD}:
+            node = self._find(int.from_bytes(number, "big"))
+            for record in node.branches or (node,):
+                found |= dict.fromkeys(record.fields)
+        return list(found)
+
     def _decode(self, messages: list[bytes], numbers: Any) -> list[tuple[Any, pa.Table]]:
         """The rows of each schema, and which messages they are."""
         size = np.fromiter(map(len, messages), np.int64, len(messages))

@@ -1,0 +1,129 @@
+"""Rows that may leave a kept table. In update mode nobody is told of it: where rows are put in place by their key, one
+that has left would stay for ever.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.model import MARK
+from streamjob_runtime.plan.scope import Changes, Leaf, Scope
+from streamjob_runtime.plan.tree import STATE, Node, arguments, column, conjuncts, function_name, names, walk
+
+_RISES = {"count", "count_star", "count_if", "countif", "regr_count", "max"}
+_FALLS = {"min"}
+_ABOVE = ("COMPARE_GREATERTHAN", "COMPARE_GREATERTHANOREQUALTO")
+_BELOW = ("COMPARE_LESSTHAN", "COMPARE_LESSTHANOREQUALTO")
+_CHANGES_STAR = ("columns", "exclude_list", "qualified_exclude_list", "replace_list", "rename_list", "expr")
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """What is known of the values that expressions name."""
+
+    fixed: Callable[[Node], bool]  # of a column: it never changes for a row
+    rising: Callable[[Node], bool]  # of an expression: it never gets less
+    falling: Callable[[Node], bool]
+
+    def is_fixed(self, tree: object) -> bool:
+        """Whether an expression gives the same each time it is asked of a row."""
+        parts = list(walk(tree))
+        columns = [part for part in parts if part["type"] == "COLUMN_REF"]
+        return all(map(self.fixed, columns)) and not any(function_name(part) == MARK for part in parts)
+
+    def stays(self, condition: Node) -> bool:
+        """Whether a row that meets the condition will always meet it."""
+        if self.is_fixed(condition):
+            return True
+        if condition.get("class") != "COMPARISON":
+            return False
+        left, right, kind = condition["left"], condition["right"], condition["type"]
+        above, below = kind in _ABOVE, kind in _BELOW
+        if self.is_fixed(left):
+            left, right, above, below = right, left, below, above
+        return self.is_fixed(right) and ((above and self.rising(left)) or (below and self.falling(left)))
+
+
+def of_groups(items: Sequence[Node], having: Node | None, aggregates: Sequence[Node], rolling: bool) -> Changes:
+    """What becomes of the rows of an aggregation; `items` and `having` are over its state."""
+    kinds = [function_name(a) for a in aggregates]
+
+    def is_result_of(node: Node, wanted: set[str]) -> bool:
+        if function_name(node) != "finalize":
+            return False
+        return kinds[int(names(arguments(node)[0])[1].removeprefix("a"))] in wanted
+
+    values = _Values(
+        lambda ref: names(ref)[0] == STATE and not names(ref)[1].startswith("a"),
+        lambda node: is_result_of(node, _RISES),
+        lambda node: is_result_of(node, _FALLS),
+    )
+    why = ""
+    if rolling:
+        why = "a key that has no rows in the rolling window any more leaves"
+    elif not all(map(values.stays, conjuncts(having))):
+        why = "a group that does not meet HAVING any more leaves"
+    return _changes([(str(item["alias"]), item) for item in items], values, why)
+
+
+def of_rows(catalog: Catalog, scope: Scope, leaf: Leaf, node: Node) -> Changes:
+    """What becomes of the rows of a SELECT that shows those of a kept table, `leaf`, one by one."""
+    assert leaf.known is not None
+    below = leaf.known.changes
+    # By the name that a column has here; `below` knows it by the table's own.
+    own = dict(zip((c.lower() for c in leaf.columns), (c.lower() for c in leaf.known.columns), strict=False))
+
+    def is_one_of(node: Node, wanted: frozenset[str]) -> bool:
+        place = scope.find(node) if node["type"] == "COLUMN_REF" else None
+        return place is not None and place[0] == leaf.alias.lower() and own.get(place[1], "") in wanted
+
+    def is_fixed(ref: Node) -> bool:
+        place = scope.find(ref)
+        return place is not None and (place[0] not in ("", leaf.alias.lower()) or own.get(place[1], "") in below.fixed)
+
+    def is_whole(node: Node, wanted: frozenset[str]) -> bool:
+        return is_one_of(node, wanted) and len(scope.find(node) or ()) == 2
+
+    values = _Values(is_fixed, lambda n: is_whole(n, below.rising), lambda n: is_whole(n, below.falling))
+    why = below.leave
+    if not why and not all(map(values.stays, conjuncts(node.get("where_clause")))):
+        why = "a row that does not meet WHERE any more leaves"
+    if not why and not all(map(values.stays, _join_conditions(node["from_table"], leaf))):
+        why = "a row that finds no match in a join any more leaves"
+    unnested = [n for n in walk([node["select_list"], node["from_table"]]) if function_name(n) == "unnest"]
+    if not why and not values.is_fixed([arguments(n) for n in unnested]):
+        why = "what is not in a list any more leaves"
+    return _changes(list(_shown(catalog, scope, node)), values, why)
+
+
+def _changes(items: Sequence[tuple[str, Node]], values: _Values, why: str) -> Changes:
+    return Changes(
+        leave=why,
+        fixed=frozenset(name.lower() for name, item in items if values.is_fixed(item)),
+        rising=frozenset(name.lower() for name, item in items if values.rising(item)),
+        falling=frozenset(name.lower() for name, item in items if values.falling(item)),
+    )
+
+
+def _shown(catalog: Catalog, scope: Scope, node: Node) -> Iterator[tuple[str, Node]]:
+    """The columns of a SELECT, and what each shows; those of a `*` that is more than that are left out."""
+    for item in node["select_list"]:
+        if item["class"] != "STAR":
+            yield catalog.output_name(item), item
+        elif not any(item.get(part) for part in _CHANGES_STAR):
+            wanted = str(item.get("relation_name", "")).lower()
+            for leaf in scope.leaves:
+                if wanted in ("", leaf.alias.lower()):
+                    yield from ((name, column(leaf.alias, name)) for name in leaf.columns)
+
+
+def _join_conditions(node: Node, leaf: Leaf) -> Iterator[Node]:
+    """What decides whether a row of the kept side is there at all."""
+    if node["type"] != "JOIN":
+        return
+    if node["join_type"] != "LEFT":
+        yield from conjuncts(node.get("condition"))
+        shared = {str(name).lower() for name in node.get("using_columns", [])}
+        yield from (column(leaf.alias, c) for c in leaf.columns if c.lower() in shared or node["ref_type"] == "NATURAL")
+    yield from _join_conditions(node["left"], leaf)
+    yield from _join_conditions(node["right"], leaf)
