@@ -38,7 +38,9 @@ def test_a_job_goes_on_from_a_checkpoint_of_that_version(version: str, name: str
     simulation, found = go_on(archive, tmp_path)
     assert found == archive.expected
     assert ("info", "recovered") in simulation.logged
-    assert not [said for said in simulation.logged if said[0] == "warning"]
+    # Some were killed in the middle of a batch, and that is said.
+    computed_again = ("warning", "a start has ended in the middle of this batch, which is computed again")
+    assert not [said for said in simulation.logged if said[0] == "warning" and said != computed_again]
     # What it wrote itself behind those records is one log with them.
     assert read_log(simulation.store)[-1].seq > records[-1].seq
 

@@ -158,8 +158,9 @@ def test_what_is_allowed_is_taken() -> None:
         "v": """
         SELECT k, j.key, r.range, u.x, g.y, [x + 1 for x in l] AS more, l[1:2] AS some, TRY(n / 0) AS t,
                CASE WHEN n IN (1, 2) THEN 'a' ELSE NULL END AS c, n BETWEEN 1 AND 2 AS b, k IS DISTINCT FROM 'x' AS d,
-               {'a': n}.a AS s, MAP {'a': n} AS m, k COLLATE NOCASE = 'A' AS q, n::DECIMAL(10, 2)[] AS z, @n AS abs
+               {'a': n}.a AS s, MAP {'a': n} AS m, n::DECIMAL(10, 2)[] AS z, @n AS abs
         FROM events, json_each('{"a": 1}') AS j, range(3) AS r, unnest(l) AS u(x), (VALUES (1)) AS g(y)
+        WHERE k COLLATE NOCASE = 'A'
         """,
         "w": "SELECT k, count(*) AS c FROM events GROUP BY k",
         "x": "SELECT k, lag(c, 1, 0) OVER (ORDER BY k ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before, "
