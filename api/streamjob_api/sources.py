@@ -34,6 +34,13 @@ class Watermark(Part):
     delay: Duration = Field(
         ge=timedelta(0), le=timedelta(days=365), description="How late a row may be, seen from the newest one."
     )
+    max_ahead: Duration = Field(
+        timedelta(hours=24),
+        ge=timedelta(0),
+        le=timedelta(days=36_500),
+        description="How far ahead of the clock a row may be and still move the watermark. One that is further ahead "
+        "counts as all others, and does not.",
+    )
 
 
 class Source(Ruled):
@@ -90,6 +97,11 @@ class Source(Ruled):
     def config(self) -> Any:
         """The sub-model of that kind, such as `TcpSource`."""
         return getattr(self, self.kind)
+
+    @property
+    def offsets(self) -> str:
+        """What its offsets count: two sources that say the same go on where the other one was."""
+        return "files, followed" if self.files is not None and self.files.follow else self.kind
 
     @property
     def csv_header(self) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from streamjob_api.names import PORT
-from streamjob_operator.answers import amount, last_batch, last_checkpoint, text, time
+from streamjob_operator.answers import amount, count, last_batch, last_checkpoint, text, time
 from streamjob_operator.model import Key, Pod, Progress, Tree
 from streamjob_operator.times import from_text
 
@@ -140,7 +140,7 @@ def read_progress(tree: Tree) -> Progress:
     newest = batches[-1] if batches else None
     checkpoint = status["checkpoint"] and last_checkpoint(status["checkpoint"])
     return Progress(
-        last_batch=newest and last_batch(newest),
+        last_batch=newest and _with_lag_of_now(last_batch(newest), status),
         last_checkpoint=checkpoint,
         rates={
             "inputRowsPerSecond": round(amount(status["inputRowsPerSecond"])),
@@ -149,6 +149,16 @@ def read_progress(tree: Tree) -> Progress:
         checkpoint_overdue=_overdue(status, newest, from_text(tree["now"])),
         trouble=_trouble(status),
     )
+
+
+def _with_lag_of_now(batch: Tree, status: Tree) -> Tree:
+    """With what waits in the sources now, in place of what waited then, which is all that an older runtime says."""
+    lags = [source["lag"] for source in status.get("sources", ())]
+    if not lags:
+        return batch
+    known = {name: value for name, value in batch.items() if name != "lag"}
+    # Where one source cannot say it just now, no sum is known.
+    return known if None in lags else {**known, "lag": count(sum(count(lag) for lag in lags))}
 
 
 def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
@@ -165,9 +175,9 @@ def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
 
 
 def _trouble(status: Tree) -> str | None:
-    trouble = status["trouble"]
-    if trouble:
-        what, error = text(trouble["what"]), text(trouble["error"])
-        return f"{what} fails since {text(trouble['since'])}, and is tried again: {error}"
-    sources = status["sourcesMessage"]
-    return "; ".join(f"source {text(name)}: {text(message)}" for name, message in sorted(sources.items())) or None
+    # A runtime of an older version names the oldest only.
+    troubles = status.get("troubles") or [t for t in (status["trouble"],) if t]
+    said = [
+        f"{text(t['what'])} fails since {text(t['since'])}, and is tried again: {text(t['error'])}" for t in troubles
+    ]
+    return text("; ".join(said)) or None

@@ -1,7 +1,7 @@
 """What the loop asks of the query engine: plain data in, plain data out, no SQL engine in sight."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ class BatchInput:
     watermark_ms: int | None  # windows that end at or before it are final after this batch; None: no watermark yet
     late_before_ms: int | None  # the previous batch's watermark: windows that end at or before it have left already
     rows: Mapping[str, pa.Table]  # source -> its new rows, in `Query.source_schemas`; a source with none may be absent
+    ahead_ms: Mapping[str, int] = field(default_factory=dict)  # source -> what is later does not move its watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class BatchOutput:
     sinks: tuple[pa.Table, ...]  # one a sink, in the manifest's order
     max_event_time_ms: Mapping[str, int]  # source -> the highest event time among its rows; absent: none
     operators: tuple[OperatorProgress, ...]
+    rows_ahead: Mapping[str, int] = field(default_factory=dict)  # source -> rows later than `BatchInput.ahead_ms`
 
 
 class Query(Protocol):

@@ -1,88 +1,27 @@
 """What the loop relies on, of every source: the same range the same rows, nothing lost, nothing twice."""
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamjob_runtime.connectors.source import OffsetRange, Source
+from streamjob_runtime.connectors.source import Source
 from streamjob_runtime.errors import Unavailable
 from streamjob_runtime.stores.base import Store
 from support.flaky import Fault, FlakyStore
 from support.kafka import KafkaServer
 from support.memory import MemoryStore
-from support.sources import Bench, FilesBench, KafkaBench, QueueBench, RateBench, TcpBench
+from support.source_run import Run
+from support.sources import Bench, FilesBench, FollowBench, KafkaBench, QueueBench, RateBench, TcpBench
 
 BENCHES: dict[str, Callable[[], Bench]] = {
     "files": FilesBench,
+    "follow": FollowBench,
     "queue": QueueBench,
     "rate": RateBench,
     "tcp": TcpBench,
 }
-
-
-@dataclass
-class Run:
-    """A job that has one source: its log, its checkpoint, and what it has read."""
-
-    bench: Bench
-    epoch: int = 0
-    log: list[Any] = field(default_factory=list)  # ranges as JSON
-    rows: list[list[str]] = field(default_factory=list)  # of each range
-    checkpoint: tuple[int, Any] = (0, None)  # how many ranges it holds, and the source's state
-    source: Source | None = None
-
-    def start(self) -> Source:
-        """Start from the checkpoint: the ranges logged since then give the same rows again."""
-        self.epoch += 1
-        source = self.source = self.bench.make(self.epoch)
-        batches, state = json.loads(json.dumps(self.checkpoint))
-        source.open(state)
-        for i in range(batches, len(self.log)):
-            offsets = OffsetRange.from_json(json.loads(json.dumps(self.log[i])))
-            source.advance(offsets)
-            assert values(source, offsets) == self.rows[i]
-        return source
-
-    def batch(self, limit: int | None = None) -> bool:
-        """One batch; whether there was one."""
-        assert self.source is not None
-        offsets = self.source.poll(limit, self.bench.clock.now_ms())
-        if offsets is None:
-            return False
-        self.log.append(offsets.to_json())
-        self.source.advance(offsets)
-        rows = values(self.source, offsets)
-        assert limit is None or len(rows) <= limit
-        assert rows == values(self.source, offsets)
-        self.rows.append(rows)
-        return True
-
-    def drain(self, limit: int | None = None) -> list[str]:
-        """All that is there, and all that was read."""
-        while self.batch(limit):
-            pass
-        return self.all
-
-    @property
-    def all(self) -> list[str]:
-        return [row for rows in self.rows for row in rows]
-
-    def take_checkpoint(self) -> None:
-        assert self.source is not None
-        self.checkpoint = (len(self.log), self.source.snapshot())
-
-    def stop(self) -> None:
-        assert self.source is not None
-        self.source.close()
-
-
-def values(source: Source, offsets: OffsetRange) -> list[str]:
-    return [str(value) for value in source.read(offsets).column("value").to_pylist()]
 
 
 @pytest.fixture(params=[*BENCHES, "kafka"])
@@ -196,6 +135,24 @@ def test_status_tells_how_much_is_known_to_be_there(run: Run) -> None:
     assert after > before
 
 
+def test_what_waits_is_known_though_nobody_polls(run: Run) -> None:
+    assert run.source is not None
+    run.drain()
+    assert waiting(run.source) == 0
+    run.bench.add(3, run.source)
+    run.source.survey(run.bench.clock.now_ms())
+    amount = {FilesBench: 1, FollowBench: 3 * len("row 0\n")}.get(type(run.bench), 3)  # files, bytes, or rows
+    assert waiting(run.source) == amount
+    run.drain()
+    assert waiting(run.source) == 0
+
+
+def waiting(source: Source) -> int:
+    status = source.status()
+    assert status.position.keys() == status.latest.keys()
+    return sum(end - status.position[p] for p, end in status.latest.items())
+
+
 def test_a_check_finds_the_system_and_changes_nothing_for_the_job(bench: Bench) -> None:
     run = Run(bench)
     source = run.start()
@@ -219,7 +176,7 @@ def test_a_check_says_what_is_there() -> None:
     files, tcp = FilesBench(), TcpBench()
     try:
         source = files.make(1)
-        assert source.check() == "0 files at memory/"
+        assert source.check() == "warning: 0 files at memory/; is the path right?"
         files.add(2, source)
         assert source.check() == "1 file at memory/"
         assert tcp.make(1).check() == f"127.0.0.1:{tcp.server.port} takes connections"

@@ -116,6 +116,12 @@ WRONG = {
         "spec.pipeline[0].sql: The step v names the column valu, which is not there.",
     ),
     "a file in the way": ("location: ck", "location: job.yaml/ck", "a file stands where a folder is needed"),
+    "a file system without folders": ("location: ck", "location: /proc/ck", "lets nobody make a folder there"),
+    "a folder that is not there": ("path: in/", "path: inn/", "there is no folder"),
+    "a file that is not there": ("path: in/,", "path: inn,", "there is no file or folder"),
+    "a variable that nobody replaces": ("path: in/", "path: '${IN_DIR}/in/'", "${IN_DIR} stands there as it is"),
+    "one in a sink": ("path: out/", "path: '${OUT_DIR}/'", "${OUT_DIR} stands there as it is"),
+    "one in the checkpoint's place": ("location: ck", "location: '$(CK)/ck'", "$(CK) stands there as it is"),
     "no secret": ("location: ck}", S3, "There is no Secret 'minio': no folder secrets/minio."),
     "another job's log": ("name: job}", "name: other}", "belongs to the job 'job', and this is 'other'"),
 }
@@ -210,7 +216,7 @@ def test_the_first_interrupt_finishes_the_batch_and_takes_a_checkpoint(job: Path
     assert json.loads(stopped.termination.read_text())["reason"] == "Stopped"
     listed = streamjob("checkpoints", "list", "job.yaml", cwd=job).stdout.splitlines()
     assert listed[1].split()[0] == "1"
-    assert listed[-1] == "A restart would go on from the checkpoint of batch 1, replay 0 batches, then run batch 2."
+    assert listed[-1] == "The next start loads the checkpoint of batch 1, and goes on with batch 2."
     assert len(list(job.glob("out/*.csv"))) == 2
 
 

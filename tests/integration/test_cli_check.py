@@ -69,6 +69,14 @@ def test_a_new_job_in_order_is_checked_thing_by_thing(job: Path) -> None:
     assert files(job) == before
 
 
+def test_a_folder_that_may_come_later_is_a_warning(job: Path) -> None:
+    change(job, "path: in/", "path: inn/")
+    checked = streamjob("check", "job.yaml", cwd=job)
+    assert checked.returncode == 0
+    last = checked.stdout.splitlines()[-1]
+    assert last.startswith(f'source "lines": warning: there is no folder {job / "inn"}. Its files are read once')
+
+
 def test_a_job_that_has_run_is_told_where_it_would_go_on(job: Path) -> None:
     killed = Runtime(job / "job.yaml", {}, at=(Step.COMMITTED, 2))
     assert killed.wait() < 0, killed.err
@@ -83,6 +91,7 @@ def test_a_job_that_has_run_is_told_where_it_would_go_on(job: Path) -> None:
     assert files(job) == before
 
 
+NOW = "  trigger: availableNow\n  sources: [{name: lines, files: {path: "
 WRONG = {
     "form": ("20ms", "20 ms"),
     "SQL": ("SELECT label", "SELECT lable"),
@@ -95,6 +104,8 @@ WRONG = {
     "a missing table": ("files: {path: kinds.csv}, format", "files: {path: kind.csv}, format"),
     "a table of another form": ("label: VARCHAR}", "label: BIGINT}"),
     "a place that is none": ("location: ck", "location: job.yaml"),
+    "a folder that is not there": ("  sources: [{name: lines, files: {path: in/", NOW + "inn/"),
+    "a variable that nobody replaces": ("path: in/", "path: '${IN_DIR}'"),
     "a missing credential": ("path: out/", "path: 's3://bucket/out/'"),
 }
 

@@ -80,13 +80,24 @@ def test_list_says_which_there_are_and_what_a_restart_would_do(job: Path) -> Non
     listed = streamjob("checkpoints", "list", "job.yaml", cwd=job)
     assert listed.returncode == 0
     head, *rows, last = listed.stdout.splitlines()
-    assert head.split() == ["BATCH", "BATCH", "TIME", "STATE", "ROWS", "SIZE", "FILES"]
+    assert re.split(" {2,}", head.strip()) == ["AFTER BATCH", "OF", "WATERMARK", "STATE", "SIZE", "WHAT IT IS FOR"]
+    assert rows[0].rstrip().endswith("a start goes on from here")
+    assert all("in reserve" in row for row in rows[1:])
     batches = [int(row.split()[0]) for row in rows]
     assert batches and batches == sorted(batches, reverse=True)
-    replayed = 23 - batches[0]
-    count = f"{replayed} batch{'' if replayed == 1 else 'es'}"
-    said = f"A restart would go on from the checkpoint of batch {batches[0]}, replay {count}, then run batch 24."
-    assert last == said
+    first = batches[0] + 1
+    which = {24: "", 23: "computes batch 23"}.get(first, f"computes the batches {first} to 23")
+    again = f", {which} again, whose results are written already" if which else ""
+    assert last == f"The next start loads the checkpoint of batch {batches[0]}{again}, and goes on with batch 24."
+
+
+def test_a_watermark_that_is_not_ahead_is_not_set_back(job: Path) -> None:
+    unasked = streamjob("checkpoints", "reset-watermark", "job.yaml", cwd=job)
+    assert unasked.returncode == 2 and "give --yes" in unasked.stderr
+    killed = streamjob("checkpoints", "reset-watermark", "job.yaml", "--yes", cwd=job)
+    assert killed.returncode == 78 and "did not stop in good order" in killed.stderr
+    before = sorted((job / "ck" / "log").iterdir())
+    assert sorted((job / "ck" / "log").iterdir()) == before
 
 
 def test_show_says_each_record_in_a_line(job: Path) -> None:

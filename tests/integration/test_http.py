@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamjob_runtime.clock import ManualClock
-from streamjob_runtime.engine.progress import Progress
+from streamjob_runtime.engine.progress import Progress, SourceNow
 from streamjob_runtime.errors import JobError, Unavailable
 from streamjob_runtime.server.http import MAX_CONNECTIONS, Server, serve
 from support.board import NOW_MS, TROUBLE, board, finished_batch
@@ -81,10 +81,13 @@ def test_metrics_count_every_batch_though_the_board_forgets_old_ones(client: Cli
 
 def test_metrics_show_the_present_in_base_units(client: Client, progress: Progress) -> None:
     progress.finished(finished_batch(99))
-    progress.update(sources_message={"events": "connection refused"})
+    progress.update(sources=(SourceNow("events", False, "connection refused", 25, 3500), SourceNow("new")))
     found = client.metrics()
     assert found["streamjob_source_lag_records", "events"] == 25
+    assert found["streamjob_source_lag_seconds", "events"] == 3.5
     assert found["streamjob_source_connected", "events"] == 0
+    assert found["streamjob_source_connected", "new"] == 1
+    assert ("streamjob_source_lag_records", "new") not in found  # not 0: nobody knows it yet
     assert found["streamjob_state_rows", "views"] == 45_210
     assert found["streamjob_last_batch_id", ""] == 99
     assert found["streamjob_watermark_timestamp_seconds", ""] == NOW_MS / 1000 - 12
@@ -93,7 +96,7 @@ def test_metrics_show_the_present_in_base_units(client: Client, progress: Progre
     assert found["streamjob_last_checkpoint_timestamp_seconds", ""] == NOW_MS / 1000 - 8
     assert (found["streamjob_up", ""], found["streamjob_trouble", ""]) == (1, 0)
     assert (found["streamjob_phase", "Running"], found["streamjob_phase", "Failed"]) == (1, 0)
-    progress.update(trouble=TROUBLE)
+    progress.update(troubles=(TROUBLE,))
     found = client.metrics()
     assert (found["streamjob_up", ""], found["streamjob_trouble", ""]) == (0, 1)
 
@@ -111,7 +114,7 @@ def test_a_job_is_alive_as_long_as_its_loop_moves(client: Client, progress: Prog
     status, body = client.json("/healthz")
     assert (status, body["reason"]) == (503, "Stalled")
     assert body["message"] == "the loop has not moved for 121 s; 120 s are allowed"
-    progress.update(moved=clock.monotonic(), trouble=TROUBLE)
+    progress.update(moved=clock.monotonic(), troubles=(TROUBLE,))
     assert client.json("/healthz")[0] == 200
     progress.update(phase="Failed")
     assert client.json("/healthz")[0] == 503
@@ -138,7 +141,7 @@ def test_a_job_is_ready_when_batches_go_through(client: Client, progress: Progre
         progress.update(phase=phase)
         status, body = client.json("/readyz")
         assert (status, body["reason"]) == (503, phase)
-    progress.update(phase="Running", trouble=TROUBLE)
+    progress.update(phase="Running", troubles=(TROUBLE,))
     assert client.json("/readyz") == (
         503,
         {
@@ -203,6 +206,17 @@ def test_progress_has_the_fields_of_spark(client: Client, progress: Progress) ->
         "sizeBytes": 3_400_000,
     }
     assert body["status"]["trouble"] is None
+    assert body["status"]["troubles"] == []
+
+
+def test_all_troubles_are_shown_and_the_oldest_comes_first(client: Client, progress: Progress) -> None:
+    younger = TROUBLE._replace(what='source "events"', error="refused", since_ms=NOW_MS - 3000, attempts=1)
+    progress.update(troubles=(TROUBLE, younger))
+    message = client.json("/readyz")[1]["message"]
+    assert message.index("the checkpoint store") < message.index('; source "events" has failed for 3 s (1 attempt)')
+    body = client.json("/progress")[1]["status"]
+    assert [t["what"] for t in body["troubles"]] == [TROUBLE.what, 'source "events"']
+    assert body["trouble"] == body["troubles"][0]
 
 
 def test_progress_holds_the_last_hundred_batches(client: Client, progress: Progress) -> None:

@@ -45,7 +45,7 @@ async def asking(folder: Path, answer: Answer) -> AsyncIterator[tuple[Progresses
 
 
 def test_a_pod_that_has_become_ready_is_asked_at_once_whether_it_still_waits(tmp_path: Path) -> None:
-    status = Status("Running", "id", "views", 1, NOW_MS, interval_ms=2000, trouble=TROUBLE)
+    status = Status("Running", "id", "views", 1, NOW_MS, interval_ms=2000, troubles=(TROUBLE,))
 
     async def progress(_: web.Request) -> web.StreamResponse:
         return web.json_response(progress_json(status, [], NOW_MS))
@@ -58,7 +58,7 @@ def test_a_pod_that_has_become_ready_is_asked_at_once_whether_it_still_waits(tmp
             before = progresses.of(KEY)
             assert before is not None and before.trouble is not None
 
-            status = replace(status, trouble=None)
+            status = replace(status, troubles=())
             progresses.follow(KEY, replace(POD, ready=True))
             assert progresses.of(KEY) == before, "until it answers, nothing else is known"
             await asyncio.wait_for(news.get(), SOON_S)

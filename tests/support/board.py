@@ -5,10 +5,11 @@ from streamjob_runtime.engine.progress import (
     CheckpointProgress,
     Progress,
     SinkProgress,
+    SourceNow,
     SourceProgress,
     StateProgress,
-    Trouble,
 )
+from streamjob_runtime.patience import Trouble
 
 NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 TROUBLE = Trouble("the checkpoint store s3://checkpoints/ad-views", "connection refused", NOW_MS - 42_000, 7)
@@ -45,6 +46,7 @@ def board(batches: int = 100) -> Progress:
         moved=NOW_MS / 1000,
         interval_ms=2000,
         checkpoint=CheckpointProgress(95, NOW_MS - 8000, 3_400_000),
+        sources=(SourceNow("events", lag=25, lag_ms=3500),),
     )
     for batch_id in range(100 - batches, 100):
         progress.finished(finished_batch(batch_id))

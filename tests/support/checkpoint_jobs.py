@@ -24,8 +24,8 @@ from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.formats.text import TextDecoder
 from streamjob_runtime.stores.connections import Connections, Secrets
 from support.memory import MemoryStore
-from support.old_checkpoints import FOLDER, Archive, Script, contents, go_on, rows_of
-from support.simulate import Simulation, job_of
+from support.old_checkpoints import BEGIN_MS, FOLDER, Archive, Script, contents, go_on, kept_job, rows_of
+from support.simulate import Simulation
 from support.sources import TEXT, FilesBench, TcpBench
 
 _HEAD = """\
@@ -183,7 +183,8 @@ class _Job:
         return Archive(contents(store), world, None, self.manifest, self.files | self.files_after)
 
     def _simulation(self, store: MemoryStore, folder: Path) -> Simulation:
-        return Simulation(job_of(self.manifest), rows_of(self.before), store, 0, base_dir=folder)
+        job, before = kept_job(self.manifest), rows_of(self.before)
+        return Simulation(job, before, store, 0, base_dir=folder, begin_ms=BEGIN_MS)
 
 
 def _with_events(manifest: str, **more: Any) -> _Job:

@@ -15,9 +15,9 @@ TESTS = Path(__file__).parents[1]
 TIMEOUT_S = 180
 
 
-def wait_for(happened: Callable[[], bool]) -> None:
+def wait_for(happened: Callable[[], bool], within_s: float = TIMEOUT_S) -> None:
     """Wait, not for ever, until something has happened."""
-    deadline = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + within_s
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)

@@ -28,6 +28,8 @@ from support.memory import MemoryStore
 
 T = TypeVar("T")
 
+BEGIN_MS = 1_800_000_000_000  # in 2027: behind all event times of the tests, of which none is of the future by chance
+
 
 class Killed(BaseException):
     """The process ends here, with no chance to do anything more."""
@@ -61,6 +63,7 @@ class Simulation:
     store: Store = field(default_factory=MemoryStore)
     seed: int = 0
     base_dir: Path | None = None  # where relative paths of the manifest begin
+    begin_ms: int = BEGIN_MS
     logged: list[tuple[str, str]] = field(default_factory=list)
     last_words: list[str] = field(default_factory=list)  # that a start left, for whoever found it dead
 
@@ -128,7 +131,7 @@ class _ScriptedClock(ManualClock):
     """A clock at whose waits for the next batch something arrives."""
 
     def __init__(self, simulation: Simulation) -> None:
-        super().__init__()
+        super().__init__(simulation.begin_ms)
         self._simulation = simulation
 
     def wait(self, seconds: float, wake: threading.Event) -> bool:

@@ -3,6 +3,7 @@
 import itertools
 import random
 import socket
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow as pa
 from streamjob_api.sources import Source as SourceModel
 from streamjob_runtime.clock import ManualClock, SystemClock
 from streamjob_runtime.connectors.files.decoding import FileDecoder
+from streamjob_runtime.connectors.files.follow import FollowSource
 from streamjob_runtime.connectors.files.source import FilesSource
 from streamjob_runtime.connectors.kafka.source import KafkaSource
 from streamjob_runtime.connectors.queue.source import QueueSource
@@ -277,3 +279,35 @@ def _ended(peer: socket.socket) -> bool:
         return False
     except OSError:
         return True
+
+
+class FollowBench:
+    """A file that grows, and is put aside now and then: renamed, or copied and cut off."""
+
+    def __init__(self, pattern: str = "access.log") -> None:
+        self.clock = ManualClock()
+        self.added: list[str] = []
+        self.said: list[str] = []  # warnings
+        self._pattern = pattern
+        self._scratch = tempfile.TemporaryDirectory()
+        self.folder = Path(self._scratch.name)
+        self.log = self.folder / "access.log"
+        self.log.touch()
+
+    def make(self, epoch: int) -> Source:
+        return FollowSource("f", self.folder, self._pattern, TextDecoder(), TEXT, patient(), self._say)
+
+    def _say(self, level: str, message: str, **fields: Any) -> None:
+        self.said.append(f"{level}: {message} {fields}")
+
+    def add(self, count: int, source: Source) -> None:
+        new = [f"row {len(self.added) + i}" for i in range(count)]
+        self.added += new
+        self.append("".join(line + "\n" for line in new))
+
+    def append(self, text: str) -> None:
+        with self.log.open("a") as file:
+            file.write(text)
+
+    def close(self) -> None:
+        self._scratch.cleanup()

@@ -10,7 +10,7 @@ from rich.console import Console
 from streamjob_runtime.cli.live import ConsoleRows, LiveView, render
 from streamjob_runtime.clock import ManualClock
 from streamjob_runtime.connectors.sink import SinkBatch, Writer
-from streamjob_runtime.engine.progress import Progress, Status
+from streamjob_runtime.engine.progress import Progress, SourceNow, Status
 from support.board import NOW_MS, TROUBLE, board, finished_batch
 
 WIDTHS = (20, 60, 80, 120)
@@ -31,7 +31,7 @@ def test_a_frame_on_a_common_terminal() -> None:
     assert frame(progress, 80) == [
         "ad-views  Running  start 3, 5 min ago",
         "rows in     450/s                       rows out    189/s",
-        "lag         25 records                  state       45,210 rows",
+        "lag         25 waiting, 3.5 s           state       45,210 rows",
         "watermark   12 s behind now             checkpoint  8 s ago, batch 95, 3.2 MiB",
         "batch 100   2.5 s of 2 s  " + "▂" * 53 + "█",
         "",
@@ -50,7 +50,7 @@ def test_a_frame_on_a_common_terminal() -> None:
 def test_no_frame_is_larger_than_its_terminal(width: int, height: int, troubled: bool) -> None:
     progress = board()
     if troubled:
-        progress.update(trouble=TROUBLE, job_name="日" * 63, sources_message={"lines": "no answer " * 40})
+        progress.update(troubles=(TROUBLE,), job_name="日" * 63, sources=(SourceNow("lines", True, "no answer " * 40),))
     lines = frame(progress, width, height, SHOWN * 3)
     assert 0 < len(lines) <= height
     assert max(map(cell_len, lines)) <= width
@@ -59,14 +59,14 @@ def test_no_frame_is_larger_than_its_terminal(width: int, height: int, troubled:
 @pytest.mark.parametrize("width", WIDTHS[1:])
 def test_every_figure_is_seen_at_every_width(width: int) -> None:
     text = "\n".join(frame(board(), width))
-    for figure in ("500/s", "210/s", "25 records", "45,210 rows", "12 s behind", "8 s ago", "500 ms of 2 s"):
+    for figure in ("500/s", "210/s", "25 waiting, 3.5 s", "45,210 rows", "12 s behind", "8 s ago", "500 ms of 2 s"):
         assert figure in text
 
 
 @pytest.mark.parametrize("width", WIDTHS[1:])
 def test_trouble_is_told_at_once_and_in_full(width: int) -> None:
     progress = board()
-    progress.update(trouble=TROUBLE, sources_message={"lines": "nc is not there"})
+    progress.update(troubles=(TROUBLE,), sources=(SourceNow("lines", True, "nc is not there"),))
     lines = frame(progress, width)
     assert lines[0].startswith("ad-views  Waiting")
     told = " ".join(lines[1:5])
@@ -77,7 +77,7 @@ def test_trouble_is_told_at_once_and_in_full(width: int) -> None:
 def test_trouble_and_late_batches_are_red() -> None:
     progress = board(batches=2)
     progress.finished(finished_batch(100, duration_ms=2500))
-    progress.update(trouble=TROUBLE)
+    progress.update(troubles=(TROUBLE,))
     out = Console(file=io.StringIO(), width=80, height=40, force_terminal=True, color_system="standard")
     with out.capture() as capture:
         out.print(render(progress.status, progress.recent(), (), NOW_MS, 80, 40))
@@ -91,6 +91,7 @@ def test_a_job_that_only_starts_has_a_frame_too() -> None:
         "StreamJob  Starting",
         "rows in     0/s",
         "rows out    0/s",
+        "lag         not known yet",
         "checkpoint  none yet",
     ]
 

@@ -7,45 +7,55 @@ from dataclasses import replace
 from streamjob_runtime.cli.log import Logger, format_batch
 from streamjob_runtime.cli.units import amount, size, span
 from streamjob_runtime.clock import ManualClock
+from streamjob_runtime.engine.progress import SinkProgress
 from support.board import NOW_MS, finished_batch
 
 
-def test_a_batch_is_one_aligned_line() -> None:
+def test_a_batch_is_one_aligned_line_that_begins_with_its_own_time() -> None:
     lines = [
-        format_batch(finished_batch(9, 4.2, rows=7), "text"),
-        format_batch(finished_batch(99, 2500.0, rows=120_000), "text"),
-        format_batch(replace(finished_batch(98), replayed=True), "text"),
+        format_batch(NOW_MS, finished_batch(9, 4.2, rows=7), "text"),
+        format_batch(NOW_MS, finished_batch(99, 2500.0, rows=120_000), "text"),
+        format_batch(NOW_MS, replace(finished_batch(98), replayed=True), "text"),
     ]
+    out, state = "out=views.files:400,views.console:20 ", "state=45210   late=2 watermark=2025-12-31T23:59:48.000Z"
     assert lines == [
-        "2025-12-31T23:56:58.000Z INFO  batch=9      rows=7        out=420     duration=4.2ms   lag=25     "
-        "state=45210   late=2 watermark=2025-12-31T23:59:48.000Z",
-        "2025-12-31T23:59:58.000Z WARN  batch=99     rows=120000   out=420     duration=2.5s    lag=25     "
-        "state=45210   late=2 watermark=2025-12-31T23:59:48.000Z",
-        "2025-12-31T23:59:56.000Z INFO  batch=98     rows=1000     out=420     duration=500ms   lag=25     "
-        "state=45210   late=2 watermark=2025-12-31T23:59:48.000Z replayed",
+        "2026-01-01T00:00:00.000Z INFO  batch=9      at=2025-12-31T23:56:58.000Z rows=7        "
+        f"{out}duration=4.2ms   lag=25     {state}",
+        "2026-01-01T00:00:00.000Z WARN  batch=99     at=2025-12-31T23:59:58.000Z rows=120000   "
+        f"{out}duration=2.5s    lag=25     {state}",
+        "2026-01-01T00:00:00.000Z INFO  batch=98     at=2025-12-31T23:59:56.000Z rows=1000     "
+        f"{out}duration=500ms   lag=25     {state} replayed",
     ]
 
 
 def test_what_a_batch_does_not_have_is_left_out_of_the_text() -> None:
-    line = format_batch(replace(finished_batch(9), operators=(), watermark_ms=None), "text")
+    line = format_batch(NOW_MS, replace(finished_batch(9), operators=(), watermark_ms=None), "text")
     assert line.endswith("lag=25")
 
 
+def test_of_one_sink_only_the_number_stands_there() -> None:
+    line = format_batch(NOW_MS, replace(finished_batch(9), sinks=(SinkProgress("views.files", 7),)), "text")
+    assert " out=7       duration=" in line
+
+
 def test_json_has_the_same_keys_for_every_batch() -> None:
-    full = json.loads(format_batch(finished_batch(99), "json"))
-    bare = json.loads(format_batch(replace(finished_batch(99), operators=(), watermark_ms=None), "json"))
+    full = json.loads(format_batch(NOW_MS, finished_batch(99), "json"))
+    bare = json.loads(format_batch(NOW_MS, replace(finished_batch(99), operators=(), watermark_ms=None), "json"))
     assert list(full) == list(bare)
     assert full == {
-        "time": "2025-12-31T23:59:58.000Z",
+        "time": "2026-01-01T00:00:00.000Z",
         "level": "info",
         "message": "batch",
         "batch": 99,
+        "batchTime": "2025-12-31T23:59:58.000Z",
         "replayed": False,
         "rows": 1000,
         "rowsOut": 420,
+        "out": {"views.files": 400, "views.console": 20},
         "durationMs": 500.0,
         "lag": 25,
         "lateRows": 2,
+        "aheadRows": 0,
         "stateRows": 45_210,
         "watermark": "2025-12-31T23:59:48.000Z",
         "stepsMs": {"poll": 1.25, "compute": 498.75},

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from streamjob_operator.progress import PERIOD_S, pause, read_progress
-from streamjob_runtime.engine.progress import BatchProgress, CheckpointProgress, SourceProgress, Status, Trouble
+from streamjob_runtime.engine.progress import BatchProgress, CheckpointProgress, SourceNow, SourceProgress, Status
+from streamjob_runtime.patience import Trouble
 from streamjob_runtime.server.progress_json import progress_json
 
 START_MS = 1_795_262_400_000
@@ -49,17 +50,32 @@ def test_a_checkpoint_is_overdue_only_when_batches_have_gone_through_since() -> 
 def test_trouble_is_told_in_words_that_stay_the_same_while_it_lasts() -> None:
     trouble = Trouble("the checkpoint store s3://checkpoints/views", "Connection refused", START_MS, 3)
     words = {
-        read_progress(progress_json(replace(STATUS, trouble=replace(trouble, attempts=n)), [], START_MS + n)).trouble
+        read_progress(
+            progress_json(replace(STATUS, troubles=(trouble._replace(attempts=n),)), [], START_MS + n)
+        ).trouble
         for n in (3, 9)
     }
     [only] = words
     assert only is not None and "s3://checkpoints/views" in only and "Connection refused" in only
 
 
-def test_a_source_that_is_not_connected_is_trouble() -> None:
-    status = replace(STATUS, sources_message={"lines": "lines:9999 refuses connections"})
-    said = read_progress(progress_json(status, [], START_MS))
-    assert said.trouble == "source lines: lines:9999 refuses connections"
+def test_what_a_source_that_goes_on_has_to_say_is_no_trouble_and_the_lag_is_that_of_now() -> None:
+    sources = (SourceNow("lines", True, "no file yet", 3, 10), SourceNow("more", lag=1))
+    said = read_progress(progress_json(replace(STATUS, sources=sources), [batch(5, START_MS)], START_MS))
+    assert said.trouble is None and said.last_batch is not None and said.last_batch["lag"] == 4
+    unknown = replace(STATUS, sources=(*sources, SourceNow("new")))
+    said = read_progress(progress_json(unknown, [batch(5, START_MS)], START_MS))
+    assert said.last_batch is not None and "lag" not in said.last_batch
+
+
+def test_of_several_troubles_each_is_told() -> None:
+    troubles = (Trouble("one", "refused", START_MS, 3), Trouble("two", "no answer", START_MS, 1))
+    said = read_progress(progress_json(replace(STATUS, troubles=troubles), [], START_MS))
+    assert said.trouble is not None and "one fails since" in said.trouble and "; two fails since" in said.trouble
+    older = progress_json(replace(STATUS, troubles=troubles[:1]), [], START_MS)
+    del older["status"]["troubles"], older["status"]["sources"]
+    from_older = read_progress(older).trouble
+    assert from_older is not None and from_older.startswith("one fails since")
 
 
 def test_a_runtime_is_asked_every_ten_seconds_and_one_that_stays_silent_less_often() -> None:

@@ -128,6 +128,22 @@ def test_objects_that_appear_as_a_whole_are_read_at_once() -> None:
     assert folder.batch() == ["a"]
 
 
+def test_a_file_that_grows_after_it_was_read_is_said_to_be_read_no_more() -> None:
+    folder = Folder()
+    folder.write("a")
+    folder.write("b")
+    assert folder.batch() == ["a", "b"]
+    assert not folder.source.status().warns
+    folder.overwrite("a", "a\nmore\n")
+    assert folder.batch() == []
+    status = folder.source.status()
+    assert status.warns and status.message.startswith("changed since it was read, and not read again: a. Write new")
+    state = folder.source.snapshot()
+    folder.source = folder.open(state)
+    folder.batch()
+    assert folder.source.status().warns, "a restart has not forgotten it"
+
+
 def test_a_file_that_is_replaced_later_is_not_read_again() -> None:
     folder = Folder()
     folder.write("a")
@@ -382,7 +398,7 @@ def test_a_source_of_the_manifest_reads_below_the_manifests_folder(tmp_path: Pat
     context = SourceContext(
         Connections(None, Secrets(None, {})), MemoryStore(), 1, clock, random.Random(0), base_dir=tmp_path
     )
-    config = SimpleNamespace(path="in/*.csv", max_files_per_batch=5)
+    config = SimpleNamespace(path="in/*.csv", max_files_per_batch=5, follow=False)
     spec = SimpleNamespace(
         name="rows", kind="files", config=config, format="csv", csv_header=True, csv_escape='"', required=()
     )

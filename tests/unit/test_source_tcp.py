@@ -91,6 +91,9 @@ def test_a_peer_that_restarts_is_connected_to_again(bench: TcpBench, source: Sou
     wait_until(lambda: "cannot connect" in source.status().message)
     assert not source.status().connected
     assert source.status().message == f"cannot connect to 127.0.0.1:{port}: Connection refused; trying again"
+    failed = source.status().attempts
+    assert failed >= 1
+    wait_until(lambda: source.status().attempts > failed)
     bench.server = LineServer(port)
     bench.add(2, source)
     wait_until(lambda: source.status().connected)

@@ -23,6 +23,11 @@ class FilesSource(Part):
     header: Bool | None = Field(
         None, description="Whether the first line of each CSV file names its columns. Left out: true."
     )
+    follow: Bool = Field(
+        False,
+        description="Read the lines that are appended to growing and rotated files of a local folder, as `tail -F` "
+        "does, in place of whole files. A line is read when it ends with a newline.",
+    )
 
 
 class TableFiles(Part):
@@ -56,6 +61,46 @@ _HEADER = CelRule(
     "only csv files have a header; leave it out",
     says="self.format + ' files have no header; leave it out: it is for csv'",
     field="files.header",
+)
+
+
+def _source(item: Tree) -> Iterator[Broken]:
+    yield from _header(item)
+    files = trees.mapping(item.get("files"))
+    if files.get("follow") is not True:
+        return
+    path = files.get("path")
+    if isinstance(path, str) and "://" in path and not path.startswith("file://"):
+        yield Broken(
+            ("files", "follow"), "only local files grow line by line", "leave it out: an object is read as a whole"
+        )
+    if item.get("format") == "parquet":
+        yield Broken(("files", "follow"), "parquet files have no lines", "leave it out")
+    if item.get("format") == "csv" and files.get("header") is not False:
+        yield Broken(
+            ("files", "header"), "a followed file has no header line", "write header: false, and the order in columns"
+        )
+
+
+_FOLLOW = (
+    CelRule(
+        "!has(self.files) || !has(self.files.follow) || !self.files.follow || !self.files.path.contains('://') || "
+        "self.files.path.startsWith('file://')",
+        "only local files grow line by line; leave it out: an object is read as a whole",
+        field="files.follow",
+    ),
+    CelRule(
+        "!has(self.files) || !has(self.files.follow) || !self.files.follow || !has(self.format) || "
+        "self.format != 'parquet'",
+        "parquet files have no lines; leave it out",
+        field="files.follow",
+    ),
+    CelRule(
+        "!has(self.files) || !has(self.files.follow) || !self.files.follow || !has(self.format) || "
+        "self.format != 'csv' || (has(self.files.header) && !self.files.header)",
+        "a followed file has no header line; write header: false, and the order in columns",
+        field="files.header",
+    ),
 )
 
 
@@ -107,8 +152,8 @@ SOURCE = SourceKind(
     model=FilesSource,
     formats=("text", "json", "csv", "parquet", "raw"),
     header=True,
-    rules=_header,
-    cel={"": (_HEADER,)},
+    rules=_source,
+    cel={"": (_HEADER, *_FOLLOW)},
 )
 TABLE = TableKind(
     model=TableFiles, formats=("json", "csv", "parquet"), header=True, rules=_header, cel={"": (_HEADER,)}

@@ -4,7 +4,8 @@ The log is the create-once sequence `log/<seq>`. Whoever creates the next slot h
 change or remove one that others rest on. That alone keeps two runtimes of one job apart: no lease and no clock does.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from streamjob_runtime.checkpoint.identity import identify
 from streamjob_runtime.checkpoint.records import (
@@ -98,21 +99,23 @@ class Log:
         version: str,
         fingerprints: dict[str, str],
         accept: Callable[[Sequence[Record]], None] = lambda records: None,
+        begin: Callable[[Sequence[Record]], Mapping[str, Any]] = lambda records: {},
     ) -> tuple[Record, ...]:
         """Read the log and put a FENCE behind it: from now on this process is the only writer.
 
         Gives the records before the fence. Raises `Fenced` if another start was quicker, `JobError` if the log is
         another job's. `accept` may raise as well: a job that does not fit its log leaves no trace there, and does not
-        disturb one that runs.
+        disturb one that runs. `begin` says where the sources begin, as the FENCE is to have it.
         """
         self._version = version
         records = list(read_log(self._store))
         accept(records)
         self.epoch = max((r.epoch for r in records), default=0) + 1
+        begins = begin(records)
         while True:
             known = identify(records, self.job_name, self._store.url)
             self.job_id, self.job_name = known or (self._nonce(), self.job_name)
-            fence = Fence(self.job_id, self.job_name, time_ms, fingerprints)
+            fence = Fence(self.job_id, self.job_name, time_ms, fingerprints, begins)
             self._last = records[-1] if records else None
             try:
                 fenced = self.append(fence)

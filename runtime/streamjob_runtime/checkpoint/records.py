@@ -36,6 +36,9 @@ class Fence:
     job_name: str
     time_ms: int
     fingerprints: Mapping[str, str]  # stateful part of the job -> what its state's meaning depends on
+    starts: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # source -> where it begins (`Source.begin`), before a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ def encode(record: Record) -> tuple[Record, bytes]:
         "epoch": record.epoch,
         "nonce": record.nonce,
         "prev": record.prev,
-        "body": {"kind": record.body.kind, **asdict(record.body)},
+        "body": _fields(record.body),
     }
     crc = _checksum(said)
     data = json.dumps({**said, "crc": crc}, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
@@ -229,6 +232,13 @@ _WAY_OUT = (
 
 def _checksum(said: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(said, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode())
+
+
+def _fields(body: Body) -> dict[str, Any]:
+    fields = {"kind": body.kind, **asdict(body)}
+    if not fields.get("starts", True):
+        del fields["starts"]  # most FENCEs say nothing of it, and older versions of the runtime know nothing of it
+    return fields
 
 
 def _body(value: dict[str, Any]) -> Body:

@@ -1,10 +1,10 @@
 """What a restart has to do, decided from the log alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Intent, Record
+from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Fence, Intent, Record
 from streamjob_runtime.errors import Damaged
 
 T = TypeVar("T")
@@ -24,6 +24,17 @@ def checkpoints(records: Sequence[Record]) -> tuple[Checkpoint, ...]:
     """The checkpoints that the log knows, newest first."""
     found = {r.body.batch: r.body for r in records if isinstance(r.body, Checkpoint)}
     return tuple(found[batch] for batch in sorted(found, reverse=True))
+
+
+def starts(records: Sequence[Record]) -> Mapping[str, Any]:
+    """Source -> where it begins, for a start without a checkpoint: what the last FENCE before the first batch says."""
+    found: Mapping[str, Any] = {}
+    for record in records:
+        if isinstance(record.body, Intent):
+            break
+        if isinstance(record.body, Fence) and record.body.starts:
+            found = record.body.starts
+    return found
 
 
 def recover(records: Sequence[Record], checkpoint: Checkpoint | None) -> Recovery:

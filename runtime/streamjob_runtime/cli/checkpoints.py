@@ -63,10 +63,12 @@ def list_checkpoints(job: StreamJob, store: Store, console: Console) -> int:
             f"There is no log at {store.url}: the job has not run with this checkpoint location.", soft_wrap=True
         )
         return 0
-    table = Table("BATCH", "BATCH TIME", "STATE ROWS", "SIZE", "FILES", box=None, pad_edge=False)
-    for found in checkpoints(records):
-        rows = sum(f.rows for f in found.state.values())
-        table.add_row(str(found.batch), iso(found.time_ms), f"{rows:,}", size(found.size), str(len(found.files)))
+    table = Table("AFTER BATCH", "OF", "WATERMARK", "STATE", "SIZE", "WHAT IT IS FOR", box=None, pad_edge=False)
+    for i, found in enumerate(checkpoints(records)):
+        rows = _count(sum(f.rows for f in found.state.values()), "row", "rows")
+        use = "a start goes on from here" if i == 0 else "in reserve: should the newer ones be damaged"
+        mark = "none" if found.watermark_ms is None else iso(found.watermark_ms)
+        table.add_row(str(found.batch), iso(found.time_ms), mark, rows, size(found.size), use)
     if table.row_count:
         console.print(table)
     else:
@@ -140,16 +142,16 @@ def describe(record: Record) -> str:
 
 def _restart(records: Sequence[Record]) -> str:
     """What the next start would do, in one line."""
-    if not records:
-        return "A start would begin with batch 0."
     newest = next(iter(checkpoints(records)), None)
     found = recover(records, newest)
-    begin = f"from the checkpoint of batch {newest.batch}" if newest else "from the beginning"
-    again = f", write batch {found.unfinished.batch} again" if found.unfinished else ""
-    return (
-        f"A restart would go on {begin}, replay {_count(len(found.replay), 'batch', 'batches')}{again}, "
-        f"then run batch {found.next_batch}."
-    )
+    steps = [f"loads the checkpoint of batch {newest.batch}" if newest else "begins without a checkpoint"]
+    if found.replay:
+        first, last = found.replay[0].batch, found.replay[-1].batch
+        which = f"the batches {first} to {last}" if first < last else f"batch {first}"
+        steps.append(f"computes {which} again, whose results are written already")
+    if found.unfinished:
+        steps.append(f"finishes batch {found.unfinished.batch}, which was under way")
+    return f"The next start {', '.join(steps)}, and goes on with batch {found.next_batch}."
 
 
 def _damage(store: Store, checkpoint: Checkpoint) -> Iterator[str]:

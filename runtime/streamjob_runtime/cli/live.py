@@ -59,7 +59,7 @@ def render(
 
 def _headline(status: Status, now_ms: int) -> Text:
     line = Text(console.cell(status.job_name or "StreamJob"), style="bold")
-    phase = "Waiting" if status.trouble else status.phase
+    phase = "Waiting" if status.troubles else status.phase
     line.append("  ").append(phase, style=_PHASE_STYLES.get(phase, "bold yellow"))
     if status.epoch:
         line.append(f"  start {status.epoch}, {span(max(0, now_ms - status.started_ms))} ago", style="not bold dim")
@@ -67,11 +67,12 @@ def _headline(status: Status, now_ms: int) -> Text:
 
 
 def _trouble(status: Status, now_ms: int, width: int) -> list[Text]:
-    texts = [f"source {name}: {why}" for name, why in status.sources_message.items()]
-    trouble = status.trouble
-    if trouble is not None:
-        since = span(max(0, now_ms - trouble.since_ms))
-        texts.insert(0, f"{trouble.what} fails for {since} ({trouble.attempts} attempts): {trouble.error}")
+    texts = [
+        f"{t.what} fails for {span(max(0, now_ms - t.since_ms))} ({t.attempts} attempts): {t.error}"
+        for t in status.troubles
+    ]
+    # What keeps a source from being connected stands among the troubles.
+    texts += [f"source {s.name}: {s.message}" for s in status.sources if s.message and s.connected]
     return [
         Text(line, style="red")
         for text in texts
@@ -83,9 +84,9 @@ def _figures(status: Status, batches: Sequence[BatchProgress], now_ms: int, widt
     """The job in numbers, one or two on a line."""
     rate_in, rate_out = rates(status, batches, now_ms)
     figures = [("rows in", f"{amount(rate_in)}/s"), ("rows out", f"{amount(rate_out)}/s")]
+    figures.append(("lag", _lag(status)))
     if batches:
         last = batches[-1]
-        figures.append(("lag", f"{amount(sum(s.lag for s in last.sources))} records"))
         figures.append(("state", f"{amount(sum(o.num_rows_total for o in last.operators))} rows"))
         behind = None if last.watermark_ms is None else span(max(0, now_ms - last.watermark_ms))
         figures.append(("watermark", f"{behind} behind now" if behind else "none"))
@@ -98,6 +99,15 @@ def _figures(status: Status, batches: Sequence[BatchProgress], now_ms: int, widt
         left.truncate(width // 2 - 1, overflow="ellipsis", pad=True)
         lines.append(left.append(" ").append_text(right))
     return lines
+
+
+def _lag(status: Status) -> str:
+    """What waits in the sources, and for how long."""
+    known = [(s.lag, s.lag_ms or 0) for s in status.sources if s.lag is not None]
+    if not known:
+        return "not known yet"
+    records = sum(lag for lag, _ in known)
+    return f"{amount(records)} waiting" + (f", {span(max(ms for _, ms in known))}" if records else "")
 
 
 def _checkpoint(checkpoint: CheckpointProgress | None, now_ms: int) -> str:

@@ -30,7 +30,7 @@ class Logger:
 
     def log_batch(self, batch: BatchProgress) -> None:
         """One line: what a batch did. Fit for `Progress.listen`."""
-        self._line(format_batch(batch, self.style))
+        self._line(format_batch(self._clock.now_ms(), batch, self.style))
 
     def _line(self, line: str) -> None:
         with self._lock:
@@ -46,8 +46,8 @@ def format_event(time_ms: int, level: Level, message: str, fields: dict[str, Any
     return " ".join([iso(time_ms), _LEVELS[level], printable(message), *(f"{k}={_value(v)}" for k, v in given.items())])
 
 
-def format_batch(batch: BatchProgress, style: Style) -> str:
-    """The line of a batch, without its end. Its time is the batch's time.
+def format_batch(time_ms: int, batch: BatchProgress, style: Style) -> str:
+    """The line of a batch, without its end: the time of the line comes first, and the batch's time beside its number.
 
     A batch that took longer than the interval is a warning: the job does not keep up.
     """
@@ -60,16 +60,19 @@ def format_batch(batch: BatchProgress, style: Style) -> str:
     if style == "json":
         return json_text(
             {
-                "time": iso(batch.timestamp_ms),
+                "time": iso(time_ms),
                 "level": level,
                 "message": "batch",
                 "batch": batch.batch_id,
+                "batchTime": iso(batch.timestamp_ms),
                 "replayed": batch.replayed,
                 "rows": batch.num_input_rows,
                 "rowsOut": rows_out,
+                "out": {s.name: s.num_output_rows for s in batch.sinks},
                 "durationMs": round(batch.batch_duration_ms, 3),
                 "lag": lag,
                 "lateRows": late,
+                "aheadRows": batch.rows_ahead,
                 "stateRows": state,
                 "watermark": watermark,
                 "stepsMs": {step: round(ms, 3) for step, ms in batch.duration_ms.items()},
@@ -77,16 +80,25 @@ def format_batch(batch: BatchProgress, style: Style) -> str:
         )
     words = [
         f"batch={batch.batch_id:<6}",
+        f"at={iso(batch.timestamp_ms)}",
         f"rows={batch.num_input_rows:<8}",
-        f"out={rows_out:<7}",
+        f"out={_out(batch):<7}",
         f"duration={span(batch.batch_duration_ms, space=''):<7}",
         f"lag={lag:<6}",
         f"state={state:<7}" if batch.operators else "",
         f"late={late}" if late else "",
+        f"ahead={batch.rows_ahead}" if batch.rows_ahead else "",
         f"watermark={watermark}" if watermark else "",
         "replayed" if batch.replayed else "",
     ]
-    return " ".join([iso(batch.timestamp_ms), _LEVELS[level], *filter(None, words)]).rstrip()
+    return " ".join([iso(time_ms), _LEVELS[level], *filter(None, words)]).rstrip()
+
+
+def _out(batch: BatchProgress) -> str:
+    """The rows that each sink got: a number, or `sink:number` where there are several."""
+    if len(batch.sinks) == 1:
+        return str(batch.sinks[0].num_output_rows)
+    return ",".join(f"{s.name}:{s.num_output_rows}" for s in batch.sinks)
 
 
 def _value(value: Any) -> str:

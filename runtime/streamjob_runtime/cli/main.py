@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from datetime import datetime
 from pathlib import Path
 
 try:
@@ -201,6 +202,22 @@ def delete(file: Path, checkpoint: str | None, secrets: Path | None, yes: bool, 
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("Nobody is there to be asked: to delete all that the job has kept, give --yes.")
     sys.exit(delete_checkpoints(file, checkpoint, secrets, yes, termination_log))
+
+
+@checkpoints.command("reset-watermark")
+@_checkpoint_options
+@click.option("--to", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]), help="UTC; left out: now.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset_watermark(file: Path, checkpoint: str | None, secrets: Path | None, to: datetime | None, yes: bool) -> None:
+    """Set the watermark of the job in FILE back, after a wrong event time has driven it ahead of the clock.
+
+    For a job that has stopped in good order. Event times later than --to are forgotten; the state stays as it is.
+    """
+    from streamjob_runtime.cli.reset import reset_watermark as run_reset
+
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("Nobody is there to be asked: to set the watermark back, give --yes.")
+    sys.exit(run_reset(file, checkpoint, secrets, to, yes))
 
 
 @checkpoints.command()

@@ -35,15 +35,19 @@ class SourceStatus:
     connected: bool = True
     message: str = ""  # why not connected, or what else a user should know
     position: Mapping[str, int] = field(default_factory=dict)  # partition -> what comes next, also where nothing is new
+    attempts: int = 1  # how often it has failed in a row, while not connected; 0: it has only begun
+    warns: bool = False  # whether the message is of something that may be wrong
+    oldest_ms: int | None = None  # when the oldest record came that is there and not read, if the source can tell
 
 
 class Source(Protocol):
     """Where rows come from.
 
-    The order of calls is: `check` alone; or `open` once, and then, for each batch, `poll` → (the range is logged) →
-    `advance` → `read` → (the batch is committed) → `acknowledge`. At a restart the logged ranges since the checkpoint
-    come again as `advance` → `read`, before the first `poll`. All calls come from one thread, except `status` and
-    `release`, which any thread may call at any time.
+    The order of calls is: `check` alone; or `begin`, of a new job alone, then `open` once, and then, for each batch,
+    `poll` → (the range is logged) → `advance` → `read` → (the batch is committed) → `acknowledge`. At a restart the
+    logged ranges since the checkpoint come again as `advance` → `read`, before the first `poll`. All calls come from
+    one thread, except `status` and `release`, which any thread may call at any time, and `survey`, which a thread of
+    its own calls.
     """
 
     def check(self) -> str:
@@ -53,8 +57,16 @@ class Source(Protocol):
         """
         ...
 
+    def begin(self, earlier: Any) -> Any:
+        """Where a new job begins, if that depends on the moment: a state (JSON) for `open`, which the log is to have.
+
+        None: it does not, and `open` takes None. Called before `open`. `earlier`: what a start that made no batch has
+        logged (None: nothing); to be given again, if it is of the same manifest.
+        """
+        ...
+
     def open(self, state: Any) -> None:
-        """Begin after `state`, as an earlier `snapshot` gave it; None: a new job.
+        """Begin after `state`, as an earlier `snapshot` or `begin` gave it; None: a new job.
 
         Raises `JobError` for what a retry cannot mend (a wrong host name is not one of these: it may come up later).
         """
@@ -106,8 +118,16 @@ class Source(Protocol):
         """No retained checkpoint is older than `state`: what the source keeps for replays before it may go."""
         ...
 
+    def survey(self, now_ms: int) -> None:
+        """Ask the system how much is there, for `status`: nobody calls `poll` just now, as a batch takes long or waits.
+
+        Between `open` and `close`, at any time: nothing that the other calls rest on changes. May raise
+        `StreamJobError`, which the job's next call meets as well.
+        """
+        ...
+
     def status(self) -> SourceStatus:
-        """How the source stands now."""
+        """How the source stands now. Asks nobody, and does not wait."""
         ...
 
     def close(self) -> None:

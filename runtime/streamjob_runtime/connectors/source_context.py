@@ -68,6 +68,7 @@ class SourceContext:
     job_name: str = "job"  # the full name
     say: Callable[..., None] = lambda level, message, **fields: None  # the runtime's log
     base_dir: Path = Path()  # where relative paths begin: the manifest's folder
+    available_now: bool = False  # the job reads what is there and ends: nothing comes later
 
     def resolve(self, path: str) -> str:
         """The path or URL, absolute; a slash at its end stays."""

@@ -105,10 +105,10 @@ class Database:
         value = self._con.execute(sql).fetchall()[0][0]
         return None if value is None else int(value)
 
-    def pair(self, sql: str) -> tuple[int | None, int | None]:
-        """The two numbers that a query gives."""
-        one, other = self._con.execute(sql).fetchall()[0]
-        return one, other
+    def numbers(self, sql: str) -> tuple[int | None, ...]:
+        """The numbers in the one row that a query gives."""
+        (row,) = self._con.execute(sql).fetchall()
+        return row
 
     def total(self, sql: str) -> int:
         """The sum of the one column that a statement returns."""

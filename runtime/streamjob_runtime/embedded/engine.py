@@ -152,8 +152,9 @@ class EmbeddedQuery:
             source.take(batch.rows.get(name))
         try:
             with translated("The batch"):
-                times = {n: t for n in filled if (t := self._sources[n].event_times()) is not None}
-                earliest = {n: low for n, (low, _) in times.items()}
+                seen = {n: self._sources[n].event_times(batch.ahead_ms.get(n)) for n in filled}
+                times = {n: t for n, t in seen.items() if t is not None}
+                earliest = {n: t.lowest for n, t in times.items()}
                 moment = Moment(batch.batch_time_ms, batch.watermark_ms, batch.late_before_ms, earliest)
                 self._compute_shared(moment, filled)
                 moved = self._run_operators(moment, filled)
@@ -165,8 +166,9 @@ class EmbeddedQuery:
         for operator in self._operators.values():
             operator.end()
         self._db.release_large()
-        latest = {n: high // 1000 for n, (_, high) in times.items()}
-        return BatchOutput(sinks, latest, tuple(o.progress() for o in self._operators.values()))
+        latest = {n: t.highest // 1000 for n, t in times.items() if t.highest is not None}
+        ahead = {n: t.ahead for n, t in times.items() if t.ahead}
+        return BatchOutput(sinks, latest, tuple(o.progress() for o in self._operators.values()), ahead)
 
     def _compute_shared(self, moment: Moment, filled: set[str]) -> None:
         done: set[str] = set()

@@ -1,6 +1,8 @@
 # ruff: noqa: S608 - SQL is put together here from names that are quoted and texts that the planner rendered.
 """A source's rows in the database: registered as they come, cast to the declared types where they are read."""
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 from streamjob_runtime.embedded.compose import raw_table
@@ -12,6 +14,15 @@ from streamjob_runtime.plan.model import SourcePlan
 from streamjob_runtime.plan.tree import quoted
 
 _EXCERPT = 60  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class EventTimes:
+    """Of a batch's rows, in microseconds since the epoch, UTC."""
+
+    lowest: int
+    highest: int | None  # of those that are not too far ahead; None: all are
+    ahead: int  # rows that are
 
 
 class SourceRows:
@@ -39,14 +50,22 @@ class SourceRows:
         """The rows of the next batch; None: it has none."""
         self._db.register(raw_table(self._source.name), self._none if rows is None else rows)
 
-    def event_times(self) -> tuple[int, int] | None:
-        """The lowest and highest event time of the rows, in microseconds; None: no row has one, or no watermark."""
+    def event_times(self, ahead_ms: int | None) -> EventTimes | None:
+        """The event times of the rows; None: no row has one, or no watermark. `ahead_ms`: see `BatchInput`."""
         name = self._source.watermark_column
         if name is None:
             return None
+        kind = next(c.type for c in self._source.columns if c.name == name)
         times = f"SELECT {self._values[name]} AS t FROM {self._raw}"
-        low, high = self._db.pair(f"SELECT epoch_us(min(t)), epoch_us(max(t)) FROM ({times})")
-        return None if low is None or high is None else (low, high)
+        if ahead_ms is None:
+            low, high = self._db.numbers(f"SELECT epoch_us(min(t)), epoch_us(max(t)) FROM ({times})")
+            return None if low is None else EventTimes(low, high, 0)
+        bound = f"{'make_timestamp' if kind == 'TIMESTAMP' else 'make_timestamptz'}({ahead_ms * 1000})"
+        low, high, ahead = self._db.numbers(
+            f"SELECT epoch_us(min(t)), epoch_us(max(t) FILTER (t <= {bound})), count(*) FILTER (t > {bound}) "
+            f"FROM ({times})"
+        )
+        return None if low is None else EventTimes(low, high, ahead or 0)
 
     def blame(self) -> None:
         """Raise `JobError` if a value of the rows is not of its declared type."""

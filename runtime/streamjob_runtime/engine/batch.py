@@ -69,6 +69,7 @@ class BatchRunner:
     interval_ms: int
     writer: Writer
     hook: StepHook
+    max_ahead_ms: Mapping[str, int]  # source -> how far ahead a row may move its watermark
 
     def run(self, intent: Intent, watch: Stopwatch, silent: bool, again: bool) -> BatchResult:
         """Take the batch into the state and, unless `silent`, into the sinks (which had it already).
@@ -79,7 +80,14 @@ class BatchRunner:
         rows = {name: self._read(name, offsets) for name, offsets in ranges.items()}
         watch.lap("read")
         output = self.query.run(
-            BatchInput(intent.batch, intent.time_ms, intent.watermark_ms, intent.late_before_ms, rows)
+            BatchInput(
+                intent.batch,
+                intent.time_ms,
+                intent.watermark_ms,
+                intent.late_before_ms,
+                rows,
+                {name: intent.time_ms + ms for name, ms in self.max_ahead_ms.items()},
+            )
         )
         watch.lap("compute")
         self.hook(Step.COMPUTED, intent.batch)
@@ -110,6 +118,7 @@ class BatchRunner:
                 SinkProgress(named.name, 0 if replayed else table.num_rows)
                 for named, table in zip(self.sinks, result.output.sinks, strict=True)
             ),
+            rows_ahead=sum(result.output.rows_ahead.values()),
         )
 
     def _range(self, name: str, value: Any) -> OffsetRange:

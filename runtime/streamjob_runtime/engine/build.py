@@ -18,11 +18,13 @@ from streamjob_runtime.engine.loop import Loop, LoopSettings, Parts
 from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.engine.tables import StaticTable, StaticTables
 from streamjob_runtime.engine.trouble import TroubleBoard
-from streamjob_runtime.patience import Caller, Patient
+from streamjob_runtime.patience import SILENT_S, Caller, Patient
 from streamjob_runtime.query import Query
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.proof import prove_atomic_create
 from streamjob_runtime.stores.retrying import RetryingStore
+
+_SLOW_DISK_S = 30.0  # a write to a disk that does much else may take seconds, and a mounted file system may hang
 
 
 def build(job: StreamJob, store: Store, around: Surroundings) -> Loop:
@@ -47,10 +49,15 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
     board = TroubleBoard(progress, around.clock, around.say)
 
     def patient(store: Store, what: str) -> Store:
-        return RetryingStore(store, around.clock, around.rng, around.give_up, board.listener(what), what)
+        silent_s = SILENT_S if "://" in store.url else _SLOW_DISK_S
+        made = RetryingStore(store, around.clock, around.rng, around.give_up, board.listener(what), what, silent_s)
+        board.watch(made.patient)
+        return made
 
     def patience(what: str) -> Caller:
-        return Patient(around.clock, around.rng, around.give_up, board.listener(what), what)
+        made = Patient(around.clock, around.rng, around.give_up, board.listener(what), what)
+        board.watch(made)
+        return made
 
     context = TableContext(around.connections, patient, patience, around.base_dir, around.say)
     contents = {t.name: open_table(t, context) for t in spec.tables}
@@ -92,9 +99,10 @@ def _settings(job: StreamJob, query: Query) -> LoopSettings:
         available_now=spec.trigger == "availableNow",
         limits={s.name: s.max_records_per_batch for s in spec.sources},
         delays_ms={s.name: _ms(s.watermark.delay) for s in spec.sources if s.watermark},
+        max_ahead_ms={s.name: _ms(s.watermark.max_ahead) for s in spec.sources if s.watermark},
         meaning=Meaning(
             # A source's offsets mean nothing to a source of another kind.
-            {**{f"source {s.name}": s.kind for s in spec.sources}, **query.fingerprints},
+            {**{f"source {s.name}": s.offsets for s in spec.sources}, **query.fingerprints},
             query.engine,
             query.tied,
             query.readable,
@@ -123,6 +131,7 @@ def _sources(
         job_name=full_name(job.metadata.namespace, job.metadata.name),
         say=around.say,
         base_dir=around.base_dir,
+        available_now=job.spec.trigger == "availableNow",
     )
     return {s.name: open_source(s, query.source_schemas[s.name], context) for s in job.spec.sources}
 

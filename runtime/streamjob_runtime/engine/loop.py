@@ -1,24 +1,26 @@
 """The micro-batch loop: take over, recover, then batch after batch until told to stop (docs/protocol.md)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from streamjob_runtime.checkpoint.fit import Meaning, check_fits
 from streamjob_runtime.checkpoint.log import Log
 from streamjob_runtime.checkpoint.records import Checkpoint, Commit, Intent, Record
-from streamjob_runtime.checkpoint.recovery import newest_whole
+from streamjob_runtime.checkpoint.recovery import newest_whole, starts
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download
 from streamjob_runtime.connectors.sink import Writer
 from streamjob_runtime.connectors.source import OffsetRange, Source
 from streamjob_runtime.engine.batch import BatchRunner, NamedSink, Stopwatch
 from streamjob_runtime.engine.checkpointer import Checkpointer
 from streamjob_runtime.engine.ended import ended_in
+from streamjob_runtime.engine.event_time import STILL_INTERVALS, STILL_S, EventTimeWatch
 from streamjob_runtime.engine.progress import CheckpointProgress
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.engine.tables import StaticTables
 from streamjob_runtime.engine.trigger import next_due_ms
-from streamjob_runtime.engine.trouble import SourceNews
+from streamjob_runtime.engine.watch import SourceWatch
 from streamjob_runtime.engine.watermark import advance, watermark
 from streamjob_runtime.errors import Damaged
 from streamjob_runtime.query import Query
@@ -37,6 +39,7 @@ class LoopSettings:
     available_now: bool
     limits: Mapping[str, int | None]  # source -> records a batch
     delays_ms: Mapping[str, int]  # source -> watermark delay, for the sources that have one
+    max_ahead_ms: Mapping[str, int]  # source -> how far ahead a row may move its watermark
     meaning: Meaning
 
 
@@ -66,7 +69,9 @@ class Loop:
         self._stop = around.stop
         self._log = Log(parts.store, settings.job_name, around.nonce)
         self._sources: Mapping[str, Source] = {}
-        self._news = SourceNews(around.progress, around.say)
+        self._watch = SourceWatch(around.progress, around.clock, around.say)
+        still_s = max(STILL_S, STILL_INTERVALS * settings.interval_ms / 1000)
+        self._event_time = EventTimeWatch(around.progress, around.clock, around.say, still_s)
         self._next_batch = 0
         self._last_time_ms = 0
         self._last_watermark_ms: int | None = None
@@ -84,6 +89,7 @@ class Loop:
                 self._run_ticks()
             self._finish()
         finally:
+            self._watch.close()
             for source in self._sources.values():
                 source.close()
             for named in self._parts.sinks:
@@ -98,6 +104,7 @@ class Loop:
             self._settings.version,
             dict(self._settings.meaning.fingerprints),
             lambda records: check_fits(records, self._settings.job_name, self._settings.meaning, store.url),
+            self._begin,
         )
         self._hook(Step.FENCED, -1)
         progress.update(
@@ -108,11 +115,8 @@ class Loop:
             store, self._log, records, self._settings.meaning, self._settings.retained, self._around
         )
         self._records = records
-        self._sources = self._parts.sources(self._log.epoch)
         begun = any(isinstance(r.body, Intent | Commit | Checkpoint) for r in before)
         writer = Writer(self._log.job_id, self._log.epoch, self._log.check_still_writer, begun)
-        for named in self._parts.sinks:
-            named.sink.open(writer)
         self._runner = BatchRunner(
             self._sources,
             self._parts.query,
@@ -120,19 +124,32 @@ class Loop:
             self._settings.interval_ms,
             writer,
             self._hook,
+            self._settings.max_ahead_ms,
         )
-        self._recover(before)
+        self._recover(before, writer)
         self._hook(Step.RECOVERED, self._next_batch - 1)
         if self._settings.available_now:
             for source in self._sources.values():
                 source.limit_to_available()
         progress.update(phase="Running", moved=self._clock.monotonic())
 
-    def _recover(self, before: tuple[Record, ...]) -> None:
+    def _begin(self, before: Sequence[Record]) -> Mapping[str, Any]:
+        """Make the sources; where they begin, as long as no batch has begun: the FENCE says it, be it killed then."""
+        self._sources = self._parts.sources(self._log.epoch)
+        if any(isinstance(r.body, Intent | Commit | Checkpoint) for r in before):
+            return {}
+        known = starts(before)
+        begins = {name: source.begin(known.get(name)) for name, source in self._sources.items()}
+        return {name: begin for name, begin in begins.items() if begin is not None}
+
+    def _recover(self, before: tuple[Record, ...], writer: Writer) -> None:
         recovery, snapshot = newest_whole(before, lambda c: download(self._parts.store, c), self._unusable)
-        states = snapshot.sources if snapshot else {}
+        states = snapshot.sources if snapshot else starts([*before, self._log.last])
         for name, source in self._sources.items():
             source.open(states.get(name))
+        self._watch.follow(self._sources)  # also while a sink is waited for
+        for named in self._parts.sinks:
+            named.sink.open(writer)
         if snapshot:
             self._parts.query.restore(snapshot.operators)
             self._event_times = snapshot.event_times
@@ -236,7 +253,7 @@ class Loop:
         self._ticks += 1
         self._begin_checkpoint()
         self._progress.update(moved=self._clock.monotonic())
-        self._news.tell(self._sources)
+        self._watch.tell()
         return ran
 
     def _poll(self, now_ms: int) -> dict[str, OffsetRange]:
@@ -263,6 +280,11 @@ class Loop:
         self._dirty = True
         self._progress.finished(self._runner.progress(intent, result, watch, silent))
         self._progress.update(moved=self._clock.monotonic())
+        if self._settings.delays_ms and not silent and not again:
+            mark = watermark(self._settings.delays_ms, self._event_times, self._last_watermark_ms)
+            lacking = sorted(self._settings.delays_ms.keys() - self._event_times.keys())
+            came = any(result.input_rows.get(name) for name in self._settings.delays_ms)
+            self._event_time.batch(mark, came, result.output.rows_ahead, lacking)
         return rows
 
     def _begin_checkpoint(self, now: bool = False) -> None:

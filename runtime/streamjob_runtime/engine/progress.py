@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from streamjob_runtime.patience import Trouble
+
 KEPT_BATCHES = 100
 
 
@@ -62,6 +64,15 @@ class BatchProgress:
     sources: tuple[SourceProgress, ...]
     operators: tuple[StateProgress, ...]
     sinks: tuple[SinkProgress, ...]
+    rows_ahead: int = 0  # too far ahead of the clock to move a watermark (`watermark.maxAhead`)
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkNow:
+    """How event time goes on."""
+
+    ahead_ms: int = 0  # of the clock, by which rows of now count as late
+    standing_ms: int = 0  # how long rows have come and not moved it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +85,14 @@ class CheckpointProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something outside that fails now, and that the job waits for."""
+class SourceNow:
+    """How a source stands at this moment, also while a batch is under way or waits."""
 
-    what: str  # which system, for a user: "the checkpoint store s3://checkpoints/views"
-    error: str
-    since_ms: int
-    attempts: int
+    name: str
+    connected: bool = True
+    message: str = ""  # why it is not connected, or what else a user should know
+    lag: int | None = None  # what is known to be there and not read yet, in the source's offsets; None: not known yet
+    lag_ms: int | None = None  # how long the oldest of it has waited, as far as is known; 0: there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +107,48 @@ class Status:
     moved: float = 0.0  # Clock.monotonic() when the loop last took a step
     interval_ms: int = 0
     checkpoint: CheckpointProgress | None = None
-    trouble: Trouble | None = None
-    sources_message: Mapping[str, str] = field(default_factory=dict)  # source -> why it is not connected
+    troubles: tuple[Trouble, ...] = ()  # every system outside that the job waits for, the oldest first
+    sources: tuple[SourceNow, ...] = ()
+    watermark: WatermarkNow | None = None  # None: no source has one
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The oldest of the troubles."""
+        return self.troubles[0] if self.troubles else None
+
+    @property
+    def sources_message(self) -> Mapping[str, str]:
+        """Source -> what it has to say."""
+        return {s.name: s.message for s in self.sources if s.message}
 
 
 @dataclass
 class Progress:
     """The board that the loop writes to and that the log, the live view and the HTTP server read. Thread-safe."""
 
-    status: Status = field(default_factory=lambda: Status("Starting"))
+    noted: Status = field(default_factory=lambda: Status("Starting"))  # what was told; see `status`
     batches: deque[BatchProgress] = field(default_factory=lambda: deque(maxlen=KEPT_BATCHES))
     totals: dict[str, float] = field(default_factory=dict)  # counters since the start, for metrics
+    _observers: list[Callable[[Status], Status]] = field(default_factory=list)
     _listeners: list[Callable[[BatchProgress], None]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def status(self) -> Status:
+        """The runtime at this moment: what was noted, and what the observers see."""
+        status = self.noted
+        for observer in self._observers:
+            status = observer(status)
+        return status
+
+    def observe(self, observer: Callable[[Status], Status]) -> None:
+        """Let `observer` add to the status whenever it is asked for, by any thread: it must be quick."""
+        self._observers.append(observer)
 
     def update(self, **changes: Any) -> None:
         """Change fields of the status."""
         with self._lock:
-            self.status = replace(self.status, **changes)
+            self.noted = replace(self.noted, **changes)
 
     def finished(self, batch: BatchProgress) -> None:
         """A batch is committed (or replayed): keep it, count it, tell the listeners."""
@@ -122,6 +158,7 @@ class Progress:
                 ("batches", 1),
                 ("input_rows", batch.num_input_rows),
                 ("output_rows", sum(s.num_output_rows for s in batch.sinks)),
+                ("ahead_rows", batch.rows_ahead),
                 ("late_rows", sum(o.num_rows_dropped_by_watermark for o in batch.operators)),
                 ("busy_seconds", batch.batch_duration_ms / 1000),
             ):

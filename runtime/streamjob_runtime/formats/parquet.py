@@ -86,7 +86,7 @@ class ParquetDecoder:
                 raise BadRecord(f"of the file's columns {e}", 0, "") from None
             if in_file is not None:
                 if list(there).count(in_file) > 1:
-                    raise BadRecord(f'the file has the column "{in_file}" twice', 0, "")
+                    raise BadRecord(f'it has more than one column of the name "{in_file}"', 0, "")
                 found[name] = in_file
         return found
 

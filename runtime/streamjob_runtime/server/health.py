@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from streamjob_runtime.engine.progress import Status
+from streamjob_runtime.patience import Trouble
 
 # A retry of a store that does not answer takes 65 s between two steps of the loop (30 s back-off, 35 s timeouts), and
 # a first batch over a backlog computes for long. A kill of either would only make it begin again.
@@ -35,18 +36,17 @@ def liveness(status: Status, watched_since: float, monotonic: float) -> Health:
 
 def readiness(status: Status, now_ms: int) -> Health:
     """Whether batches go through now."""
-    trouble = status.trouble
-    if trouble is not None:
-        seconds = max(0, now_ms - trouble.since_ms) / 1000
-        tries = f"{trouble.attempts} attempt{'' if trouble.attempts == 1 else 's'}"
-        return Health(
-            False,
-            "Waiting",
-            f"{trouble.what} has failed for {seconds:.0f} s ({tries}), and is tried again: {trouble.error}",
-        )
+    if status.troubles:
+        return Health(False, "Waiting", "; ".join(_words(trouble, now_ms) for trouble in status.troubles))
     if status.phase == "Running":
         return Health(True, "Running", "batches go through")
     return Health(False, status.phase, _PHASES.get(status.phase, f"the job is {status.phase}"))
+
+
+def _words(trouble: Trouble, now_ms: int) -> str:
+    seconds = max(0, now_ms - trouble.since_ms) / 1000
+    tries = f"{trouble.attempts} attempt{'' if trouble.attempts == 1 else 's'}"
+    return f"{trouble.what} has failed for {seconds:.0f} s ({tries}), and is tried again: {trouble.error}"
 
 
 _PHASES = {

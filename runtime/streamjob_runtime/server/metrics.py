@@ -19,6 +19,7 @@ _COUNTERS = (
     ("input_rows", "streamjob_input_rows", "Rows read from all sources since the runtime started."),
     ("output_rows", "streamjob_output_rows", "Rows given to all sinks since the runtime started."),
     ("late_rows", "streamjob_late_rows", "Rows dropped because they came behind the watermark."),
+    ("ahead_rows", "streamjob_ahead_rows", "Rows too far ahead of the clock to move the watermark (maxAhead)."),
     ("busy_seconds", "streamjob_busy_seconds", "Seconds spent in batches since the runtime started."),
 )
 
@@ -56,10 +57,12 @@ class _Board(Collector):
         for key, name, text in _COUNTERS:
             yield CounterMetricFamily(name, text, value=self._progress.totals.get(key, 0))
         yield self._durations()
-        yield from _of_status(self._progress.status)
+        status = self._progress.status
+        yield from _of_status(status)
+        yield from _of_sources(status)
         batches = self._progress.recent()
         if batches:
-            yield from _of_batch(batches[-1], self._progress.status)
+            yield from _of_batch(batches[-1])
 
     def _durations(self) -> HistogramMetricFamily:
         with self._lock:
@@ -74,7 +77,7 @@ class _Board(Collector):
 
 
 def _of_status(status: Status) -> Iterator[GaugeMetricFamily | InfoMetricFamily]:
-    ready = status.phase == "Running" and status.trouble is None
+    ready = status.phase == "Running" and not status.troubles
     yield InfoMetricFamily("streamjob_job", "Which job this is.", value={"name": status.job_name, "id": status.job_id})
     yield GaugeMetricFamily("streamjob_up", "1 while batches go through.", value=_flag(ready))
     phase = GaugeMetricFamily("streamjob_phase", "1 for the phase that the runtime is in.", labels=["phase"])
@@ -82,13 +85,24 @@ def _of_status(status: Status) -> Iterator[GaugeMetricFamily | InfoMetricFamily]
         phase.add_metric([name], _flag(name == status.phase))
     yield phase
     yield GaugeMetricFamily(
-        "streamjob_trouble", "1 while a system outside fails and the job waits for it.", value=_flag(status.trouble)
+        "streamjob_trouble", "1 while a system outside fails or does not answer.", value=_flag(status.troubles)
     )
     yield GaugeMetricFamily("streamjob_epoch", "Which start of the job's runtime this is.", value=status.epoch)
     yield GaugeMetricFamily(
         "streamjob_start_time_seconds", "When the runtime started, Unix time.", value=status.started_ms / 1000
     )
     yield GaugeMetricFamily("streamjob_batch_interval_seconds", "The batch interval.", value=status.interval_ms / 1000)
+    if status.watermark is not None:
+        yield GaugeMetricFamily(
+            "streamjob_watermark_ahead_seconds",
+            "How far the watermark is ahead of the clock: rows of now count as late.",
+            value=status.watermark.ahead_ms / 1000,
+        )
+        yield GaugeMetricFamily(
+            "streamjob_watermark_standing_seconds",
+            "How long rows have come and not moved the watermark.",
+            value=status.watermark.standing_ms / 1000,
+        )
     checkpoint = status.checkpoint
     if checkpoint is not None:
         for suffix, text, value in (
@@ -99,7 +113,25 @@ def _of_status(status: Status) -> Iterator[GaugeMetricFamily | InfoMetricFamily]
             yield GaugeMetricFamily(f"streamjob_last_checkpoint_{suffix}", text, value=value)
 
 
-def _of_batch(batch: BatchProgress, status: Status) -> Iterator[GaugeMetricFamily]:
+def _of_sources(status: Status) -> Iterator[GaugeMetricFamily]:
+    records = GaugeMetricFamily(
+        "streamjob_source_lag_records", "Records that are known to be there and not read yet.", labels=["source"]
+    )
+    seconds = GaugeMetricFamily(
+        "streamjob_source_lag_seconds",
+        "How long the oldest of these has waited, as far as is known.",
+        labels=["source"],
+    )
+    connected = GaugeMetricFamily("streamjob_source_connected", "1 while the source is connected.", labels=["source"])
+    for source in status.sources:
+        if source.lag is not None and source.lag_ms is not None:
+            records.add_metric([source.name], source.lag)
+            seconds.add_metric([source.name], source.lag_ms / 1000)
+        connected.add_metric([source.name], _flag(source.connected))
+    yield from (records, seconds, connected)
+
+
+def _of_batch(batch: BatchProgress) -> Iterator[GaugeMetricFamily]:
     yield GaugeMetricFamily("streamjob_last_batch_id", "The newest finished batch.", value=batch.batch_id)
     yield GaugeMetricFamily(
         "streamjob_last_batch_timestamp_seconds", "Its batch time, Unix time.", value=batch.timestamp_ms / 1000
@@ -108,15 +140,6 @@ def _of_batch(batch: BatchProgress, status: Status) -> Iterator[GaugeMetricFamil
         yield GaugeMetricFamily(
             "streamjob_watermark_timestamp_seconds", "The watermark, Unix time.", value=batch.watermark_ms / 1000
         )
-    lag = GaugeMetricFamily(
-        "streamjob_source_lag_records", "Records that are known to be there and not read yet.", labels=["source"]
-    )
-    connected = GaugeMetricFamily("streamjob_source_connected", "1 while the source is connected.", labels=["source"])
-    for source in batch.sources:
-        lag.add_metric([source.name], source.lag)
-        connected.add_metric([source.name], _flag(source.name not in status.sources_message))
-    yield lag
-    yield connected
     rows = GaugeMetricFamily("streamjob_state_rows", "Rows in an operator's state.", labels=["operator"])
     for operator in batch.operators:
         rows.add_metric([operator.name], operator.num_rows_total)

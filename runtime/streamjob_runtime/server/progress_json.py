@@ -5,6 +5,7 @@ from typing import Any
 
 from streamjob_runtime.clock import iso
 from streamjob_runtime.engine.progress import KEPT_BATCHES, BatchProgress, SourceProgress, StateProgress, Status
+from streamjob_runtime.patience import Trouble
 from streamjob_runtime.server.rates import rates
 
 
@@ -22,7 +23,8 @@ def progress_json(
 def status_json(status: Status, batches: Sequence[BatchProgress], now_ms: int) -> dict[str, Any]:
     """The runtime at this moment; ages in milliseconds."""
     rate_in, rate_out = rates(status, batches, now_ms)
-    checkpoint, trouble = status.checkpoint, status.trouble
+    checkpoint = status.checkpoint
+    troubles = [_trouble_json(trouble, now_ms) for trouble in status.troubles]
     return {
         "id": status.job_id,
         "runId": run_id(status),
@@ -40,15 +42,29 @@ def status_json(status: Status, batches: Sequence[BatchProgress], now_ms: int) -
             "ageMs": max(0, now_ms - checkpoint.time_ms),
             "sizeBytes": checkpoint.size_bytes,
         },
-        "trouble": trouble
-        and {
-            "what": trouble.what,
-            "error": trouble.error,
-            "since": iso(trouble.since_ms),
-            "forMs": max(0, now_ms - trouble.since_ms),
-            "attempts": trouble.attempts,
-        },
+        "trouble": troubles[0] if troubles else None,
+        "troubles": troubles,
+        "sources": [
+            {
+                "name": source.name,
+                "connected": source.connected,
+                "message": source.message,
+                "lag": source.lag,
+                "lagMs": source.lag_ms,
+            }
+            for source in status.sources
+        ],
         "sourcesMessage": dict(status.sources_message),
+    }
+
+
+def _trouble_json(trouble: Trouble, now_ms: int) -> dict[str, Any]:
+    return {
+        "what": trouble.what,
+        "error": trouble.error,
+        "since": iso(trouble.since_ms),
+        "forMs": max(0, now_ms - trouble.since_ms),
+        "attempts": trouble.attempts,
     }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from hdfs_native import Client, FileStatus, WriteOptions
 
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, StreamJobError, Unavailable
+from streamjob_runtime.patience import alive
 from streamjob_runtime.stores.base import Entry
 from streamjob_runtime.stores.connections import Connections
 from streamjob_runtime.stores.hdfs_calls import Calls
@@ -223,7 +224,9 @@ class HdfsStore:
         return self._calls.call(lambda client: client.get_file_info(path))
 
     def _children(self, folder: str) -> Sequence[FileStatus]:
-        return self._calls.call(lambda client: list(client.list_status(folder.rstrip("/") or "/")))
+        found = self._calls.call(lambda client: list(client.list_status(folder.rstrip("/") or "/")))
+        alive()  # a deep listing is many of these
+        return found
 
     def _sweep(self, now_ms: int) -> None:
         """Remove what writers that died have left behind; `now_ms` by the name node's clock."""

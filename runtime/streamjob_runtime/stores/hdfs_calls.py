@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from hdfs_native import Client
 
+from streamjob_runtime.patience import alive
+
 T = TypeVar("T")
 
 _ANSWER_S = 30.0
@@ -43,7 +45,7 @@ class Calls:
         seconds = _ANSWER_S + size / _BYTES_PER_S
         # A daemon: a call that hangs must not keep the process from ending.
         threading.Thread(target=work, name="hdfs", daemon=True).start()
-        if not done.wait(seconds):
+        if not self._wait(done, seconds, size / _BYTES_PER_S):
             with self._changing:
                 if self._client is client:
                     self._client = self._make_client(self._clients)
@@ -52,3 +54,10 @@ class Calls:
         if errors:
             raise errors.pop()  # its traceback must not lead back to it
         return results[0]
+
+    def _wait(self, done: threading.Event, seconds: float, moving_s: float) -> bool:
+        """Whether it is done in time. As long as the bytes may be on their way, that is no silence."""
+        while moving_s > 0 and not done.wait(min(1.0, moving_s)):
+            alive()
+            moving_s, seconds = moving_s - 1, seconds - 1
+        return done.wait(max(0.0, seconds))

@@ -1,5 +1,7 @@
 """What may be a key: the same rule in every store, so that a job can move from one to another."""
 
+import re
+
 from streamjob_runtime.errors import JobError
 
 RESERVED = ".tmp"  # where local stores, this one or one within it, keep half-written files
@@ -29,3 +31,13 @@ def check_prefix(prefix: str) -> None:
     """Raise `JobError` unless keys may begin so."""
     if prefix:
         check_key(prefix.removesuffix("/"))
+
+
+def check_replaced(location: str) -> None:
+    """Raise `JobError` if the name of a variable stands in a path or URL that its writer took for its value."""
+    unset = re.search(r"\$\{[^}]*\}|\$\(\w+\)", location)
+    if unset:
+        raise JobError(
+            f"{location}: {unset[0]} stands there as it is, and nothing puts a value in its place. Write the path "
+            "itself, or replace it before the job starts (envsubst)."
+        )

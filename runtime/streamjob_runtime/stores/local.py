@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
-from streamjob_runtime.errors import AlreadyExists, NotFound
+from streamjob_runtime.errors import AlreadyExists, JobError, NotFound
 from streamjob_runtime.stores.base import Entry
 from streamjob_runtime.stores.connections import Connections
 from streamjob_runtime.stores.keys import RESERVED, check_key, check_prefix
@@ -144,11 +144,11 @@ class LocalStore:
             except FileExistsError:
                 continue
             except FileNotFoundError:
-                self._temporary.mkdir(parents=True, exist_ok=True)
+                _make(self._temporary)
 
     def _sweep(self) -> None:
         """Remove what writers that died have left behind."""
-        self._temporary.mkdir(parents=True, exist_ok=True)
+        _make(self._temporary)
         os.utime(self._temporary)  # the time now, by the clock that the files have theirs from
         now = self._temporary.stat().st_mtime
         for path in self._temporary.iterdir():
@@ -164,7 +164,7 @@ class LocalStore:
         chain = [folder, *folder.parents]
         # Those below the root are made durable although they are there: who made them may have died before that.
         ours = [each for each in chain if self._root in each.parents or not each.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         for each in reversed(ours):
             _sync_folder(each.parent)
         if len(self._durable_folders) >= _REMEMBERED_FOLDERS:
@@ -197,6 +197,20 @@ class LocalStore:
             with suppress(FileNotFoundError):  # gone since the folder was read
                 if item.is_file():
                     yield _entry(path + name, item.stat())
+
+
+def _make(folder: Path) -> None:
+    """Make the folder and those above it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)  # or somebody has just taken one of those above away
+        except FileNotFoundError as err:
+            raise JobError(
+                f"{folder} cannot be made ({err.strerror}): the file system lets nobody make a folder there. Choose "
+                "another place."
+            ) from None
 
 
 def _entry(key: str, found: os.stat_result) -> Entry:

@@ -7,6 +7,7 @@ from typing import Protocol, cast
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections
+from streamjob_runtime.stores.keys import check_replaced
 
 GROUP = "streamjob.stores"  # the entry points' names are the schemes
 
@@ -22,6 +23,7 @@ def open_store(url: str, connections: Connections) -> Store:
     `from_url(url, connections)`. Raises `JobError` when nobody knows the scheme or the credentials are missing; the
     system itself is not asked yet.
     """
+    check_replaced(url)
     found = re.match(r"([a-z][a-z0-9+.-]*)://", url)
     scheme = found[1] if found else "file"
     known = entry_points(group=GROUP)

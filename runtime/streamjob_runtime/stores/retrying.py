@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.errors import AlreadyExists, NotFound, Unavailable
-from streamjob_runtime.patience import Patient, Trouble
+from streamjob_runtime.patience import SILENT_S, Patient, Trouble
 from streamjob_runtime.stores.base import Entry, Store
 
 
@@ -25,9 +25,11 @@ class RetryingStore:
         stop: threading.Event,
         on_trouble: Callable[[Trouble | None], None],
         what: str,
+        silent_s: float = SILENT_S,
     ) -> None:
         self._inner = inner
-        self._retry = Patient(clock, random, stop, on_trouble, what).call
+        self.patient = Patient(clock, random, stop, on_trouble, what, silent_s)
+        self._retry = self.patient.call
 
     @property
     def url(self) -> str:

@@ -19,6 +19,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Refused, StreamJobError, Unavailable
+from streamjob_runtime.patience import alive
 from streamjob_runtime.stores.base import Entry
 from streamjob_runtime.stores.connections import Connections
 from streamjob_runtime.stores.keys import check_key, check_prefix
@@ -34,6 +35,7 @@ SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105
 _BUCKET = re.compile(r"(?!.*(\.\.|\.-|-\.))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CONNECT_S = 5
 _CONNECTIONS = 16
+_PIECE = 1 << 20
 _NEVER_SENT = (NewConnectionError, ConnectTimeoutError)
 
 
@@ -118,7 +120,7 @@ class S3Store:
         with self._translated(place):
             response = self._client.get_object(self._bucket, name)
             try:
-                return response.read()
+                return b"".join(_as_it_comes(response))
             finally:
                 response.close()
                 response.release_conn()
@@ -142,6 +144,7 @@ class S3Store:
         check_prefix(prefix)
         with self._translated(f"{self._url}/{prefix}{self._at}"):
             for found in self._client.list_objects(self._bucket, self._base + prefix, recursive):
+                alive()  # it comes page by page
                 name = found.object_name or ""
                 if not name.endswith("/"):  # a folder, or the empty object that a web console makes for one
                     yield _entry(name.removeprefix(self._base), found)
@@ -176,7 +179,7 @@ class S3Store:
         headers["Content-Length"] = str(len(data))
         # A file goes out in small pieces, each under a timeout of its own. Bytes would go out under a single one, the
         # connect timeout, so that a large object would never get through a narrow line.
-        body = io.BytesIO(data)
+        body = _Sent(data)
         try:
             response = self._http.urlopen("PUT", url, body=body, headers=headers, redirect=False)
         except _NEVER_SENT as err:
@@ -244,6 +247,22 @@ def _client(access: S3Access, http: urllib3.PoolManager) -> Minio:
         )
     except ValueError as err:
         raise JobError(f"s3.endpoint {access.endpoint!r} or s3.region {access.region!r} is wrong: {err}.") from err
+
+
+class _Sent(io.BytesIO):
+    """What is sent, in pieces: each that the server takes is a sign of life."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """See `io.BytesIO`."""
+        alive()
+        return super().read(size)
+
+
+def _as_it_comes(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """What is received, in pieces: each is a sign of life."""
+    while piece := response.read(_PIECE):
+        alive()
+        yield piece
 
 
 def _entry(key: str, found: Object) -> Entry:

@@ -44,7 +44,11 @@ class DeltaContents:
 
     def newest(self, in_use: Callable[[str], bool]) -> tuple[str, pa.Table] | None:
         """The rows, with a text that says of which table and version they are; None: that version is in use."""
-        return self._caller.call(lambda: self._newest(in_use))
+        return self._caller.call(lambda: self._newest(in_use), self._probe)
+
+    def _probe(self) -> None:
+        """Whether the table's store answers, while a large table is read."""
+        self._find()
 
     def _newest(self, in_use: Callable[[str], bool]) -> tuple[str, pa.Table] | None:
         table = self._find()

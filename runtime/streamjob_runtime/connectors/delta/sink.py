@@ -81,18 +81,23 @@ class DeltaSink:
 
     def open(self, writer: Writer) -> None:
         """See `Sink`: makes the table if there is none, looks whether it fits, and says in it who writes now."""
-        self._caller.call(lambda: self._take_over(writer))
+        self._caller.call(lambda: self._take_over(writer), self._probe)
 
     def write(self, batch: SinkBatch) -> None:
         """See `Sink`. Nothing happens for a batch without rows, but that `complete` empties the table."""
         if batch.rows.num_rows or self._wish.mode == "complete":
-            self._caller.call(lambda: self._write(batch))
+            self._caller.call(lambda: self._write(batch), self._probe)
 
     def close(self) -> None:
         """See `Sink`."""
         self._table = None
         if self._folder is not None:
             self._folder.close()
+
+    def _probe(self) -> None:
+        """Whether the table's store answers, while a commit takes long."""
+        if self._folder is not None:
+            self._folder.stat(_NEVER_THERE)
 
     def _ask(self) -> None:
         if self._folder is not None:

@@ -34,6 +34,7 @@ class NewFiles:
         self._next_listing = float("-inf")  # on the monotonic clock
         self._listing_before_s = 0.0  # how long it took
         self._passed_over = 0
+        self._changed: list[str] = []  # keys of files that were read and are not what they were
 
     def limit_to_available(self) -> None:
         """List now, and never again."""
@@ -51,14 +52,37 @@ class NewFiles:
         return len(self._ready) + len(self._waiting)
 
     @property
+    def oldest_ms(self) -> int | None:
+        """The time of the oldest file that is ready or waited for."""
+        ready = [e.modified_ms for e in islice(self._ready.values(), 1)]  # in order: the first is the oldest
+        return min(ready + [e.modified_ms for e, _ in self._waiting.values()], default=None)
+
+    def count(self) -> tuple[int, int | None]:
+        """How many files were not read to their end, and the time of the oldest: for another thread than the rest."""
+        times = [e.modified_ms for e in list_files(self._store, self._pattern) if e.key not in self.seen]
+        unread = [ms for ms in times if not self.seen.too_old(ms)]
+        return len(unread), min(unread, default=None)
+
+    @property
     def message(self) -> str:
         """What a user should know."""
         notes = []
         if self._waiting:
             notes.append(f"files that may still be written, and are waited for: {len(self._waiting)}")
+        if self._changed:
+            more = f" and {len(self._changed) - 1} more" if len(self._changed) > 1 else ""
+            notes.append(
+                f"changed since it was read, and not read again: {self._changed[0]}{more}. Write new files, or follow "
+                "those that grow (follow: true)"
+            )
         if self._passed_over:
             notes.append(f"files passed over, seven days older than the newest: {self._passed_over}")
         return "; ".join(notes)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether a file that was read is not what it was."""
+        return bool(self._changed)
 
     def find(self, now_ms: int) -> None:
         """Look for files, unless there are some to read."""
@@ -101,7 +125,9 @@ class NewFiles:
     def _unseen(self) -> list[Entry]:
         """A listing without what was read, and without what is too old to know."""
         self.seen.forget()
-        unseen = [e for e in list_files(self._store, self._pattern) if e.key not in self.seen and e.key != self._begun]
+        there = list(list_files(self._store, self._pattern))
+        self._changed = [e.key for e in there if self.seen.differs(e.key, e.modified_ms)]
+        unseen = [e for e in there if e.key not in self.seen and e.key != self._begun]
         new = [e for e in unseen if not self.seen.too_old(e.modified_ms)]
         # Of the old files some were read and forgotten; where those have been deleted, the number is too low.
         self._passed_over = max(0, len(unseen) - len(new) - self.seen.forgotten)

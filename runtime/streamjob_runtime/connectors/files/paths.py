@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
+from urllib.parse import unquote
 
 from streamjob_runtime.errors import JobError, NotFound
 from streamjob_runtime.stores.base import Entry, Store
+from streamjob_runtime.stores.keys import check_replaced
 
 _WILDCARDS = frozenset("*?[")
 _UNFINISHED = (".tmp", ".part", ".inprogress", "._COPYING_")
@@ -16,6 +19,7 @@ def split_glob(path: str) -> tuple[str, str | None]:
     `in/` is all below that folder (no pattern); `in/*.json` the files there whose names match; `in/a` the file of that
     name, or all below the folder of that name. Raises `JobError` for wildcards before the last part.
     """
+    check_replaced(path)
     scheme, mark, rest = path.rpartition("://")
     folder, slash, name = rest.rpartition("/")
     if _WILDCARDS & set(folder):
@@ -25,6 +29,26 @@ def split_glob(path: str) -> tuple[str, str | None]:
     if not name or (mark and not slash):  # a bucket alone is a folder
         return path, None
     return f"{scheme}{mark}{folder}{slash}" or ".", name
+
+
+def local_folder(root: str) -> Path:
+    """The folder of a path or a `file://` URL."""
+    return Path(unquote(root.removeprefix("file://")) if root.startswith("file://") else root)
+
+
+def missing_place(root: str, pattern: str | None) -> str:
+    """What is not there of a local path, where a file would have to be; empty: nothing, or it is in no local folder.
+
+    `split_glob` gives both. S3 knows no folders: a prefix is there when an object is.
+    """
+    if "://" in root and not root.startswith("file://"):
+        return ""
+    folder = local_folder(root)
+    if not folder.is_dir():
+        return f"there is no folder {folder.absolute()}"
+    if pattern is not None and not _WILDCARDS & set(pattern) and not (folder / pattern).exists():
+        return f"there is no file or folder {folder.absolute() / pattern}"
+    return ""
 
 
 def matches_glob(pattern: str | None, key: str) -> bool:

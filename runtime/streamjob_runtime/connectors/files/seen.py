@@ -27,6 +27,10 @@ class SeenFiles:
     def __contains__(self, key: str) -> bool:
         return key in self._modified
 
+    def differs(self, key: str, modified_ms: int) -> bool:
+        """Whether a file that was read has another time now than it had then."""
+        return self._modified.get(key, modified_ms) != modified_ms
+
     @property
     def forgotten(self) -> int:
         """How many files were read and are too old to be remembered."""

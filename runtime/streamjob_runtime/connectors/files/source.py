@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -9,12 +11,14 @@ import pyarrow as pa
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.folders import Folders
+from streamjob_runtime.connectors.files.follow import FollowSource
 from streamjob_runtime.connectors.files.new_files import NewFiles
 from streamjob_runtime.connectors.files.parts import FilePart, FileReader, FileUnusable
-from streamjob_runtime.connectors.files.paths import list_files, split_glob
+from streamjob_runtime.connectors.files.paths import list_files, local_folder, missing_place, split_glob
 from streamjob_runtime.connectors.files.seen import SeenFiles
-from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
+from streamjob_runtime.connectors.source import OffsetRange, Source, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
+from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.columns import NO_RECORD, Columns
 from streamjob_runtime.formats.open import make_decoder
 from streamjob_runtime.memory import for_one_file
@@ -51,6 +55,8 @@ class FilesSource:
         settle_ms: int = SETTLE_MS,
         most: int = 1 << 40,
         say: Callable[..., None] = lambda level, message, **fields: None,
+        missing: Callable[[], str] = lambda: "",  # what is not there, where files would have to be
+        available_now: bool = False,
     ) -> None:
         self._name = name
         self._schema = schema
@@ -63,17 +69,33 @@ class FilesSource:
         self._say = say
         self._new = NewFiles(store, pattern, clock, settle_ms, SeenFiles())
         self._pattern = pattern
+        self._missing = missing
+        self._available_now = available_now
         self._settle_ms = settle_ms
         self._pool = ThreadPoolExecutor(_THREADS, f"files-{name}")
         self._count = 0  # files that were read to their end
         self._current: FilePart | None = None  # what was read of a file that was not read to its end
         self._loaded: dict[Entry, pa.Table] = {}
-        self._status = SourceStatus({_PARTITION: 0})
+        self._status = SourceStatus()
+        self._surveyed: tuple[float, int, int | None] = (float("-inf"), 0, None)
+        self._told_at = float("-inf")
 
     @classmethod
-    def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> "FilesSource":
-        """See `open_source`."""
+    def from_manifest(cls, source: SourceSpec, schema: pa.Schema, context: SourceContext) -> Source:
+        """See `open_source`: new files, or with `follow` the lines that are appended to files."""
         root, pattern = split_glob(context.resolve(source.config.path))
+        if source.config.follow:
+            return FollowSource(
+                source.name,
+                local_folder(root),
+                pattern,
+                make_decoder(str(source.format), schema, header=False, escape=source.csv_escape),
+                schema,
+                context.patience(f'source "{source.name}" ({root})'),
+                context.say,
+                context.available_now,
+                Columns(schema.names, source.required),
+            )
         # An object in S3 appears as a whole; a local file grows under its reader's eyes.
         settle_ms = 0 if root.startswith("s3://") else SETTLE_MS
         decoder = FileDecoder(
@@ -84,13 +106,43 @@ class FilesSource:
         )
         store = context.open_store(root, f'source "{source.name}"')
         files = source.config.max_files_per_batch
-        most = for_one_file()
-        return cls(source.name, store, decoder, schema, files, context.clock, pattern, settle_ms, most, context.say)
+        most, missing = for_one_file(), partial(missing_place, root, pattern)
+        return cls(
+            source.name,
+            store,
+            decoder,
+            schema,
+            files,
+            context.clock,
+            pattern,
+            settle_ms,
+            most,
+            context.say,
+            missing,
+            context.available_now,
+        )
 
     def check(self) -> str:
-        """See `Source`: lists the files."""
+        """See `Source`: lists the files. Raises `JobError` where none can be, of a job that waits for none."""
+        self._require_place()
         count = sum(1 for _ in list_files(self._store, self._pattern))
-        return f"{count} {'file' if count == 1 else 'files'} at {self._place}"
+        said = f"{count} {'file' if count == 1 else 'files'} at {self._place}"
+        missing = self._missing()
+        if missing:
+            return f"warning: {missing}. Its files are read once it is there; correct the path if it is a mistake"
+        return said if count else f"warning: {said}; is the path right?"
+
+    def _require_place(self) -> None:
+        missing = self._missing() if self._available_now else ""
+        if missing:
+            raise JobError(
+                f'Source "{self._name}": {missing}, and a job with trigger availableNow does not wait for one. '
+                "Correct the path."
+            )
+
+    def begin(self, earlier: Any) -> Any:
+        """See `Source`. With all files that are there."""
+        return None
 
     def open(self, state: Any) -> None:
         """See `Source`."""
@@ -103,7 +155,8 @@ class FilesSource:
                 self._new.begun(self._current.file)
 
     def limit_to_available(self) -> None:
-        """See `Source`."""
+        """See `Source`. Raises `JobError` for a place where nothing can be."""
+        self._require_place()
         self._new.limit_to_available()
 
     @property
@@ -208,18 +261,42 @@ class FilesSource:
     def release(self, state: Any) -> None:
         """See `Source`. Files are not ours to delete."""
 
+    def survey(self, now_ms: int) -> None:
+        """See `Source`: lists the files."""
+        asked = self._clock.monotonic()
+        unread, oldest_ms = self._new.count()
+        self._surveyed = (asked, unread, oldest_ms)
+
     def status(self) -> SourceStatus:
         """See `Source`."""
-        return self._status
+        told, (surveyed_at, unread, oldest_ms) = self._status, self._surveyed
+        if surveyed_at <= self._told_at:
+            return told
+        return replace(told, latest={_PARTITION: self._count + unread}, oldest_ms=oldest_ms)
 
     @property
     def _place(self) -> str:
         return f"{self._store.url}/{self._pattern or ''}"
 
+    @property
+    def _nothing(self) -> str:
+        missing = self._missing()
+        return f"there is no file to read at {self._place} yet" + (f": {missing}" if missing else "")
+
     def _tell(self) -> None:
         latest = self._count + self._new.known + (self._current is not None)
-        message = self._new.message if latest else f"there is no file to read at {self._place} yet"
-        self._status = SourceStatus({_PARTITION: latest}, message=message)
+        message = self._new.message if latest else self._nothing
+        oldest_ms = self._new.oldest_ms
+        if self._current is not None:
+            oldest_ms = min(self._current.file.modified_ms, oldest_ms or self._current.file.modified_ms)
+        self._told_at = self._clock.monotonic()
+        self._status = SourceStatus(
+            {_PARTITION: latest},
+            message=message,
+            position={_PARTITION: self._count},
+            warns=self._new.has_changed,
+            oldest_ms=oldest_ms,
+        )
 
     def close(self) -> None:
         """See `Source`."""

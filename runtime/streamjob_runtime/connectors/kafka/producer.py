@@ -14,6 +14,7 @@ from streamjob_runtime.connectors.kafka.marker import GroupMarker
 from streamjob_runtime.connectors.shared.marker import Marker, Verdict, judge
 from streamjob_runtime.connectors.sink import Writer
 from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
+from streamjob_runtime.patience import alive
 
 Record = dict[str, Any]  # value and key, as `Producer.produce_batch` takes them
 
@@ -117,6 +118,7 @@ class PlainProducer:
         """Send the records on their way."""
         for chunk in chunks:
             self._await(producer, _WAITING)
+            alive()  # no answer, but it is our own work that takes long: without answers it soon ends
             self._queue(producer, chunk)
             producer.poll(0)
             self._raise_failed()
@@ -142,6 +144,7 @@ class PlainProducer:
             if len(producer) < waiting:
                 since = self._clock.monotonic()
                 self._moves()
+                alive()
             elif self._clock.monotonic() - since >= _STALLED_S:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         self._raise_failed()

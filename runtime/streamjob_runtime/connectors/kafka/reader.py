@@ -17,6 +17,7 @@ from streamjob_runtime.connectors.kafka.errors import Listener, is_missing, kafk
 from streamjob_runtime.connectors.kafka.messages import chunks, offset, runs, size
 from streamjob_runtime.connectors.kafka.rows import KafkaRows
 from streamjob_runtime.errors import Refused, StreamJobError, Unavailable
+from streamjob_runtime.patience import alive
 
 _CHUNK = 10_000  # records that are made rows at once, while they are in the processor's cache
 _CHUNK_BYTES = 64 << 20  # and of so many bytes, or of one record that is longer
@@ -184,6 +185,7 @@ class KafkaReader:
             now = self._clock.monotonic()
             if not missing.keys().isdisjoint(self._sort(messages)):
                 last_came = now
+                alive()
                 self._listener.answered()
             elif now - last_came > ANSWER_S:
                 timeout = KafkaError(KafkaError._TIMED_OUT)
@@ -251,7 +253,11 @@ class KafkaReader:
             partitions[p].paused = True
 
     def _tables(self, messages: list[Message]) -> list[pa.Table]:
-        return [self._rows.table(chunk) for chunk in chunks(messages, _CHUNK, _CHUNK_BYTES)]
+        tables = []
+        for chunk in chunks(messages, _CHUNK, _CHUNK_BYTES):
+            tables.append(self._rows.table(chunk))
+            alive()  # what takes long here is our own work
+        return tables
 
     def _take(self, ends: Mapping[str, int]) -> pa.Table:
         """The rows before the ends, all of which are known."""

@@ -12,6 +12,7 @@ from streamjob_runtime.connectors.kafka.offsets import shared
 from streamjob_runtime.connectors.kafka.reader import Gone, KafkaReader
 from streamjob_runtime.connectors.kafka.rows import KafkaRows
 from streamjob_runtime.connectors.kafka.schemas import Schemas
+from streamjob_runtime.connectors.kafka.survey import Answer, Survey, Waiting
 from streamjob_runtime.connectors.kafka.topics import Start, Topics
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
@@ -50,6 +51,7 @@ class KafkaSource:
         clock: Clock,
         schemas: Schemas | None = None,
         columns: Columns | None = None,
+        survey: Survey | None = None,
     ) -> None:
         self._name = name
         self._topics = topics
@@ -61,6 +63,7 @@ class KafkaSource:
         self._clock = clock
         self._schemas = schemas
         self._columns = columns or Columns(())
+        self._survey = survey
         self._begun = start.at == "earliest"  # whether the log knows where the job begins, be it without a partition
         self._late = False  # whether a partition that is new is one that came later than the job
         self._positions: dict[str, int] = {}  # that the log knows
@@ -75,6 +78,9 @@ class KafkaSource:
         self._replayed: dict[str, str] | None = None  # the ids at the first `read` of a run that began with the log
         self._looked_ms: int | None = None
         self._ends: dict[str, int] = {}
+        self._polled_at = float("-inf")  # when that was last tried, monotonic
+        self._asking = Waiting(clock)
+        self._failed = 0  # looks in a row
         self._until: dict[str, int] | None = None
         self._trouble = ""
         self._refused_since: int | None = None  # milliseconds: a time of `poll`
@@ -93,17 +99,19 @@ class KafkaSource:
         decoder = AvroMessages(decoded, schemas.find) if schemas else _messages(source, decoded)
         columns = Columns(decoded.names, source.required)
         rows = KafkaRows(source.name, decoder, tuple(config.metadata), schema, columns)
+        start = Start.from_manifest(config)
         return cls(
             source.name,
             Topics(who, Cluster(access, who), names, config.topic_pattern, committed),
             KafkaReader(who, access, config.group_id or context.job_name, committed, rows, context.clock),
-            Start.from_manifest(config),
+            start,
             config.on_data_loss == "skip",
             context.patience(f"Kafka at {access.servers}"),
             context.say,
             context.clock,
             schemas,
             columns,
+            Survey(Topics(who, Cluster(access, who), names, config.topic_pattern, committed), start, context.clock),
         )
 
     def check(self) -> str:
@@ -116,6 +124,26 @@ class KafkaSource:
         names = ", ".join(sorted(found)[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
         said = f"{names or self._topics.missing}: {_count(len(partitions), 'partition')}, {_count(records, 'offset')}"
         return f"{said}; {self._schemas.reach(sorted(found))}" if self._schemas else said
+
+    def begin(self, earlier: Any) -> Any:
+        """See `Source`. Waits until Kafka answers, unless the job begins at the earliest records or at offsets."""
+        if self._start.at not in ("latest", "timestamp"):
+            return None
+        wanted = {**self._topics.wanted, "start": [self._start.at, self._start.time_ms]}
+        if earlier is not None and earlier["of"] == wanted:
+            return earlier
+
+        def look() -> dict[str, Any]:
+            found = self._topics.require()
+            partitions = [p for topic in found.values() for p in topic.partitions]
+            return {
+                "of": wanted,
+                "positions": self._topics.starts(partitions, self._start) if partitions else {},
+                "topics": {name: topic.id for name, topic in found.items()},
+                "begun": True,
+            }
+
+        return self._caller.call(look)
 
     def open(self, state: Any) -> None:
         """See `Source`. Waits until Kafka answers. Raises `JobError` for a topic that a new job does not find."""
@@ -143,14 +171,16 @@ class KafkaSource:
     def poll(self, limit: int | None, now_ms: int) -> OffsetRange | None:
         """See `Source`. What Kafka does not answer is not there yet."""
         try:
-            self._look(now_ms)
+            with self._asking as self._polled_at:
+                self._look(now_ms)
         except (Unavailable, Refused) as error:
             self._refused_since = self._refused_since or now_ms if isinstance(error, Refused) else None
             if self._refused_since and not self._may_be_rotated(now_ms):
                 raise
             self._trouble = str(error)
+            self._failed += 1
             return None
-        self._trouble, self._refused_since = "", None
+        self._trouble, self._failed, self._refused_since = "", 0, None
         ends = self._ends if self._until is None else self._until
         waiting = {p: end - self._position(p) for p, end in ends.items()}
         taken = shared(waiting, MOST if limit is None else limit)
@@ -224,22 +254,41 @@ class KafkaSource:
     def release(self, state: Any) -> None:
         """See `Source`. Kafka's own retention decides what stays."""
 
+    def survey(self, now_ms: int) -> None:
+        """See `Source`."""
+        if self._survey is not None:
+            known = self._positions.keys() | self._new_positions.keys()
+            self._survey.ask(known.__contains__, self._begun or self._late)
+
     def status(self) -> SourceStatus:
         """See `Source`."""
-        looked, ends = self._looked_ms is not None, dict(self._ends)
-        note = self._topics.missing if looked and not self._partitions else ""
-        return SourceStatus(ends, not self._trouble, self._trouble or note, {p: self._position(p) for p in ends})
+        found, asking = self._survey.newest if self._survey else Answer(), self._asking
+        if found.at <= self._polled_at:
+            found = Answer(self._polled_at, dict(self._ends), {}, self._trouble, self._failed)
+        elif self._survey is not None:
+            asking = self._survey.waiting
+        note = self._topics.missing if self._looked_ms is not None and not self._partitions else ""
+        ends = found.ends or dict(self._ends)
+        position = {p: self._known(p, found.begins.get(p, 0)) for p in ends}
+        silent = self._asking.trouble or asking.trouble
+        trouble = found.trouble or (silent and f'Source "{self._name}": Kafka: {silent}')
+        return SourceStatus(ends, not trouble, trouble or note, position, max(1, found.attempts))
 
     def close(self) -> None:
         """See `Source`."""
         self._reader.close()
         self._topics.close()
+        if self._survey is not None:
+            self._survey.close()
         if self._schemas:
             self._schemas.close()
 
     def _position(self, partition: str) -> int:
         """The first offset that was not read."""
-        return self._new_positions.get(partition, self._positions.get(partition, 0))
+        return self._known(partition, 0)
+
+    def _known(self, partition: str, otherwise: int) -> int:
+        return self._new_positions.get(partition, self._positions.get(partition, otherwise))
 
     def _look_at_all(self) -> None:
         self._look(None)

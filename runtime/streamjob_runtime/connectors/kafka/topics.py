@@ -47,6 +47,11 @@ class Topics:
         """Those that the manifest names; none where it has a pattern."""
         return self._names
 
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What the manifest says of them, as JSON."""
+        return {"names": list(self._names), "pattern": self._pattern.pattern if self._pattern else None}
+
     def wants(self, topic: str) -> bool:
         """Whether the manifest names the topic."""
         return topic in self._names or (self._pattern is not None and self._fits(topic))

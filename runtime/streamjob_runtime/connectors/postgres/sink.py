@@ -83,16 +83,20 @@ class PostgresSink:
 
     def open(self, writer: Writer) -> None:
         """See `Sink`: makes what is missing, as far as the manifest says so, and looks whether the table fits."""
-        self._writing = self._caller.call(lambda: self._statements(self._prepare))
+        self._writing = self._caller.call(lambda: self._statements(self._prepare), self._probe)
 
     def write(self, batch: SinkBatch) -> None:
         """See `Sink`. Nothing happens for a batch without rows, but that `complete` empties the table."""
         if batch.rows.num_rows or self._wish.mode == "complete":
-            self._caller.call(lambda: self._statements(lambda connection: self._write(connection, batch)))
+            self._caller.call(lambda: self._statements(lambda connection: self._write(connection, batch)), self._probe)
 
     def close(self) -> None:
         """See `Sink`."""
         self._disconnect()
+
+    def _probe(self) -> None:
+        """Whether the server answers, while a statement takes long."""
+        connect(self._dsn).close()
 
     def _look(self, connection: "Connection[Any]") -> Found:
         return look(connection, self._dsn.place, self._wish, self._rows)

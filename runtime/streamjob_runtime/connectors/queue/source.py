@@ -39,6 +39,10 @@ class QueueSource:
         """See `Source`."""
         return "a queue of this process"
 
+    def begin(self, earlier: Any) -> Any:
+        """See `Source`. With the first row."""
+        return None
+
     def open(self, state: Any) -> None:
         """See `Source`."""
         self._offset = 0 if state is None else int(state["offset"])
@@ -95,9 +99,13 @@ class QueueSource:
         """See `Source`."""
         self._queue.release(int(state["offset"]))
 
+    def survey(self, now_ms: int) -> None:
+        """See `Source`. The queue is here."""
+
     def status(self) -> SourceStatus:
         """See `Source`."""
-        return SourceStatus({_PARTITION: self._queue.end}, message="closed" if self._queue.closed else "")
+        message = "closed" if self._queue.closed else ""
+        return SourceStatus({_PARTITION: self._queue.end}, message=message, position={_PARTITION: self._offset})
 
     def close(self) -> None:
         """See `Source`. The queue stays as it is."""

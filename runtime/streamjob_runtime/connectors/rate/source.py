@@ -36,6 +36,10 @@ class RateSource:
         """See `Source`."""
         return f"{self._rate} rows a second, made up here"
 
+    def begin(self, earlier: Any) -> Any:
+        """See `Source`. Rows that nobody has seen may be made up later."""
+        return None
+
     def open(self, state: Any) -> None:
         """See `Source`."""
         if state is not None:
@@ -53,7 +57,7 @@ class RateSource:
     def poll(self, limit: int | None, now_ms: int) -> OffsetRange | None:
         """See `Source`."""
         t0 = now_ms if self._t0 is None else self._t0
-        self._due = max(self._due, self._offset, (now_ms - t0) * self._rate // 1000 + 1)
+        self._due = max(self._due, self._offset, self._due_at(now_ms, t0))
         if self._limited and self._until is None:
             self._until = self._due
         end = self._due if self._until is None else self._until
@@ -83,9 +87,21 @@ class RateSource:
     def release(self, state: Any) -> None:
         """See `Source`. Nothing is kept."""
 
+    def _due_at(self, now_ms: int, t0: int) -> int:
+        return (now_ms - t0) * self._rate // 1000 + 1
+
+    def survey(self, now_ms: int) -> None:
+        """See `Source`."""
+        if self._t0 is not None and not self._limited:
+            self._due = max(self._due, self._due_at(now_ms, self._t0))
+
     def status(self) -> SourceStatus:
         """See `Source`."""
-        return SourceStatus({_PARTITION: max(self._due, self._offset)})
+        position = {_PARTITION: self._offset}
+        if self._t0 is None:
+            return SourceStatus({_PARTITION: max(self._due, self._offset)}, position=position)
+        oldest_ms = self._t0 + self._offset * 1000 // self._rate
+        return SourceStatus({_PARTITION: max(self._due, self._offset)}, position=position, oldest_ms=oldest_ms)
 
     def close(self) -> None:
         """See `Source`."""

@@ -46,6 +46,7 @@ class Receiver:
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name=f"tcp-{host}:{port}", daemon=True)
         self.trouble = f"connecting to {host}:{port}"  # empty while connected
+        self.attempts = 0  # connections that were not made, or ended, since bytes were received
         self.failure = ""  # what ended the receiving for good
 
     def start(self) -> None:
@@ -71,7 +72,8 @@ class Receiver:
         delay = _FIRST_DELAY_S
         while not self._stop.is_set() and not self.failure:
             if self._connect_and_receive():
-                delay = _FIRST_DELAY_S
+                delay, self.attempts = _FIRST_DELAY_S, 0
+            self.attempts += 1
             if self.failure or self._clock.wait(delay * self._rng.uniform(0.5, 1.0), self._stop):
                 return
             delay = min(2 * delay, _LAST_DELAY_S)

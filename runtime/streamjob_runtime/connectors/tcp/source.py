@@ -102,6 +102,10 @@ class TcpSource:
             raise Unavailable(f'Source "{self._name}": {cannot_connect(host, port, e)}. Start its server.') from e
         return f"{host}:{port} takes connections"
 
+    def begin(self, earlier: Any) -> Any:
+        """See `Source`. With what comes once it is connected."""
+        return None
+
     def open(self, state: Any) -> None:
         """See `Source`. Segments that were written but that no range names are read before anything new."""
         segments = self._wal.list()
@@ -234,6 +238,9 @@ class TcpSource:
                 self._kept.discard(segment)
                 self._moved.pop(segment, None)
 
+    def survey(self, now_ms: int) -> None:
+        """See `Source`. What has come is here; what the server has more, nobody knows."""
+
     def status(self) -> SourceStatus:
         """See `Source`."""
         notes = [self._receiver.trouble] if self._receiver.trouble else []
@@ -241,7 +248,13 @@ class TcpSource:
             notes.append(f"{self._buffer.dropped} unfinished lines were dropped when a connection broke")
         unwritten = self._unwritten[0].lines if self._unwritten else 0
         latest = self._offset + self._waiting + unwritten + self._buffer.lines
-        return SourceStatus({_PARTITION: latest}, not self._receiver.trouble, "; ".join(notes))
+        return SourceStatus(
+            {_PARTITION: latest},
+            not self._receiver.trouble,
+            "; ".join(notes),
+            {_PARTITION: self._offset},
+            self._receiver.attempts,
+        )
 
     def close(self) -> None:
         """See `Source`. Lines that were received are written, for the next start, if the store can be written."""
