@@ -264,7 +264,7 @@ TYPES = [
     ("json_transform(k, '\"VARI' || 'ANT\"')", "calls json_transform() with a structure that is no plain text",
      "Write it as one: '[\"BIGINT\"]'."),
     ("get_type(k)", "calls get_type(), which SQL of a job may not",
-     "What looks at the engine or outside of its rows is refused, as is the engine's own: write the value itself."),
+     "What looks at the engine or outside of its rows is refused, or is the engine's own. Write the value."),
     ("k COLLATE NOCASE",
      "gives a column a collation, and which of several equal texts it shows would depend on their order",
      "Compare in WHERE or ORDER BY, or take a text that is the same for all: lower(x), strip_accents(x)."),

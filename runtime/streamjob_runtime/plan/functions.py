@@ -99,7 +99,7 @@ def _check_call(catalog: Catalog, call: Node) -> None:
     if name in catalog.functions:
         raise Refusal(
             f"calls {name}(), which SQL of a job may not",
-            "What looks at the engine or outside of its rows is refused, as is the engine's own: write the value itself.",
+            "What looks at the engine or outside of its rows is refused, or is the engine's own. Write the value.",
             call,
         )
     remedy = foreign.instead_of(name)
