@@ -39,7 +39,9 @@ def test_a_job_goes_on_from_a_checkpoint_of_that_version(version: str, name: str
     assert found == archive.expected
     assert ("info", "recovered") in simulation.logged
     warnings = [said for level, said in simulation.logged if level == "warning"]
-    assert not [said for said in warnings if "ahead of the clock" not in said]  # the kept event times are: `kept_job`
+    # The kept event times are: `kept_job`; and some were killed in the middle of a batch.
+    known = ("ahead of the clock", "a start has ended in the middle of this batch")
+    assert not [said for said in warnings if not any(part in said for part in known)]
     # What it wrote itself behind those records is one log with them.
     assert read_log(simulation.store)[-1].seq > records[-1].seq
 

@@ -55,7 +55,7 @@ CALLS = (
     'SELECT [x for x in [1] if "{}"(x)]',
     'FROM t WHERE "{}"(k) = 1',
 )
-REFUSED_TYPES = {"geometry", "null", "type", "variant"}
+REFUSED_TYPES = {"null", "type", "variant"}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_what_is_not_allowed_is_refused_wherever_it_is_called(there: dict[str, s
     names = set().union(*(there[kind] for kind in there if kind != "type"))
     for name in sorted(names - allowed.FUNCTIONS - COMPARISONS):
         for sql in CALLS:
-            with pytest.raises(Refusal, match=r"calls .*which"):
+            with pytest.raises(Refusal, match=r"calls .*(which|VARIANT)"):
                 check_calls(catalog, catalog.parse(sql.format(name))[0])
     for name in sorted(names - allowed.TABLE_FUNCTIONS):
         for sql in (f'SELECT * FROM "{name}"(1)', f'SELECT (SELECT 1 FROM "{name}"(1) LIMIT 1)'):
@@ -136,11 +136,11 @@ def test_nothing_looks_at_the_engine_wherever_it_stands(place: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
-        ("SELECT k::VARIANT AS x FROM events", "has the type VARIANT, which SQL of a job may not have"),
-        ("SELECT k::STRUCT(a GEOMETRY[]) AS x FROM events", "has the type GEOMETRY, which SQL of a job may not have"),
-        ("SELECT k::main.my_type AS x FROM events", "has the type my_type, which SQL of a job may not have"),
-        ("SELECT sum(n) EXPORT_STATE AS x FROM events", "takes the state of an aggregate (EXPORT_STATE)"),
-        ("SELECT finalize(k) AS x FROM events", "calls finalize(), which looks at the engine"),
+        ("SELECT k::VARIANT AS x FROM events", "has the type VARIANT, which SQL of a job may not"),
+        ("SELECT k::STRUCT(a VARIANT[]) AS x FROM events", "has the type VARIANT, which SQL of a job may not"),
+        ("SELECT k::main.my_type AS x FROM events", "has the type my_type, which SQL of a job may not"),
+        ("SELECT sum(n) EXPORT_STATE AS x FROM events", "has EXPORT_STATE at sum(), whose state is no value"),
+        ("SELECT finalize(k) AS x FROM events", "calls finalize(), which SQL of a job may not"),
         ("SELECT DEFAULT AS x FROM events", "has the word DEFAULT for a value, and there is none"),
         ("SELECT k FROM events AT (VERSION => 1)", "reads an earlier state of a table (AT), and none is kept"),
         ("FROM events PIVOT (count(*) FOR k IN ('a', 'b'))", "has a PIVOT or UNPIVOT"),
@@ -158,8 +158,9 @@ def test_what_is_allowed_is_taken() -> None:
         "v": """
         SELECT k, j.key, r.range, u.x, g.y, [x + 1 for x in l] AS more, l[1:2] AS some, TRY(n / 0) AS t,
                CASE WHEN n IN (1, 2) THEN 'a' ELSE NULL END AS c, n BETWEEN 1 AND 2 AS b, k IS DISTINCT FROM 'x' AS d,
-               {'a': n}.a AS s, MAP {'a': n} AS m, k COLLATE NOCASE = 'A' AS q, n::DECIMAL(10, 2)[] AS z, @n AS abs
+               {'a': n}.a AS s, MAP {'a': n} AS m, n::DECIMAL(10, 2)[] AS z, @n AS abs
         FROM events, json_each('{"a": 1}') AS j, range(3) AS r, unnest(l) AS u(x), (VALUES (1)) AS g(y)
+        WHERE k COLLATE NOCASE = 'A'
         """,
         "w": "SELECT k, count(*) AS c FROM events GROUP BY k",
         "x": "SELECT k, lag(c, 1, 0) OVER (ORDER BY k ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before, "
@@ -235,11 +236,11 @@ def test_a_field_and_a_node_that_a_new_engine_may_write_are_refused() -> None:
     catalog.close()
 
 
-@pytest.mark.parametrize("kind", ["VARIANT", "GEOMETRY", "STRUCT(a VARIANT)"])
+@pytest.mark.parametrize("kind", ["VARIANT", "TYPE", "STRUCT(a VARIANT)"])
 def test_a_declared_column_has_an_allowed_type(kind: str) -> None:
     source = {"name": "events", "queue": {}, "schema": {"k": kind}}
     (found,) = problems({"v": "SELECT 1 AS x FROM events"}, sources=[source], tables=[])
     assert (found.path, found.message) == (
         "spec.sources[0].schema.k",
-        f"{kind} is a type that no column may have",
+        f"{kind} is no type that a column may have",
     )

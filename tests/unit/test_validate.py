@@ -251,29 +251,31 @@ def test_it_says_what_each_step_becomes(tmp_path: Path, capsys: pytest.CaptureFi
     ]
 
 
-SMALL = Limits(cpu_s=1, memory=700 << 20)
+SMALL = Limits(cpu_s=10, memory=700 << 20)
 
 
 def test_what_sql_computes_from_constants_has_bounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    computed = " + ".join(f"len(repeat('{c}', 90000000))" for c in "abcdefgh")
+    # Little memory at a time, so that it is the time that ends it, also beside all that this process holds.
+    computed = " + ".join(f"len(repeat('{i}', 4000000))" for i in range(100))
+    limits = Limits(cpu_s=1, memory=8 << 30)
     steps = f'  - {{name: u, sql: SELECT k FROM events}}\n  - {{name: v, sql: "SELECT {computed} AS x FROM events"}}\n'
     body = "  sources:\n" + EVENTS + "  pipeline:\n" + steps + SINK
     file = written(tmp_path / "job.yaml", body)
-    assert validate_files([file], SMALL) == 1
+    assert validate_files([file], limits) == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert line == (
         f"{file}:9:20: spec.pipeline[1].sql: To plan this takes more than 1 seconds of processor time. Leave out "
         "what it computes from constants, or make it smaller."
     )
     # As the check pod of a cluster does it, before it looks at anything else.
-    assert check_job(CheckOptions(file), limits=SMALL) == 78
+    assert check_job(CheckOptions(file), limits=limits) == 78
     assert capsys.readouterr().err.splitlines() == [line]
 
 
 def test_work_in_a_process_of_its_own_gives_its_result_or_why_it_was_stopped() -> None:
     def large(at_step: Callable[[int], None]) -> int:
         at_step(7)
-        return len(bytearray(SMALL.memory))
+        return len(bytearray(2 * SMALL.memory))
 
     def wrong(_: Callable[[int], None]) -> None:
         raise JobError("wrong")

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 _MIB = 1 << 20
@@ -23,7 +24,7 @@ class Limits:
     """What the work may take."""
 
     cpu_s: int = 20  # of processor time
-    memory: int = 1024 * _MIB  # bytes of its own; where the system holds processes to that (Linux)
+    memory: int = 1024 * _MIB  # bytes more than the process had; where the system holds processes to that (Linux)
     silence_s: float = 300.0  # without a word, in case it waits for something
 
 
@@ -68,7 +69,8 @@ def _work(work: Callable[[Callable[[int], None]], Any], limits: Limits, to_paren
             # What a library says as it dies of too little memory is of no use to anybody.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             with contextlib.suppress(ValueError, OSError):
-                resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
+                most = _held() + limits.memory
+                resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
             def tell(said: Any) -> None:
                 pickle.dump(said, out)
@@ -76,13 +78,23 @@ def _work(work: Callable[[Callable[[int], None]], Any], limits: Limits, to_paren
 
             try:
                 tell(("done", work(lambda at: tell(("at", at)))))
-            except MemoryError:
+            except (MemoryError, SystemError):
+                # A library that gets no memory may also say that there was an error, and none that it can name.
                 tell(("memory", None))
             except Exception as error:
                 tell(("raised", error))
             code = 0
     finally:
         os._exit(code)
+
+
+def _held() -> int:
+    """The bytes of data that this process has; 0 where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[5]
+    except OSError:
+        return 0
+    return int(pages) * resource.getpagesize()
 
 
 def _result(child: int, from_child: int, limits: Limits) -> Any:

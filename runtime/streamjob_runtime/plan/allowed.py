@@ -123,12 +123,12 @@ _WINDOWS = words(
 )
 FUNCTIONS = _WRITTEN | _OPERATORS | _SCALARS | _AGGREGATES | _WINDOWS
 
-# Not among them: VARIANT and GEOMETRY, which no format of ours holds as what they are, and the types of types.
+# Not among them: VARIANT, which no format of ours holds as what it is, and the types of types.
 TYPES = words(
     """
     array bigint bignum binary bit bitstring blob bool boolean bpchar bytea char date datetime dec decimal double enum
-    float float4 float8 guid hugeint int int1 int128 int16 int2 int32 int4 int64 int8 integer integral interval json
-    list logical long map numeric nvarchar oid real row short signed smallint string struct text time time_ns
+    float float4 float8 geometry guid hugeint int int1 int128 int16 int2 int32 int4 int64 int8 integer integral interval
+    json list logical long map numeric nvarchar oid real row short signed smallint string struct text time time_ns
     timestamp timestamp_ms timestamp_ns timestamp_s timestamp_us timestamptz timestamptz_ns timetz tinyint tuple ubigint
     uhugeint uint128 uint16 uint32 uint64 uint8 uinteger union usmallint utinyint uuid varbinary varchar varint
     """

@@ -162,8 +162,7 @@ class Catalog:
             raise Refusal("is not a type")
         found = self.columns(self.render(statements[0]))[0].type
         if not all(is_type(n) for n in walk(item) if n["type"] == "TYPE"):
-            remedy = "Declare another, such as VARCHAR, which takes any value as text."
-            raise Refusal("is a type that no column may have", remedy)
+            raise Refusal("is no type that a column may have", "Declare it VARCHAR, or JSON where it is JSON.")
         return found
 
     def columns_of_arrow(self, schema: pa.Schema) -> tuple[Column, ...]:

@@ -14,6 +14,7 @@ _BARE_CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime"
 # What it gives a value where no column has the name: what is known of the process, and where a row lies.
 _ENGINES_NAMES = {"user", "session_user", "current_user", "current_role", "current_schema", "current_catalog"}
 _MOST_NODES = 100_000  # of a query whose macros are written out
+_STAY_AS_THEY_ARE = "Keep it as JSON or VARCHAR."
 _NODES = {
     "RECURSIVE_CTE_NODE": ("is a recursive query, which cannot be kept up to date", "Write the levels out as steps."),
     "SHOW_REF": (
@@ -33,7 +34,6 @@ _NODES = {
 _FIELDS = {
     "sample": ("takes a sample, which is another one each time", "Filter by a hash: hash(column) % 10 = 0."),
     "at_clause": ("reads an earlier state of a table (AT), and none is kept", "Leave it out."),
-    "export_state": ("takes the state of an aggregate (EXPORT_STATE)", "Take its value."),
     "key_targets": ("is a recursive query, which cannot be kept up to date", "Write the levels out as steps."),
 }
 
@@ -60,8 +60,7 @@ def _check(catalog: Catalog, part: Any, within: Node, in_from: bool = False) -> 
     elif part.get("class") in ("FUNCTION", "WINDOW"):
         _check_call(catalog, part)
     elif kind == "TYPE" and not allowed.is_type(part):
-        said = f"has the type {part['type_name']}, which SQL of a job may not have"
-        raise Refusal(said, "Take another, such as VARCHAR.", at)
+        raise Refusal(f"has the type {part['type_name']}, which SQL of a job may not", _STAY_AS_THEY_ARE, at)
     for field, value in part.items():
         if field not in allowed.FIELDS:
             said = f"has something that is not known here ({field})"
@@ -85,8 +84,12 @@ def _check_call(catalog: Catalog, call: Node) -> None:
     name = function_name(call)
     if name == "age" and len(call.get("arguments", [])) == 1:
         raise Refusal("calls age() with one argument, which means the wall clock", "Write age(now(), …).", call)
+    if call.get("export_state"):
+        raise Refusal(f"has EXPORT_STATE at {name}(), whose state is no value", "Leave it out.", call)
     if name in allowed.FUNCTIONS or name == MARK:
         return
+    if name.startswith("variant_"):
+        raise Refusal(f"calls {name}(), and SQL of a job may not have the type VARIANT", _STAY_AS_THEY_ARE, call)
     if name in catalog.volatile:
         raise Refusal(
             f"calls {name}(), which gives another answer each time, so a replay would not give the same rows",
@@ -95,8 +98,8 @@ def _check_call(catalog: Catalog, call: Node) -> None:
         )
     if name in catalog.functions:
         raise Refusal(
-            f"calls {name}(), which looks at the engine or at what is outside, and SQL of a job may not",
-            "Write the value itself.",
+            f"calls {name}(), which SQL of a job may not",
+            "What looks at the engine or outside of its rows is refused, or is the engine's own. Write the value.",
             call,
         )
     remedy = foreign.instead_of(name)

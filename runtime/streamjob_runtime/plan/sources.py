@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from streamjob_runtime.plan.catalog import Catalog
-from streamjob_runtime.plan.kinds import KNOWN, first_but, first_of
+from streamjob_runtime.plan.kinds import first_of
 from streamjob_runtime.plan.model import Column
 from streamjob_runtime.plan.problems import PlanProblem, Refusal
 
@@ -37,9 +37,6 @@ def declared_columns(
         place = f"{path}.schema.{name}"
         try:
             columns.append(Column(name, catalog.type_of(text)))
-            if first_but(columns[-1].type, KNOWN) is not None:
-                remedy = "Declare it VARCHAR, or JSON where it is JSON."
-                problems.append(PlanProblem(place, f"{text} is no type that a column may have", remedy))
             if format_ == "parquet" and first_of(columns[-1].type, _NOT_IN_PARQUET):
                 remedy = "Declare the type that the files have, and cast it in the pipeline."
                 problems.append(PlanProblem(place, f"{text} is no type that Parquet has", remedy))
