@@ -9,6 +9,7 @@ import pyarrow.types as pt
 
 from streamjob_runtime.formats import names
 from streamjob_runtime.formats.decimals import to_decimal
+from streamjob_runtime.formats.structs import fields_of
 
 
 def cast(values: Any, kind: Any) -> Any:
@@ -48,7 +49,7 @@ def leaves(values: Any) -> list[Any]:
     if pt.is_map(values.type):
         return leaves(_entries(values))
     if pt.is_struct(values.type):
-        return [leaf for child in values.flatten() for leaf in leaves(child)]
+        return [leaf for child in fields_of(values) for leaf in leaves(child)]
     return leaves(values.flatten()) if _is_list(values.type) else [values]
 
 

@@ -10,6 +10,7 @@ import pyarrow.json as pajson
 import pyarrow.types as pt
 
 from streamjob_runtime.formats import json_keys, json_text, json_values, lines
+from streamjob_runtime.formats.structs import fields_of
 
 _BLOCK = 4 << 20  # bytes that one thread parses at once
 _PIECE = 1 << 20  # what Arrow refused is given to it again in pieces of so many bytes,
@@ -138,7 +139,7 @@ def _null_within(array: Any) -> bool:
     if array.null_count:
         return True
     if pt.is_struct(array.type):
-        return any(_null_within(child) for child in array.flatten())
+        return any(_null_within(child) for child in fields_of(array))
     return bool(pt.is_list(array.type) and _null_within(array.flatten()))
 
 

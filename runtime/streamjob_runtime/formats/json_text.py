@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from streamjob_runtime.formats import blobs, decimals, times
+from streamjob_runtime.formats.structs import fields_of
 
 _CONTROL = r"[\x00-\x1f]"
 _ESCAPED = r'[\x00-\x1f"\\]'
@@ -73,7 +74,7 @@ def _nested(column: Array) -> Array:
     kind = column.type
     if pt.is_struct(kind):
         parts: list[Any] = []
-        for i, child in enumerate(column.flatten()):
+        for i, child in enumerate(fields_of(column)):
             parts += [("," if i else "{") + _quoted(kind.field(i).name) + ":", column_text(child)]
         text = joined([*parts, "}"]) if parts else pa.repeat(pa.scalar("{}"), len(column))
         return pc.if_else(column.is_valid(), text, _NULL)

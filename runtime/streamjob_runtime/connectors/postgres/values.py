@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from streamjob_runtime.connectors.postgres.table import Column
+from streamjob_runtime.formats.structs import fields_of
 
 _JSON = ("json", "jsonb")
 
@@ -41,7 +42,7 @@ def _is_finite(values: Any) -> bool:
     if pt.is_floating(kind):
         return pc.all(pc.is_finite(values)).as_py() is not False
     if pt.is_struct(kind):
-        return all(_is_finite(child) for child in values.flatten())
+        return all(_is_finite(child) for child in fields_of(values))
     if pt.is_map(kind):
         pairs = pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))
         return _is_finite(values.cast(pairs))
