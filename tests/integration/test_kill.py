@@ -1,10 +1,8 @@
 """kill -9 of a real runtime at every step of the protocol: the sinks' content equals that of a run without faults."""
 
 import json
-import os
 import signal
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -14,9 +12,10 @@ from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.hdfs import HdfsStore
 from streamjob_runtime.stores.local import LocalStore
+from support import killed
 from support.hdfs import HdfsServer
 from support.minio import MinioServer
-from support.runtime import Runtime, wait_for
+from support.runtime import wait_for
 
 FILES = 23
 """Batches, too: enough for four checkpoints, a boundary and deletions, with batches after the last checkpoint."""
@@ -55,22 +54,18 @@ spec:
 """
 
 
-@dataclass
-class World:
+class World(killed.World):
     """A job's systems: its files, and a store that looks into all of it."""
 
-    root: str
-    manifest: Path
-    store: Store
-    environ: dict[str, str] = field(default_factory=dict)
+    def __init__(self, root: str, manifest: Path, store: Store, environ: Mapping[str, str] | None = None) -> None:
+        super().__init__(manifest, environ)
+        self.root = root
+        self.store = store
 
     def output(self) -> dict[str, bytes]:
         """Every file that the sinks have written."""
         entries = [e for sink in ("labelled/", "counts/", "windows/") for e in self.store.list(sink)]
         return {e.key: self.store.read(e.key) for e in entries}
-
-    def runtime(self, at: tuple[Step, int] | None = None, number: signal.Signals = signal.SIGKILL) -> Runtime:
-        return Runtime(self.manifest, self.environ, at, number)
 
 
 def world(kind: str, folder: Path, request: pytest.FixtureRequest | None, trigger: str = "availableNow") -> World:
@@ -100,7 +95,7 @@ def world(kind: str, folder: Path, request: pytest.FixtureRequest | None, trigge
         made.store.create(f"in/{n:03d}.json", "\n".join(lines).encode())
     if kind == "local":
         for n, path in enumerate(sorted((folder / "data" / "in").iterdir())):
-            os.utime(path, (1_700_000_000 + n, 1_700_000_000 + n))
+            killed.settled(path, n)
     return made
 
 
@@ -108,8 +103,7 @@ def world(kind: str, folder: Path, request: pytest.FixtureRequest | None, trigge
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What a run without faults writes."""
     there = world("local", tmp_path_factory.mktemp("expected") / "world", None)
-    runtime = there.runtime()
-    assert runtime.wait() == 0, runtime.err
+    there.finish()
     output = there.output()
     assert len([key for key in output if key.startswith("labelled/")]) == FILES
     assert b'"n":115' in output["counts/table.json"].replace(b" ", b"")
@@ -160,19 +154,14 @@ CASES = [(kind, *kill) for kind in ("local", "s3") for kill in KILLS] + [("hdfs"
     ("there", "passes", "step"), CASES, indirect=["there"], ids=lambda v: v.name if isinstance(v, Step) else str(v)
 )
 def test_a_kill_changes_nothing(there: World, expected: dict[str, bytes], step: Step, passes: int) -> None:
-    killed = there.runtime((step, passes))
-    assert killed.wait() == -signal.SIGKILL, killed.err
-    again = there.runtime()
-    assert again.wait() == 0, again.err
+    there.kill((step, passes))
+    there.finish()
     assert there.output() == expected
 
 
 def test_kill_upon_kill_changes_nothing(there: World, expected: dict[str, bytes]) -> None:
-    for step, passes in [(Step.WRITTEN, 4), (Step.RECOVERED, 0), (Step.COMPUTED, 1), (Step.CHECKPOINTED, 0)]:
-        killed = there.runtime((step, passes))
-        assert killed.wait() == -signal.SIGKILL, killed.err
-    again = there.runtime()
-    assert again.wait() == 0, again.err
+    there.kill((Step.WRITTEN, 4), (Step.RECOVERED, 0), (Step.COMPUTED, 1), (Step.CHECKPOINTED, 0))
+    there.finish()
     assert there.output() == expected
 
 
@@ -182,14 +171,11 @@ def test_a_frozen_runtime_that_wakes_after_its_replacement_writes_nothing(
     frozen = there.runtime((Step.INTENDED, 7), signal.SIGSTOP)
     try:
         frozen.wait_until_stopped()
-        again = there.runtime()
-        assert again.wait() == 0, again.err
+        there.finish()
         assert there.output() == expected
         before = {e.key: e.version for e in there.store.list()}
-        frozen.send(signal.SIGCONT)
-        assert frozen.wait() == 75, frozen.err
+        killed.wake(frozen)
         assert "Another process runs the job 'killed'" in frozen.err
-        assert json.loads(frozen.termination.read_text())["reason"] == "Fenced"
         assert {e.key: e.version for e in there.store.list()} == before
     finally:
         frozen.end()
@@ -218,8 +204,7 @@ def test_of_two_processes_on_one_log_exactly_one_lives(
 
 
 def test_only_what_is_needed_stays(there: World) -> None:
-    runtime = there.runtime()
-    assert runtime.wait() == 0, runtime.err
+    there.finish()
     checkpoints = {e.key.rsplit("/", 1)[1] for e in there.store.list("checkpoint/state/@sources/")}
     assert len(checkpoints) == 2
     assert len(list(there.store.list("checkpoint/log/"))) < 20

@@ -1,7 +1,5 @@
 """kill -9 of a runtime that writes Delta tables, and of their store: the tables equal those of a run without faults."""
 
-import json
-import os
 import signal
 import threading
 from collections.abc import Callable
@@ -14,69 +12,35 @@ from deltalake import DeltaTable
 
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.stores.connections import Connections, Secrets
+from support import killed
 from support.delta import DeltaFolder
 from support.minio import MinioServer
 from support.proxy import proxy
 from support.runtime import Runtime, wait_for
 
-FILES = 12
 ROWS_A_FILE = 200
-
-MANIFEST = """
-apiVersion: streamjob.dev/v1alpha1
-kind: StreamJob
-metadata: {{name: killed}}
-spec:
-  batchInterval: 10ms
-  trigger: availableNow
-  sources:
-  - name: events
-    files: {{path: "{folder}/in/", maxFilesPerBatch: 1}}
-    format: json
-    schema: {{id: BIGINT, kind: VARCHAR, price: "DECIMAL(12, 2)"}}
-  pipeline:
-  - {{name: dear, sql: "SELECT id, kind, price FROM events WHERE price > 1"}}
-  - name: totals
-    sql: SELECT kind, id % 100 AS rest, count(*) AS n, sum(price) AS total FROM events GROUP BY kind, id % 100
-  - {{name: best, sql: "SELECT * FROM totals ORDER BY total DESC, kind, rest LIMIT 10"}}
-  sinks:
+SINKS = """\
   - {{from: dear, mode: append, delta: {{path: "{out}/dear", partitionBy: [kind]}}}}
   - {{from: totals, mode: update, delta: {{path: "{out}/totals", key: [kind, rest]}}}}
-  - {{from: best, mode: complete, delta: {{path: "{out}/best"}}}}
-  checkpoint: {{location: "{folder}/checkpoint", interval: 50ms, retained: 2}}
-"""
+  - {{from: best, mode: complete, delta: {{path: "{out}/best"}}}}"""
 
 Content = dict[str, list[tuple[Any, ...]]]
 
 
-class World:
+class World(killed.World):
     """A job with its input, and the folder with the tables that it writes: a local one, or in the store of `server`."""
 
     def __init__(self, folder: Path, server: MinioServer | None) -> None:
+        super().__init__(folder / "job.yaml", server.environ if server else {})
         self.folder = folder
         self.server = server
         self.out = f"s3://{server.create_bucket()}/out" if server else str(folder / "out")
-        self.environ = server.environ if server else {}
-        self.manifest = folder / "job.yaml"
         self.write_manifest(server.url if server else None)
-        (folder / "in").mkdir()
-        for n in range(FILES):
-            ids = range(n * ROWS_A_FILE, (n + 1) * ROWS_A_FILE)
-            lines = [json.dumps({"id": i, "kind": "ab"[i % 2], "price": (i * 37 % 1000) / 100}) for i in ids]
-            path = folder / "in" / f"{n:03d}.json"
-            path.write_text("\n".join(lines))
-            os.utime(path, (1_700_000_000 + n, 1_700_000_000 + n))
+        killed.write_events(folder / "in", ROWS_A_FILE)
 
     def write_manifest(self, endpoint: str | None) -> None:
-        text = MANIFEST.format(folder=self.folder, out=self.out)
+        text = killed.MANIFEST.format(folder=self.folder, sinks=SINKS.format(out=self.out))
         self.manifest.write_text(text + (f"  s3: {{endpoint: {endpoint}}}\n" if endpoint else ""))
-
-    def runtime(self, at: tuple[Step, int] | None = None, number: signal.Signals = signal.SIGKILL) -> Runtime:
-        return Runtime(self.manifest, self.environ, at, number)
-
-    def finish(self) -> None:
-        runtime = self.runtime()
-        assert runtime.wait() == 0, runtime.err
 
     def folder_of(self, table: str) -> DeltaFolder:
         connections = self.server.connections if self.server else Connections(None, Secrets(None, {}))
@@ -96,47 +60,24 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Content:
     there = World(tmp_path_factory.mktemp("expected"), None)
     there.finish()
     content = there.content()
-    assert len(content["dear"]) == sum((i * 37 % 1000) / 100 > 1 for i in range(FILES * ROWS_A_FILE))
-    assert [row[2] for row in content["totals"]] == [FILES * ROWS_A_FILE // 100] * 100
+    assert len(content["dear"]) == sum(killed.price(i) > 1 for i in range(killed.FILES * ROWS_A_FILE))
+    assert [row[2] for row in content["totals"]] == [killed.FILES * ROWS_A_FILE // 100] * 100
     # The table, the commit that names the start, and one for each batch.
-    assert there.versions() == dict.fromkeys(("dear", "totals", "best"), 1 + FILES)
+    assert there.versions() == dict.fromkeys(("dear", "totals", "best"), 1 + killed.FILES)
     return content
 
 
-KILLS = [
-    (0, Step.FENCED),
-    (0, Step.RECOVERED),
-    (0, Step.INTENDED),
-    (0, Step.WRITTEN),
-    (1, Step.WRITTEN),
-    (7, Step.POLLED),
-    (7, Step.INTENDED),
-    (7, Step.COMPUTED),
-    (3 * 7, Step.WRITTEN),
-    (3 * 7 + 1, Step.WRITTEN),
-    (3 * 7 + 2, Step.WRITTEN),
-    (7, Step.COMMITTED),
-    (0, Step.UPLOADED),
-    (1, Step.CHECKPOINTED),
-    (0, Step.BOUNDED),
-]
-
-
-@pytest.mark.parametrize(("passes", "step"), KILLS, ids=lambda v: v.name if isinstance(v, Step) else str(v))
+@pytest.mark.parametrize(("passes", "step"), killed.KILLS, ids=lambda v: v.name if isinstance(v, Step) else str(v))
 def test_a_kill_changes_nothing(tmp_path: Path, expected: Content, step: Step, passes: int) -> None:
     there = World(tmp_path, None)
-    killed = there.runtime((step, passes))
-    assert killed.wait() == -signal.SIGKILL, killed.err
+    there.kill((step, passes))
     there.finish()
     assert there.content() == expected
 
 
 def test_kill_upon_kill_changes_nothing_in_s3(tmp_path: Path, minio: MinioServer, expected: Content) -> None:
     there = World(tmp_path, minio)
-    kills = [(Step.WRITTEN, 4), (Step.RECOVERED, 0), (Step.WRITTEN, 0), (Step.CHECKPOINTED, 0), (Step.WRITTEN, 3)]
-    for step, passes in kills:
-        killed = there.runtime((step, passes))
-        assert killed.wait() == -signal.SIGKILL, killed.err
+    there.kill((Step.WRITTEN, 4), (Step.RECOVERED, 0), (Step.WRITTEN, 0), (Step.CHECKPOINTED, 0), (Step.WRITTEN, 3))
     there.finish()
     assert there.content() == expected
 
@@ -146,10 +87,10 @@ def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, expected: Content)
     there = World(tmp_path, None)
     files = 0
     for wanted in range(3, 24, 4):
-        killed = there.runtime()
-        wait_for(lambda: killed.ended or len(list((tmp_path / "out").glob("*/**/*.parquet"))) >= files + wanted)  # noqa: B023
-        killed.send(signal.SIGKILL)
-        killed.wait()
+        runtime = there.runtime()
+        wait_for(lambda: runtime.ended or len(list((tmp_path / "out").glob("*/**/*.parquet"))) >= files + wanted)  # noqa: B023
+        runtime.send(signal.SIGKILL)
+        runtime.wait()
         files = len(list((tmp_path / "out").glob("*/**/*.parquet")))
     there.finish()
     assert there.content() == expected
@@ -201,9 +142,7 @@ def test_a_runtime_that_was_frozen_in_a_commit_writes_nothing(
 def _is_put_out(there: World, frozen: Runtime, expected: Content) -> None:
     assert there.content() == expected
     before = there.versions()
-    frozen.send(signal.SIGCONT)
-    assert frozen.wait() == 75, frozen.err
-    assert json.loads(frozen.termination.read_text())["reason"] == "Fenced"
+    killed.wake(frozen)
     assert (there.content(), there.versions()) == (expected, before)
     if there.server:
         assert there.server.secret_key not in frozen.err

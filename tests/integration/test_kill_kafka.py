@@ -3,14 +3,13 @@
 import json
 import signal
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from streamjob_runtime.engine.steps import Step
+from support import killed
 from support.kafka import KafkaServer
-from support.runtime import Runtime
 
 RECORDS, PARTITIONS, A_BATCH = 600, 2, 40
 
@@ -39,17 +38,14 @@ spec:
 Output = tuple[list[bytes | None], dict[bytes | None, bytes | None]]
 
 
-@dataclass
-class World:
+class World(killed.World):
     """A job between topics of its own."""
 
-    server: KafkaServer
-    manifest: Path
-    plain: str
-    counts: str
-
-    def runtime(self, at: tuple[Step, int] | None = None, number: signal.Signals = signal.SIGKILL) -> Runtime:
-        return Runtime(self.manifest, {}, at, number)
+    def __init__(self, server: KafkaServer, manifest: Path, plain: str, counts: str) -> None:
+        super().__init__(manifest)
+        self.server = server
+        self.plain = plain
+        self.counts = counts
 
     def output(self) -> Output:
         """Every row of the one topic, by its content; the last one of each key of the other."""
@@ -96,8 +92,7 @@ def there(kafka: KafkaServer, tmp_path: Path) -> World:
 
 
 def test_a_run_without_faults_writes_what_is_expected(there: World) -> None:
-    runtime = there.runtime()
-    assert runtime.wait() == 0, runtime.err
+    there.finish()
     assert there.output() == expected()
 
 
@@ -123,10 +118,8 @@ KILLS = [
 
 @pytest.mark.parametrize(("passes", "step"), KILLS, ids=lambda v: v.name if isinstance(v, Step) else str(v))
 def test_a_kill_changes_nothing(there: World, step: Step, passes: int) -> None:
-    killed = there.runtime((step, passes))
-    assert killed.wait() == -signal.SIGKILL, killed.err
-    again = there.runtime()
-    assert again.wait() == 0, again.err
+    there.kill((step, passes))
+    there.finish()
     assert there.output() == expected()
 
 
@@ -134,14 +127,11 @@ def test_a_frozen_runtime_that_wakes_after_its_replacement_writes_nothing(there:
     frozen = there.runtime((Step.COMPUTED, 5), signal.SIGSTOP)
     try:
         frozen.wait_until_stopped()
-        again = there.runtime()
-        assert again.wait() == 0, again.err
+        there.finish()
         assert there.output() == expected()
         before = len(there.server.read(there.plain, "read_uncommitted"))
-        frozen.send(signal.SIGCONT)
-        assert frozen.wait() == 75, frozen.err
+        killed.wake(frozen)
         assert "Another process runs the job 'killed'" in frozen.err
-        assert json.loads(frozen.termination.read_text())["reason"] == "Fenced"
         assert there.output() == expected()
         assert len(there.server.read(there.plain, "read_uncommitted")) == before
     finally:

@@ -1,7 +1,5 @@
 """kill -9 of a runtime that writes to PostgreSQL, and of PostgreSQL itself: the tables equal those of a run without."""
 
-import json
-import os
 import re
 import signal
 from functools import partial
@@ -11,63 +9,29 @@ from typing import Any
 import pytest
 
 from streamjob_runtime.engine.steps import Step
+from support import killed
 from support.postgres import PostgresServer
-from support.runtime import Runtime, wait_for
+from support.runtime import wait_for
 
-FILES = 12
 ROWS_A_FILE = 500
-
-MANIFEST = """
-apiVersion: streamjob.dev/v1alpha1
-kind: StreamJob
-metadata: {{name: killed}}
-spec:
-  batchInterval: 10ms
-  trigger: availableNow
-  sources:
-  - name: events
-    files: {{path: "{folder}/in/", maxFilesPerBatch: 1}}
-    format: json
-    schema: {{id: BIGINT, kind: VARCHAR, price: "DECIMAL(12, 2)"}}
-  pipeline:
-  - {{name: dear, sql: "SELECT id, kind, price FROM events WHERE price > 1"}}
-  - name: totals
-    sql: SELECT kind, id % 100 AS rest, count(*) AS n, sum(price) AS total FROM events GROUP BY kind, id % 100
-  - {{name: best, sql: "SELECT * FROM totals ORDER BY total DESC, kind, rest LIMIT 10"}}
-  sinks:
-  - {{from: dear, mode: append, postgres: {{table: dear, dsnSecretRef: {{name: pg, key: dsn}}, create: true}}}}
-  - from: totals
-    mode: update
-    postgres: {{table: totals, key: [kind, rest], dsnSecretRef: {{name: pg, key: dsn}}, create: true}}
-  - {{from: best, mode: complete, postgres: {{table: best, dsnSecretRef: {{name: pg, key: dsn}}, create: true}}}}
-  checkpoint: {{location: "{folder}/checkpoint", interval: 50ms, retained: 2}}
-"""
+_DSN = "dsnSecretRef: {name: pg, key: dsn}, create: true"
+SINKS = f"""\
+  - {{from: dear, mode: append, postgres: {{table: dear, {_DSN}}}}}
+  - {{from: totals, mode: update, postgres: {{table: totals, key: [kind, rest], {_DSN}}}}}
+  - {{from: best, mode: complete, postgres: {{table: best, {_DSN}}}}}"""
 
 Content = dict[str, list[tuple[Any, ...]]]
 
 
-class World:
+class World(killed.World):
     """A job with its input, and the schema of a database that it writes to."""
 
     def __init__(self, folder: Path, server: PostgresServer) -> None:
         self.server = server
         self.dsn = server.create_schema()
-        self.manifest = folder / "job.yaml"
-        self.manifest.write_text(MANIFEST.format(folder=folder))
-        (folder / "in").mkdir()
-        for n in range(FILES):
-            ids = range(n * ROWS_A_FILE, (n + 1) * ROWS_A_FILE)
-            lines = [json.dumps({"id": i, "kind": "ab"[i % 2], "price": (i * 37 % 1000) / 100}) for i in ids]
-            path = folder / "in" / f"{n:03d}.json"
-            path.write_text("\n".join(lines))
-            os.utime(path, (1_700_000_000 + n, 1_700_000_000 + n))
-
-    def runtime(self, at: tuple[Step, int] | None = None, number: signal.Signals = signal.SIGKILL) -> Runtime:
-        return Runtime(self.manifest, {"dsn": self.dsn}, at, number)
-
-    def finish(self) -> None:
-        runtime = self.runtime()
-        assert runtime.wait() == 0, runtime.err
+        super().__init__(folder / "job.yaml", {"dsn": self.dsn})
+        self.manifest.write_text(killed.MANIFEST.format(folder=folder, sinks=SINKS))
+        killed.write_events(folder / "in", ROWS_A_FILE)
 
     def content(self) -> Content:
         """What is in the tables."""
@@ -89,9 +53,9 @@ def expected(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory)
     there = World(tmp_path_factory.mktemp("expected"), postgres)
     there.finish()
     content = there.content()
-    assert len(content["dear"]) == sum((i * 37 % 1000) / 100 > 1 for i in range(FILES * ROWS_A_FILE))
-    assert [row[2] for row in content["totals"]] == [FILES * ROWS_A_FILE // 100] * 100
-    assert there.markers() == [(sink, FILES - 1) for sink in ("best", "dear", "totals")]
+    assert len(content["dear"]) == sum(killed.price(i) > 1 for i in range(killed.FILES * ROWS_A_FILE))
+    assert [row[2] for row in content["totals"]] == [killed.FILES * ROWS_A_FILE // 100] * 100
+    assert there.markers() == [(sink, killed.FILES - 1) for sink in ("best", "dear", "totals")]
     return content
 
 
@@ -100,37 +64,15 @@ def there(tmp_path: Path, postgres: PostgresServer) -> World:
     return World(tmp_path, postgres)
 
 
-KILLS = [
-    (0, Step.FENCED),
-    (0, Step.RECOVERED),
-    (0, Step.INTENDED),
-    (0, Step.WRITTEN),
-    (1, Step.WRITTEN),
-    (7, Step.POLLED),
-    (7, Step.INTENDED),
-    (7, Step.COMPUTED),
-    (3 * 7, Step.WRITTEN),
-    (3 * 7 + 1, Step.WRITTEN),
-    (3 * 7 + 2, Step.WRITTEN),
-    (7, Step.COMMITTED),
-    (0, Step.UPLOADED),
-    (1, Step.CHECKPOINTED),
-    (0, Step.BOUNDED),
-]
-
-
-@pytest.mark.parametrize(("passes", "step"), KILLS, ids=lambda v: v.name if isinstance(v, Step) else str(v))
+@pytest.mark.parametrize(("passes", "step"), killed.KILLS, ids=lambda v: v.name if isinstance(v, Step) else str(v))
 def test_a_kill_changes_nothing(there: World, expected: Content, step: Step, passes: int) -> None:
-    killed = there.runtime((step, passes))
-    assert killed.wait() == -signal.SIGKILL, killed.err
+    there.kill((step, passes))
     there.finish()
     assert there.content() == expected
 
 
 def test_kill_upon_kill_changes_nothing(there: World, expected: Content) -> None:
-    for step, passes in [(Step.WRITTEN, 4), (Step.RECOVERED, 0), (Step.WRITTEN, 0), (Step.CHECKPOINTED, 0)]:
-        killed = there.runtime((step, passes))
-        assert killed.wait() == -signal.SIGKILL, killed.err
+    there.kill((Step.WRITTEN, 4), (Step.RECOVERED, 0), (Step.WRITTEN, 0), (Step.CHECKPOINTED, 0))
     there.finish()
     assert there.content() == expected
 
@@ -145,9 +87,7 @@ def test_a_frozen_runtime_that_wakes_after_its_replacement_writes_nothing(
         there.finish()
         assert there.content() == expected
         before = there.server.rows("SELECT xmin::text, * FROM streamjob_markers ORDER BY 2, 3", there.dsn)
-        frozen.send(signal.SIGCONT)
-        assert frozen.wait() == 75, frozen.err
-        assert json.loads(frozen.termination.read_text())["reason"] == "Fenced"
+        killed.wake(frozen)
         assert there.server.rows("SELECT xmin::text, * FROM streamjob_markers ORDER BY 2, 3", there.dsn) == before
         assert there.content() == expected
         assert there.server.password not in frozen.err

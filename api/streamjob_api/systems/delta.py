@@ -53,6 +53,10 @@ _ALONE = Alone(
 TABLE = TableKind(model=DeltaTable)
 SINK = SinkKind(
     model=DeltaSink,
+    columns=("key", "partitionBy"),
+    written="Delta tables",
+    by_key="the Delta table",
+    less_types=frozenset({"TIME", "TIMESTAMP_NS", "TIMESTAMPTZ_NS"}),
     alone=_ALONE,
     rules=_sink,
     cel={"": key_of_mode_cel("delta"), "delta": (each_once_cel("key"), each_once_cel("partitionBy"))},

@@ -160,6 +160,8 @@ TABLE = TableKind(
 )
 SINK = SinkKind(
     model=FilesSink,
+    columns=("partitionBy",),
+    written="{format} files",
     formats=("json", "csv", "parquet"),
     alone=_ALONE,
     rules=_sink,

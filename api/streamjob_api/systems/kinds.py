@@ -68,6 +68,15 @@ class SinkKind:
 
     model: type[Part]
     formats: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()  # its fields that name columns of the rows
+    chosen_by: str = ""  # the one of these that, where it is given, says which columns are written beside the others
+    written: str = ""  # what its rows become, for messages; `{format}` stands for the format
+    in_process: bool = False  # whether rows are shown or handed over as they are, and written nowhere
+    by_key: str = ""  # what keeps a row until one with its key comes, in mode update, for messages; empty: nothing does
+    # Kinds of SQL types that it holds beside those that any format does, and that it does not.
+    more_types: frozenset[str] = frozenset()
+    less_types: frozenset[str] = frozenset()
+    nested_is_json: bool = False  # whether its nested values become JSON, but for lists of single values
     alone: Alone | None = None
     rules: Rules = no_rules
     cel: CelRules = field(default_factory=dict)

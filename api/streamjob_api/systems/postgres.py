@@ -76,6 +76,12 @@ _ALONE = Alone(
 
 SINK = SinkKind(
     model=PostgresSink,
+    columns=("key",),
+    written="PostgreSQL",
+    by_key="PostgreSQL",
+    more_types=frozenset({"INTERVAL"}),
+    less_types=frozenset({"TIMESTAMP_NS", "TIMESTAMPTZ_NS"}),
+    nested_is_json=True,
     alone=_ALONE,
     rules=_sink,
     cel={"": key_of_mode_cel("postgres"), "postgres": (each_once_cel("key"),)},

@@ -13,4 +13,4 @@ class QueueSink(Part):
 
 
 SOURCE = SourceKind(model=QueueSource)
-SINK = SinkKind(model=QueueSink)
+SINK = SinkKind(model=QueueSink, in_process=True)

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from streamjob_api.systems.registry import SINKS
 from streamjob_runtime.plan.model import Column, SinkPlan
 from streamjob_runtime.plan.problems import PlanProblem
 from streamjob_runtime.plan.scope import Known
-from streamjob_runtime.plan.written import as_text, unwritable_column, wide_integers
-
-_BY_KEY = {"postgres": "PostgreSQL", "delta": "the Delta table"}  # sinks that put rows in place by their key
+from streamjob_runtime.plan.written import as_text, columns_in, unwritable_column, wide_integers
 
 
 def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> SinkPlan | PlanProblem:
@@ -36,15 +35,9 @@ def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> 
 
 def _named(sink: Any) -> Iterator[tuple[str, int, str]]:
     """The columns that the sink's fields name: the field, the place in it, the column."""
-    fields = {
-        "files": {"files.partitionBy": "partition_by"},
-        "kafka": {"kafka.key": "key", "kafka.value": "value"},
-        "postgres": {"postgres.key": "key"},
-        "delta": {"delta.key": "key", "delta.partitionBy": "partition_by"},
-    }
-    for field, attribute in fields.get(sink.kind, {}).items():
-        for i, column in enumerate(getattr(sink.config, attribute) or ()):
-            yield field, i, column
+    for field in SINKS[sink.kind].columns:
+        for i, column in enumerate(columns_in(sink, field)):
+            yield f"{sink.kind}.{field}", i, column
 
 
 def _single_value(path: str, known: Known, columns: Sequence[Column], sink: Any) -> PlanProblem | None:
@@ -88,9 +81,9 @@ def _refused(known: Known, mode: str, kind: str) -> tuple[str, str] | None:
             "Use update or complete, or group by tumble() or hop() over a column with a watermark"
             + (f", and not by {known.truncates}, which is no window." if known.truncates else "."),
         )
-    if mode == "update" and kind in _BY_KEY and known.changes.leave:
+    if mode == "update" and kind and SINKS[kind].by_key and known.changes.leave:
         return (
-            f"{known.changes.leave}, and its row would stay in {_BY_KEY[kind]} for ever",
+            f"{known.changes.leave}, and its row would stay in {SINKS[kind].by_key} for ever",
             "Use complete; or show the condition as a column, and filter by it where the rows are read.",
         )
     return None

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from streamjob_api.systems.registry import SOURCES
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.kinds import first_of
 from streamjob_runtime.plan.model import Column
@@ -18,12 +19,12 @@ TIMES = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")  # the types that event time m
 # DuckDB would read their JSON text by the rules of a cast, which are others: {"a b":1} is no map, and "12" a number.
 _NOT_FROM_JSON = re.compile(r"\b(MAP\(|JSON\b|UNION\()")
 _NOT_IN_PARQUET = frozenset({"BIT", "BIGNUM", "UHUGEINT", "TIME WITH TIME ZONE", "INTERVAL", "UNION"})
-_RATE = (Column("value", "BIGINT"), Column("timestamp", "TIMESTAMP"))
 
 
 def implied_columns(source: Any) -> tuple[Column, ...] | None:
     """The columns of a source that has always the same; None: they are declared."""
-    return _RATE if source.kind == "rate" else _BY_FORMAT.get(source.format or "")
+    own = tuple(Column(name, kind) for name, kind in SOURCES[source.kind].columns.items())
+    return own or _BY_FORMAT.get(source.format or "")
 
 
 def declared_columns(

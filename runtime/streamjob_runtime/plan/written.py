@@ -7,6 +7,9 @@ before it is written.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pydantic.alias_generators import to_snake
+
+from streamjob_api.systems.registry import SINKS
 from streamjob_runtime.plan.kinds import NESTED, NUMBERS, Kind, first_of, kind_of
 from streamjob_runtime.plan.model import Column
 from streamjob_runtime.plan.problems import PlanProblem
@@ -36,14 +39,13 @@ _FORMATS = {
     "text": _PLAIN,
     "raw": _PLAIN,
 }
-_SYSTEMS = {"postgres": (_PLAIN - _NANOSECONDS) | {"INTERVAL"}, "delta": _PLAIN - _NANOSECONDS - {"TIME"}}
 # Shown and handed over by Arrow they would be other values; a text is what they are.
 _TEXT_FOR_PEOPLE = frozenset({"BIT", "BIGNUM", "UHUGEINT", "TIME WITH TIME ZONE", "GEOMETRY"})
 
 
 def unwritable_column(path: str, relation: str, columns: Sequence[Column], sink: Any) -> PlanProblem | None:
     """What is wrong with the first column whose type, or a type inside it, the sink cannot write."""
-    if sink.kind in ("console", "queue"):
+    if SINKS[sink.kind].in_process:
         return None
     for column in _written(columns, sink):
         kind = _unwritable(kind_of(column.type), sink)
@@ -55,39 +57,47 @@ def unwritable_column(path: str, relation: str, columns: Sequence[Column], sink:
 
 def as_text(columns: Sequence[Column], sink: Any) -> tuple[str, ...]:
     """The columns that the sink is given as text, since Arrow has no such values."""
-    if sink.kind not in ("console", "queue"):
+    of = SINKS[sink.kind]
+    if not of.in_process:
         return ()
-    kinds = _TEXT_FOR_PEOPLE | {"INTERVAL"} if sink.kind == "console" else _TEXT_FOR_PEOPLE
+    kinds = _TEXT_FOR_PEOPLE | of.less_types
     return tuple(c.name for c in columns if first_of(c.type, kinds))
 
 
 def wide_integers(columns: Sequence[Column], sink: Any) -> tuple[str, ...]:
     """The columns with a HUGEINT in them, where the sink has only decimals of 38 digits for it."""
-    if sink.kind in ("console", "queue"):
+    if SINKS[sink.kind].in_process:
         return ()
     return tuple(c.name for c in _written(columns, sink) if first_of(c.type, frozenset({"HUGEINT"})))
 
 
 def _written(columns: Sequence[Column], sink: Any) -> Iterator[Column]:
-    if sink.kind != "kafka" or not sink.kafka.value:
+    of = SINKS[sink.kind]
+    if not of.chosen_by or not columns_in(sink, of.chosen_by):
         return iter(columns)
-    names = {name.lower() for name in (*sink.kafka.value, *(sink.kafka.key or ()))}
+    names = {name.lower() for field in of.columns for name in columns_in(sink, field)}
     return (c for c in columns if c.name.lower() in names)
+
+
+def columns_in(sink: Any, field: str) -> tuple[str, ...]:
+    """The columns that a field of the sink's kind names."""
+    return tuple(getattr(sink.config, to_snake(field)) or ())
 
 
 def _unwritable(kind: Kind, sink: Any) -> str | None:
     """The name of the kind, of this one and those within it, that is the first one that cannot be written."""
-    allowed = _SYSTEMS[sink.kind] if sink.kind in _SYSTEMS else _FORMATS[sink.format]
+    of = SINKS[sink.kind]
+    allowed = (_FORMATS.get(sink.format, _PLAIN) | of.more_types) - of.less_types
     found = next((k.name for k in kind.walk() if k.name not in allowed), None)
     if found is not None:
         return found
-    if sink.format in ("json", "csv") or sink.kind == "postgres":
+    if sink.format in ("json", "csv") or of.nested_is_json:
         return _not_in_json(kind, sink)
     return None
 
 
 def _not_in_json(kind: Kind, sink: Any) -> str | None:
-    """The same for what becomes JSON, which has lists and objects alone. PostgreSQL has lists of single values."""
+    """The same for what becomes JSON, which has lists and objects alone."""
     if sink.format == "json" or (kind.inner and not _is_list_of_plain(kind, sink)):
         for part in kind.walk():
             if part.name in ("TIME_NS", "INTERVAL"):
@@ -98,10 +108,8 @@ def _not_in_json(kind: Kind, sink: Any) -> str | None:
 
 
 def _is_list_of_plain(kind: Kind, sink: Any) -> bool:
-    return sink.kind == "postgres" and kind.name in ("LIST", "ARRAY") and not kind.inner[0].inner
+    return SINKS[sink.kind].nested_is_json and kind.name in ("LIST", "ARRAY") and not kind.inner[0].inner
 
 
 def _what(sink: Any) -> str:
-    if sink.kind == "files":
-        return f"{sink.format} files"
-    return {"kafka": "Kafka messages", "postgres": "PostgreSQL", "delta": "Delta tables"}[sink.kind]
+    return SINKS[sink.kind].written.format(format=sink.format)

@@ -59,6 +59,9 @@ _CEL: CelRules = {
 
 SINK = SinkKind(
     model=KafkaSink,
+    columns=("key", "value"),
+    chosen_by="value",
+    written="Kafka messages",
     formats=("json", "avro", "text", "raw"),
     rules=_sink,
     cel=placed(("", _CEL), ("", CONNECTION_CEL)),
