@@ -133,9 +133,10 @@ ODD = {
     "nested without end": "[" * 100_000,
     "a rate that is no number": but(inputRowsPerSecond="many"),
     "a rate without bounds": but(inputRowsPerSecond=1e300).replace("1e+300", "1e999"),
-    "sources in a list": but(sourcesMessage=["lines"]),
-    "a message that is none": but(sourcesMessage={"lines": {"a": 1}}),
     "trouble in a word": but(trouble="yes"),
+    "troubles in a word": but(troubles="yes"),
+    "a trouble that says nothing": but(troubles=[{"what": "Kafka"}]),
+    "a trouble whose words are none": but(troubles=[{"what": {"a": 1}, "since": "now", "error": []}]),
     "a checkpoint at no time": but(checkpoint={"batchId": 1, "timestamp": "soon", "sizeBytes": 1}),
     "a checkpoint far away": but(checkpoint={"batchId": 1, "timestamp": "0001-01-01T00:00:00+23:00", "sizeBytes": 1}),
     **{
