@@ -336,7 +336,8 @@ def test_a_server_for_others_answers_to_every_name(progress: Progress, clock: Ma
         server.close()
 
 
-def test_connections_too_many_are_turned_away_and_harm_nobody(client: Client) -> None:
+def test_connections_too_many_are_turned_away_and_harm_nobody(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamjob_runtime.server.http._Handler.timeout", 300.0)  # none is let go meanwhile
     open_ones = [socket.create_connection(("127.0.0.1", client._port), 30) for _ in range(MAX_CONNECTIONS)]
     try:
         with socket.create_connection(("127.0.0.1", client._port), 30) as one_more:
