@@ -119,8 +119,8 @@ WRONG = {
     "a file system without folders": ("location: ck", "location: /proc/ck", "lets nobody make a folder there"),
     "a folder that is not there": ("path: in/", "path: inn/", "there is no folder"),
     "a file that is not there": ("path: in/,", "path: inn,", "there is no file or folder"),
-    "a variable that nobody replaces": ("path: in/", "path: '${IN_DIR}/in/'", "${IN_DIR} stands there as it is"),
-    "one in a sink": ("path: out/", "path: '${OUT_DIR}/'", "${OUT_DIR} stands there as it is"),
+    "a variable that nobody replaces": ("path: in/", "path: '${IN_DIR}/in/'", "the variable IN_DIR has no value"),
+    "one in a sink": ("path: out/", "path: '${OUT_DIR}/'", "the variable OUT_DIR has no value"),
     "one in the checkpoint's place": ("location: ck", "location: '$(CK)/ck'", "$(CK) stands there as it is"),
     "no secret": ("location: ck}", S3, "There is no Secret 'minio': no folder secrets/minio."),
     "another job's log": ("name: job}", "name: other}", "belongs to the job 'job', and this is 'other'"),
@@ -225,7 +225,7 @@ def test_the_second_interrupt_ends_it_at_once(job: Path) -> None:
         assert process.wait(TIMEOUT_S) == 128 + signal.SIGINT
     assert not (job / "end").exists()
     shown = streamjob("checkpoints", "list", "job.yaml", cwd=job).stdout
-    assert shown.endswith("from the beginning, replay 0 batches, write batch 0 again, then run batch 1.\n")
+    assert shown.endswith("finishes batch 0, which was under way, and goes on with batch 1.\n")
 
 
 def test_a_signal_before_the_job_is_even_read_ends_it_by_its_own_hand(job: Path) -> None:
