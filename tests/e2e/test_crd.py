@@ -145,7 +145,7 @@ def test_a_status_that_is_none_is_refused(api: Cluster, namespace: str) -> None:
 @pytest.mark.usefixtures("unserved")
 def test_a_spec_is_changed_without_its_status_and_the_other_way_round(api: Cluster, namespace: str) -> None:
     api.apply(json.dumps(SMALLEST | {"status": STATUS}), namespace)
-    assert "status" not in api.get("stj", "smallest", namespace)
+    assert api.get("stj", "smallest", namespace)["status"] == {"observedGeneration": -1}  # nobody has looked at it
     patch = json.dumps({"spec": {"suspend": True}, "status": STATUS})
     api.kubectl("patch", "stj", "smallest", "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
     job = api.get("stj", "smallest", namespace)

@@ -78,6 +78,7 @@ class World:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     require("kafka")
+    require("minio")
     folder = tmp_path_factory.mktemp("faults")
     kafka, minio = KafkaServer(folder / "kafka"), MinioServer(folder / "minio")
     try:

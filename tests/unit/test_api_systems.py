@@ -14,6 +14,8 @@ from streamjob_api.systems.registry import SINKS, SOURCES, TABLES
 Kinds = Mapping[str, SourceKind] | Mapping[str, TableKind] | Mapping[str, SinkKind]
 # The other fields of these that are objects.
 NO_KINDS = {"watermark"}
+from streamjob_api.models import StreamJob
+from support.manifests import GOOD
 
 
 @pytest.mark.parametrize(("model", "kinds"), [(Source, SOURCES), (StaticTable, TABLES), (Sink, SINKS)])
@@ -37,3 +39,9 @@ def test_what_a_kind_says_of_its_fields_is_there() -> None:
         assert field_of(table, "header") == table.header
     for sink in SINKS.values():
         assert sink.alone is None or sink.alone.field in sink.model.model_fields
+
+
+def test_what_is_left_out_is_no_field_that_was_given() -> None:
+    """A model's defaults meet the same rules as a manifest's fields."""
+    for tree in GOOD:
+        assert StreamJob.model_validate(StreamJob.model_validate(tree).model_dump(exclude_none=True)).spec is not None

@@ -16,7 +16,7 @@ def table(tree: Tree) -> Iterator[Broken]:
     kind = TABLES[name] if name is not None else None
     if kind is not None and not kind.formats:
         for field in ("format", "schema", "columns", "escape", "required"):
-            if tree.get(field) is not None:
+            if tree.get(field):
                 yield Broken((field,), f"a {name} table has its own {field}", "leave it out")
     else:
         if kind is not None and tree.get("format") is None:
