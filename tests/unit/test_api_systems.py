@@ -6,16 +6,16 @@ import pytest
 
 from streamjob_api.base import Part, Ruled
 from streamjob_api.fields import inner_model
+from streamjob_api.models import StreamJob
 from streamjob_api.sinks import Sink
 from streamjob_api.sources import Source, StaticTable
 from streamjob_api.systems.kinds import SinkKind, SourceKind, TableKind
 from streamjob_api.systems.registry import SINKS, SOURCES, TABLES
+from support.manifests import GOOD
 
 Kinds = Mapping[str, SourceKind] | Mapping[str, TableKind] | Mapping[str, SinkKind]
 # The other fields of these that are objects.
 NO_KINDS = {"watermark"}
-from streamjob_api.models import StreamJob
-from support.manifests import GOOD
 
 
 @pytest.mark.parametrize(("model", "kinds"), [(Source, SOURCES), (StaticTable, TABLES), (Sink, SINKS)])
