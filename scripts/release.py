@@ -17,7 +17,7 @@ import tarfile
 from pathlib import Path
 
 from scripts import tools
-from scripts.images import NoEngine, build, engine, save
+from scripts.images import NoEngine, build, engine, output, save
 from scripts.version import ROOT, VERSION
 
 DIST = ROOT / "dist"
@@ -108,14 +108,6 @@ def run(*command: str, when: int | None = None) -> None:
         sys.exit(f"{command[0]} is not installed. Install it: .venv/bin/python -m scripts.tools {command[0]}")
     if done.returncode:
         sys.exit(f"That failed (above): {' '.join(command[:4])} …")
-
-
-def output(*command: str) -> str:
-    """What a command prints; end here if it fails."""
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"That failed (above): {' '.join(command[:3])} …")
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

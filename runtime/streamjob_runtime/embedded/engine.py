@@ -25,7 +25,7 @@ _Result = tuple[str, str | None, str, tuple[str, ...]]
 
 
 class EmbeddedQuery:
-    """See `api.Query`.
+    """See `Query`.
 
     The state lies in an in-memory DuckDB that spills to scratch files, not in a database file: snapshots make it
     durable, so a file would only cost. Measured on two cores: ten lines into a count with a top-ten view 3.6 ms (of
@@ -95,41 +95,41 @@ class EmbeddedQuery:
 
     @property
     def source_schemas(self) -> Mapping[str, pa.Schema]:
-        """See `api.Query`."""
+        """See `Query`."""
         return {name: s.wire for name, s in self._sources.items()}
 
     @property
     def table_schemas(self) -> Mapping[str, pa.Schema]:
-        """See `api.Query`."""
+        """See `Query`."""
         return {t.name: self._db.schema(f"SELECT * FROM {quoted(t.name)}") for t in self._plan.tables}
 
     @property
     def sink_schemas(self) -> tuple[pa.Schema, ...]:
-        """See `api.Query`."""
+        """See `Query`."""
         return tuple(self._empty[_key(s)].schema for s in self._plan.sinks)
 
     @property
     def fingerprints(self) -> Mapping[str, str]:
-        """See `api.Query`."""
+        """See `Query`."""
         return {name: o.step.fingerprint for name, o in self._operators.items()}
 
     @property
     def engine(self) -> str:
-        """See `api.Query`."""
+        """See `Query`."""
         return ENGINE
 
     @property
     def tied(self) -> Mapping[str, tuple[str, ...]]:
-        """See `api.Query`."""
+        """See `Query`."""
         return {name: o.step.tied for name, o in self._operators.items()}
 
     @property
     def readable(self) -> frozenset[str]:
-        """See `api.Query`."""
+        """See `Query`."""
         return readable()
 
     def set_table(self, name: str, rows: pa.Table) -> None:
-        """See `api.Query`."""
+        """See `Query`."""
         table = next(t for t in self._plan.tables if t.name == name)
         kinds = self.table_schemas[name]
         casts = ", ".join(
@@ -142,11 +142,11 @@ class EmbeddedQuery:
         self._complete.clear()
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
-        """See `api.Query`."""
+        """See `Query`."""
         return any(o.wants_batch(batch_time_ms, watermark_ms) for o in self._operators.values())
 
     def run(self, batch: BatchInput) -> BatchOutput:
-        """See `api.Query`."""
+        """See `Query`."""
         filled = {name for name, rows in batch.rows.items() if rows.num_rows > 0}
         for name, source in self._sources.items():
             source.take(batch.rows.get(name))
@@ -217,7 +217,7 @@ class EmbeddedQuery:
         return compute()
 
     def snapshot(self) -> Mapping[str, pa.Table]:
-        """See `api.Query`."""
+        """See `Query`."""
         self._room.check({name: o.progress().rows_total for name, o in self._operators.items()})
         with translated("Taking a snapshot"):
             state = {name: o.snapshot() for name, o in self._operators.items()}
@@ -225,7 +225,7 @@ class EmbeddedQuery:
         return state
 
     def restore(self, state: Mapping[str, pa.Table]) -> None:
-        """See `api.Query`."""
+        """See `Query`."""
         with translated("Taking up the state"):
             for name, rows in state.items():
                 self._operators[name].restore(rows)
@@ -233,7 +233,7 @@ class EmbeddedQuery:
         self._complete.clear()
 
     def close(self) -> None:
-        """See `api.Query`."""
+        """See `Query`."""
         self._db.close()
 
 
