@@ -30,6 +30,8 @@ BUILT = ("kubernetes", "etcd", "kind", "coredns", "minio", "helm", "kwok")
 BUILT_FOR_USERS = ("minio", "helm")
 
 WORKERS = 4  # of which one has the cluster's tests; all of them wait most of the time
+CI_ENDS_AFTER_S = 75 * 60
+TELLS_WITHIN_S = 120
 CLAIMED_WITHIN_S = 120
 ENDS_WITHIN_S = 30
 DOWN_WITHIN_S = 180
@@ -42,13 +44,28 @@ def main(arguments: list[str]) -> int:
         helpers = prepare(stack)
         code = subprocess.run(["make", "--no-print-directory", "lint"], cwd=ROOT, check=False).returncode
         if code == 0:
-            command = [sys.executable, "-m", "pytest", f"-n{WORKERS}", *arguments]
-            code = subprocess.run(command, cwd=ROOT, env=os.environ | {KEPT: "1"}, check=False).returncode
+            code = run_tests(arguments)
         failed = [helper for helper in helpers if helper.poll()]
     if failed and is_ci() and code == 0:
         say("something could not be installed, see above, though no test has missed it")
         return 1
     return code
+
+
+def run_tests(arguments: list[str]) -> int:
+    """The exit code of pytest, which CI ends so early that it still tells what failed, and what took long."""
+    command = [sys.executable, "-m", "pytest", f"-n{WORKERS}", *(["--durations=25"] if is_ci() else []), *arguments]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | {KEPT: "1"}) as tests:
+        try:
+            return tests.wait(CI_ENDS_AFTER_S if is_ci() else None)
+        except subprocess.TimeoutExpired:
+            say(f"the tests were ended, for they took more than {CI_ENDS_AFTER_S // 60} minutes")
+            tests.send_signal(signal.SIGINT)
+            try:
+                return tests.wait(TELLS_WITHIN_S) or 1
+            except subprocess.TimeoutExpired:
+                tests.kill()
+                return 1
 
 
 @contextmanager

@@ -33,6 +33,24 @@ class Shares(LoadScopeScheduling):  # type: ignore[misc]
         file = _file(nodeid)
         return next((together for together in _TOGETHER if file.startswith(together)), file)
 
+    def remove_node(self, node: Any) -> str | None:
+        """Give others the tests that a worker left; the one that it died of has failed, and is not tried again.
+
+        Nothing else comes back to the queue: a worker that is given a file without a test to run never asks for more,
+        and the run would last for ever.
+        """
+        left = self.assigned_work[node]
+        died_of = next((test for tests in left.values() for test, done in tests.items() if not done), None)
+        self.assigned_work[node] = {}
+        super().remove_node(node)
+        if died_of is not None:
+            for tests in left.values():
+                tests |= {died_of: True} if died_of in tests else {}
+            self.workqueue.update({file: tests for file, tests in left.items() if not all(tests.values())})
+            for other in self.assigned_work.keys() & self.registered_collections.keys():
+                self._reschedule(other)
+        return died_of
+
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
     """See the module."""

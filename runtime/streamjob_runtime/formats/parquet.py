@@ -95,11 +95,8 @@ def _read(data: bytes, file: pq.ParquetFile, wanted: list[str], most: int | None
     """The columns. Raises `TooLarge` before so many bytes are in memory."""
     if most is None:
         return file.read(wanted)
-    said, dictionaries = _promised(file, wanted)
-    if said > most:
-        raise TooLarge(most)
     # A text that many rows share stands in the file once, and in memory as often as there are rows.
-    with _opened(data, read_dictionary=dictionaries) as packed:
+    with _opened(data, read_dictionary=_dictionaries(file, wanted)) as packed:
         parts, size = [], 0
         for batch in packed.iter_batches(_ROWS, columns=wanted):
             size += sum(_decoded_size(leaf) for column in batch.columns for leaf in leaves(column))
@@ -111,18 +108,19 @@ def _read(data: bytes, file: pq.ParquetFile, wanted: list[str], most: int | None
     return pa.table([cast(table.column(f.name), f.type) for f in plain], schema=plain)
 
 
-def _promised(file: pq.ParquetFile, wanted: list[str]) -> tuple[int, list[str]]:
-    """The size of the columns by the file's own words, and which texts and bytes come by way of dictionaries."""
-    size, dictionaries = 0, set()
-    metadata = file.metadata
-    for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
-        for column in (group.column(i) for i in range(group.num_columns)):
-            if _top(file, column.path_in_schema) not in wanted:
-                continue
-            size += column.total_uncompressed_size
-            if column.physical_type == "BYTE_ARRAY" and set(column.encodings) & set(_DICTIONARIES):
-                dictionaries.add(column.path_in_schema)
-    return size, sorted(dictionaries)
+def _dictionaries(file: pq.ParquetFile, wanted: list[str]) -> list[str]:
+    """The texts and bytes among the columns that come by way of dictionaries, by their paths."""
+    leaves = [file.schema.column(i) for i in range(len(file.schema))]
+    texts = {i: top for i, c in enumerate(leaves) if c.physical_type == "BYTE_ARRAY" and (top := _top(file, c.path))}
+    texts = {i: top for i, top in texts.items() if top in wanted}
+    found = set()
+    for number in range(file.metadata.num_row_groups if texts else 0):
+        # The reader says what is damaged in the part of the footer that is looked at next; to look there first can
+        # end the process.
+        next(file.iter_batches(1, row_groups=[number], columns=sorted(set(texts.values()))), None)
+        group = file.metadata.row_group(number)
+        found |= {leaves[i].path for i in texts if set(group.column(i).encodings) & set(_DICTIONARIES)}
+    return sorted(found)
 
 
 def _top(file: pq.ParquetFile, path: str) -> str:
