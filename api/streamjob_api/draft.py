@@ -12,7 +12,7 @@ from streamjob_api.base import FIELDS_ONLY
 from streamjob_api.fields import fields_of, inner_model
 from streamjob_api.models import Step
 from streamjob_api.sinks import Sink
-from streamjob_api.sources import Source, StaticTable
+from streamjob_api.sources import Source, StaticTable, Watermark
 from streamjob_api.systems.registry import SINKS, SOURCES, TABLES
 from streamjob_api.trees import Tree
 from streamjob_api.words import Path
@@ -95,7 +95,11 @@ def _step(item: Any, mistakes: list[Path]) -> Step | None:
     cut = any(len(path) == 1 and " " in str(path[0]) for path in mistakes)  # by a comma, where it stands without quotes
     if not isinstance(sql, str) or cut or any(path[:1] in ((), ("sql",)) for path in mistakes):
         return None
-    return Step.model_construct(name=trees.text(tree.get("name")), sql=sql)
+    marked = None
+    if not any(path[:1] == ("watermark",) for path in mistakes):
+        marked = _validated(Watermark, trees.mapping(tree.get("watermark")) or None)
+    ttl = trees.duration(tree.get("ttl"))
+    return Step.model_construct(name=trees.text(tree.get("name")), sql=sql, watermark=marked, ttl=ttl)
 
 
 def _sink(item: Any, mistakes: list[Path]) -> Sink | None:

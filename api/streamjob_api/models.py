@@ -25,7 +25,7 @@ from streamjob_api.kubernetes import (
 )
 from streamjob_api.rules.across import DEFAULT_BATCH_INTERVAL, MIN_BATCHES_PER_CHECKPOINT, across
 from streamjob_api.sinks import Sink
-from streamjob_api.sources import Source, StaticTable
+from streamjob_api.sources import Source, StaticTable, Watermark
 from streamjob_api.texts import DnsLabel, Endpoint, Identifier, ImageName, Location, Sql
 from streamjob_api.trees import Rules
 
@@ -44,6 +44,18 @@ class Step(Part):
 
     name: Identifier = Field(description="The result's name, for later steps and for sinks.")
     sql: Sql = Field(description="One SELECT in DuckDB's dialect.")
+    watermark: Watermark | None = Field(
+        None,
+        description="The event time, where it is first known in this step: one of its columns, whose result must be a "
+        "stream.",
+    )
+    ttl: Duration | None = Field(
+        None,
+        ge=timedelta(seconds=1),
+        le=timedelta(days=36_500),
+        description="How long a group without a window is kept when no row touches it, by the batches' time. "
+        "Left out: for good.",
+    )
 
 
 class Checkpoint(Part):
@@ -128,6 +140,12 @@ class StreamJobSpec(Ruled):
     def batches_per_checkpoint(self) -> int:
         """The same, in batches: 5 to 10."""
         return self.checkpoint_interval // self.batch_interval
+
+    @property
+    def watermarks(self) -> dict[str, Watermark]:
+        """Source or step -> its watermark, of those that have one."""
+        parts: tuple[Source | Step, ...] = (*self.sources, *self.pipeline)
+        return {part.name: part.watermark for part in parts if part.watermark is not None}
 
     @property
     def sink_names(self) -> tuple[str, ...]:

@@ -113,7 +113,8 @@ manifest serves development, test and production. A cluster takes values only:
   The fields of an object, such as `schema`, have no order. Elsewhere there is no `columns`, and the columns of a source
   or a table are in alphabetical order.
 - `required` names columns of the `schema`, each once, and `escape` is for `csv`.
-- A watermark's column is one of the source's, of type TIMESTAMP or TIMESTAMP WITH TIME ZONE.
+- A watermark's column is one of the source's or the step's, of type TIMESTAMP or TIMESTAMP WITH TIME ZONE; with an
+  `expression` it is a new one. A step with a watermark gives a stream, and one with a `ttl` groups without a window.
 - A static table in files needs a `format`, and in `json` or `csv` a `schema`; Parquet files and Delta tables bring
   theirs.
 - A files sink needs a `format` and takes the modes `append` and `complete`; other sinks have no `format`. `partitionBy`

@@ -17,7 +17,7 @@ from streamjob_api.systems.queue import QueueSource
 from streamjob_api.systems.rate import RateSource
 from streamjob_api.systems.registry import SOURCES, TABLES
 from streamjob_api.systems.tcp import TcpSource
-from streamjob_api.texts import ColumnName, Identifier, SqlType
+from streamjob_api.texts import ColumnName, Identifier, Sql, SqlType
 from streamjob_api.trees import MAX_COLUMNS, Rules
 
 Schema = Annotated[dict[ColumnName, SqlType], Field(min_length=1, max_length=MAX_COLUMNS)]
@@ -40,6 +40,16 @@ class Watermark(Part):
         le=timedelta(days=36_500),
         description="How far ahead of the clock a row may be and still move the watermark. One that is further ahead "
         "counts as all others, and does not.",
+    )
+
+
+class SourceWatermark(Watermark):
+    """The same of a source, whose event time may have to be computed."""
+
+    expression: Sql | None = Field(
+        None,
+        description="The event time in SQL over the source's columns, such as `epoch_ms(sent)`; `column` is then the "
+        "name of the new column that holds it.",
     )
 
 
@@ -80,7 +90,7 @@ class Source(Ruled):
         description="Columns that have a value in every record: one without it stops the job, and is named. Left out: "
         "a field that is missing is NULL, and the log warns of a column that no record has.",
     )
-    watermark: Watermark | None = Field(None, description="The event time, and how late rows may be.")
+    watermark: SourceWatermark | None = Field(None, description="The event time, and how late rows may be.")
     max_records_per_batch: Int | None = Field(
         None,
         ge=1,

@@ -16,7 +16,8 @@ class BatchInput:
     watermark_ms: int | None  # windows that end at or before it are final after this batch; None: no watermark yet
     late_before_ms: int | None  # the previous batch's watermark: windows that end at or before it have left already
     rows: Mapping[str, pa.Table]  # source -> its new rows, in `Query.source_schemas`; a source with none may be absent
-    ahead_ms: Mapping[str, int] = field(default_factory=dict)  # source -> what is later does not move its watermark
+    # Source or step -> what is later does not move its watermark.
+    ahead_ms: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,11 @@ class BatchOutput:
     """What a batch gave."""
 
     sinks: tuple[pa.Table, ...]  # one a sink, in the manifest's order
-    max_event_time_ms: Mapping[str, int]  # source -> the highest event time among its rows; absent: none
+    # Of the sources and steps with a watermark:
+    marked_rows: Mapping[str, int]  # their rows; absent: none
+    max_event_time_ms: Mapping[str, int]  # the highest event time among these; absent: none
+    rows_ahead: Mapping[str, int]  # how many are later than `BatchInput.ahead_ms`; absent: none
     operators: tuple[OperatorProgress, ...]
-    rows_ahead: Mapping[str, int] = field(default_factory=dict)  # source -> rows later than `BatchInput.ahead_ms`
 
 
 class Query(Protocol):

@@ -17,6 +17,7 @@ from streamjob_runtime.plan.problems import PlanError, PlanProblem
 from streamjob_runtime.query import BatchInput, BatchOutput
 
 Row = dict[str, Any]
+Steps = Mapping[str, str | Mapping[str, Any]]  # name -> SQL, or all fields but the name
 START = 1_700_000_000_000  # milliseconds; the batch time of the first batch
 
 EVENTS = {"name": "events", "queue": {}, "schema": {"k": "VARCHAR", "n": "BIGINT", "t": "TIMESTAMP", "l": "BIGINT[]"}}
@@ -36,7 +37,7 @@ TABLES: list[Mapping[str, Any]] = [
 
 
 def spec(
-    steps: Mapping[str, str],
+    steps: Steps,
     sinks: Sequence[tuple[str, str]] | None = None,
     sources: Sequence[Mapping[str, Any]] = SOURCES,
     tables: Sequence[Mapping[str, Any]] = TABLES,
@@ -47,7 +48,9 @@ def spec(
         {
             "sources": list(sources),
             "tables": list(tables),
-            "pipeline": [{"name": name, "sql": sql} for name, sql in steps.items()],
+            "pipeline": [
+                {"name": name, **({"sql": step} if isinstance(step, str) else step)} for name, step in steps.items()
+            ],
             "sinks": [{"from": step, "mode": mode, "queue": {}} for step, mode in wanted],
         }
     )
@@ -73,7 +76,7 @@ class Runner:
 
     def __init__(
         self,
-        steps: Mapping[str, str],
+        steps: Steps,
         sinks: Sequence[tuple[str, str]],
         delay_ms: int = 10_000,
         tables: Sequence[Mapping[str, Any]] = TABLES,

@@ -105,13 +105,17 @@ def _schema_cel() -> tuple[CelRule, ...]:
 
 
 def _watermark(tree: Tree, kind: SourceKind | None) -> Iterator[Broken]:
-    column = trees.mapping(tree.get("watermark")).get("column")
+    mark = trees.mapping(tree.get("watermark"))
+    column = mark.get("column")
     known = _columns(tree, kind)
     if not isinstance(column, str) or known is None:
         return
     found = next((name for name in known if name.lower() == column.lower()), None)
     path: Path = ("watermark", "column")
-    if found is None:
+    if mark.get("expression") is not None:
+        if found is not None or column.lower() == columns.BATCH_TIME:
+            yield Broken(path, f'there is a column "{shown(column)}" already', "the expression needs a name of its own")
+    elif found is None:
         yield Broken(path, f'there is no column "{shown(column)}"', suggest(column, known, "the columns are"))
     elif isinstance(known[found], str) and not known[found].upper().startswith(("TIMESTAMP", "DATETIME")):
         yield Broken(path, f'"{shown(column)}" is of type {shown(known[found])}', _TAKE_A_TIME)
@@ -135,20 +139,28 @@ def _watermark_cel() -> tuple[CelRule, ...]:
     )
     return (
         CelRule(
-            f"!has(self.watermark) || !has(self.format) || !(self.format in {values(_OF_FORMATS)}) || {of_metadata}",
+            "!has(self.watermark) || has(self.watermark.expression) || !has(self.format) || "
+            f"!(self.format in {values(_OF_FORMATS)}) || {of_metadata}",
             f"{' and '.join(_OF_FORMATS)} have no column of type TIMESTAMP",
             field="watermark.column",
         ),
         CelRule(
-            "!has(self.watermark) || !has(self.schema) || "
+            "!has(self.watermark) || has(self.watermark.expression) || !has(self.schema) || "
             f"self.schema.exists(name, name.lowerAscii() == self.watermark.column.lowerAscii()) || {of_metadata}",
             "there is no such column in the schema",
             says="'there is no column \"' + self.watermark.column + '\" in the schema'",
             field="watermark.column",
         ),
+        CelRule(
+            "!has(self.watermark) || !has(self.watermark.expression) || !has(self.schema) || "
+            "!(self.watermark.column in self.schema)",
+            "there is such a column in the schema already; the expression needs a name of its own",
+            field="watermark.column",
+        ),
         # Where the column is written in another case than in the schema, this is over the budget.
         CelRule(
-            "!has(self.watermark) || !has(self.schema) || !(self.watermark.column in self.schema) || "
+            "!has(self.watermark) || has(self.watermark.expression) || !has(self.schema) || "
+            "!(self.watermark.column in self.schema) || "
             "self.schema[self.watermark.column].matches('^(?i:TIMESTAMP|DATETIME)')",
             f"is of another type; {_TAKE_A_TIME}",
             says="'\"' + self.watermark.column + '\" is of type ' + self.schema[self.watermark.column] + "

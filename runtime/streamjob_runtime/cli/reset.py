@@ -31,7 +31,7 @@ def reset_watermark(file: Path, checkpoint: str | None, secrets: Path | None, to
         name = full_name(job.metadata.namespace, job.metadata.name)
         connections = Connections(job.spec.s3, Secrets(secrets, os.environ), job.spec.hdfs)
         store = open_store(location_of(job, file, checkpoint), connections)
-        marked = {s.name: s.watermark for s in job.spec.sources if s.watermark}
+        marked = job.spec.watermarks
         delays_ms = {source: w.delay // timedelta(milliseconds=1) for source, w in marked.items()}
         to_ms = clock.now_ms() if to is None else round(to.replace(tzinfo=to.tzinfo or UTC).timestamp() * 1000)
         planned = plan_reset(read_log(store), name, store.url, delays_ms, to_ms)

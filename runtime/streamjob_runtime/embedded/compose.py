@@ -23,6 +23,7 @@ class Composer:
     def __init__(self, plan: Plan, source_sql: Mapping[str, str]) -> None:
         self._sql: dict[str, str] = dict(source_sql)
         self._inputs: dict[str, tuple[str, ...]] = dict.fromkeys(source_sql, ())
+        self._marked = {s.name for s in (*plan.sources, *plan.steps) if getattr(s, "watermark_column", None)}
         for step in plan.steps:
             if isinstance(step, Aggregation):
                 # From its state; of what its rows came from, only tables can stand in its result (in subqueries).
@@ -51,6 +52,12 @@ class Composer:
         for below in self._inputs.get(name, ()):
             found |= self.depends_on(below)
         return found
+
+    def marks(self, name: str) -> set[str]:
+        """The sources and steps with a watermark that a stream's event time comes from."""
+        if name in self._marked:
+            return {name}
+        return set().union(*(self.marks(below) for below in self._inputs.get(name, ())))
 
     def _collect(self, name: str, ready: frozenset[str], needed: dict[str, str]) -> None:
         if name in needed or name not in self._sql:

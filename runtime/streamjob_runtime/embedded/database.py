@@ -66,6 +66,10 @@ class Database:
         """Keep the rows of a query by name, in DuckDB's types, in place of those that had it."""
         self._kept[name] = self.do(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {sql}")
 
+    def kept(self, name: str) -> int:
+        """How many rows are kept by that name."""
+        return self._kept[name]
+
     def keep_none(self, name: str) -> None:
         """Let the rows that are kept by that name go."""
         if self._kept[name]:

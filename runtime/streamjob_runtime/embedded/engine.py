@@ -9,6 +9,8 @@ import pyarrow as pa
 from streamjob_runtime.embedded.compose import Composer, at_time, rows_table
 from streamjob_runtime.embedded.database import INCOMING, Database, translated
 from streamjob_runtime.embedded.declared import declared
+from streamjob_runtime.embedded.event_times import EventTimeColumn, computed_event_times
+from streamjob_runtime.embedded.expiring import Expiring
 from streamjob_runtime.embedded.inputs import SourceRows
 from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.embedded.rolling import Rolling
@@ -45,10 +47,11 @@ class EmbeddedQuery:
             db.do(
                 f"CREATE TABLE {quoted(table.name)} ({', '.join(f'{quoted(c.name)} {c.type}' for c in table.columns)})"
             )
+        self._computed_times = computed_event_times(plan)
         self._shared = self._find_shared()
         self._operators: dict[str, Operator] = {}
         self._read_from = {r: self._composer.depends_on(r) & set(self._sources) for r in plan.relations}
-        self._compute_shared(Moment(0, None, None, {}), set(self._sources))
+        self._compute_shared(0, set(self._sources))
         for step in plan.steps:
             if isinstance(step, Aggregation):
                 self._operators[step.name] = self._open(step)
@@ -68,7 +71,8 @@ class EmbeddedQuery:
             complete=bool(below),
             by_steps=any(not _as_it_is(s) for s in readers),
         )
-        kind = Windowed if step.event_window else Rolling if step.rolling else Grouped
+        kept = Expiring if step.ttl_ms is not None else Grouped
+        kind = Windowed if step.event_window else Rolling if step.rolling else kept
         return kind(self._db, step, self._composer, self._shared, wanted)
 
     def _shows(self, relation: str, operator: str) -> bool:
@@ -80,7 +84,7 @@ class EmbeddedQuery:
         readers.update(s.relation for s in self._plan.sinks)
         as_they_come = {name for name, s in self._sources.items() if not s.casts}
         streams = {r for r, n in readers.items() if n > 1 and self._plan.relations[r].kind == "stream"}
-        return frozenset(streams - as_they_come)
+        return frozenset(streams - as_they_come) | self._computed_times.keys()
 
     def _empty_result(self, sink: SinkPlan) -> pa.Table:
         if sink.operator is not None:
@@ -152,11 +156,11 @@ class EmbeddedQuery:
             source.take(batch.rows.get(name))
         try:
             with translated("The batch"):
-                seen = {n: self._sources[n].event_times(batch.ahead_ms.get(n)) for n in filled}
-                times = {n: t for n, t in seen.items() if t is not None}
-                earliest = {n: t.lowest for n, t in times.items()}
+                self._compute_shared(batch.batch_time_ms, filled)
+                marked = self._marked_rows(batch)
+                seen = {n: self._event_time(n).look(self._db, batch.ahead_ms.get(n)) for n in marked}
+                earliest = {n: None if t is None else t.lowest for n, t in seen.items()}
                 moment = Moment(batch.batch_time_ms, batch.watermark_ms, batch.late_before_ms, earliest)
-                self._compute_shared(moment, filled)
                 moved = self._run_operators(moment, filled)
                 sinks = self._results(moment, filled, moved)
         except Exception:
@@ -166,16 +170,27 @@ class EmbeddedQuery:
         for operator in self._operators.values():
             operator.end()
         self._db.release_large()
-        latest = {n: t.highest // 1000 for n, t in times.items() if t.highest is not None}
-        ahead = {n: t.ahead for n, t in times.items() if t.ahead}
-        return BatchOutput(sinks, latest, tuple(o.progress() for o in self._operators.values()), ahead)
+        latest = {n: t.highest // 1000 for n, t in seen.items() if t is not None and t.highest is not None}
+        ahead = {n: t.ahead for n, t in seen.items() if t is not None and t.ahead}
+        return BatchOutput(sinks, marked, latest, ahead, tuple(o.progress() for o in self._operators.values()))
 
-    def _compute_shared(self, moment: Moment, filled: set[str]) -> None:
+    def _marked_rows(self, batch: BatchInput) -> dict[str, int]:
+        """The rows of each source and step with a watermark, of those that have any."""
+        of_steps = {name: self._db.kept(rows_table(name)) for name in self._computed_times}
+        of_sources = {n: batch.rows[n].num_rows for n, s in self._sources.items() if s.event_time and n in batch.rows}
+        return {name: rows for name, rows in {**of_sources, **of_steps}.items() if rows}
+
+    def _event_time(self, name: str) -> EventTimeColumn:
+        found = self._computed_times.get(name) or self._sources[name].event_time
+        assert found is not None
+        return found
+
+    def _compute_shared(self, batch_time_ms: int, filled: set[str]) -> None:
         done: set[str] = set()
         order = [*self._sources, *(s.name for s in self._plan.steps)]
         for name in (n for n in order if n in self._shared):
             if self._read_from[name] & filled:
-                sql = at_time(self._composer.relation(name, frozenset(done)), moment.batch_time_ms)
+                sql = at_time(self._composer.relation(name, frozenset(done)), batch_time_ms)
                 self._db.keep(rows_table(name), sql)
             else:
                 self._db.keep_none(rows_table(name))  # the last batch's: another source may have rows in this one

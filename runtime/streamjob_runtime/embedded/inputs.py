@@ -1,28 +1,18 @@
 # ruff: noqa: S608 - SQL is put together here from names that are quoted and texts that the planner rendered.
 """A source's rows in the database: registered as they come, cast to the declared types where they are read."""
 
-from dataclasses import dataclass
-
 import pyarrow as pa
 
 from streamjob_runtime.embedded.compose import raw_table
 from streamjob_runtime.embedded.database import Database
 from streamjob_runtime.embedded.declared import declared as in_type
+from streamjob_runtime.embedded.event_times import EventTimeColumn
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.wire import wire_schema
 from streamjob_runtime.plan.model import SourcePlan
 from streamjob_runtime.plan.tree import quoted
 
 _EXCERPT = 60  # characters
-
-
-@dataclass(frozen=True, slots=True)
-class EventTimes:
-    """Of a batch's rows, in microseconds since the epoch, UTC."""
-
-    lowest: int
-    highest: int | None  # of those that are not too far ahead; None: all are
-    ahead: int  # rows that are
 
 
 class SourceRows:
@@ -43,29 +33,19 @@ class SourceRows:
         }
         casts = ", ".join(f"{value} AS {quoted(name)}" for name, value in self._values.items())
         self.sql = f"SELECT {casts} FROM {self._raw}"
+        self.event_time: EventTimeColumn | None = None  # where it is one of the declared columns
+        if source.computed:
+            self.sql = f"WITH {quoted(source.name)} AS ({self.sql}) {source.computed}"
+        elif source.watermark_column is not None:
+            kind = next(c.type for c in source.columns if c.name == source.watermark_column)
+            values = f"SELECT {self._values[source.watermark_column]} AS t FROM {self._raw}"
+            self.event_time = EventTimeColumn(values, kind)
         self._none = self.wire.empty_table()
         db.register(raw_table(source.name), self._none)
 
     def take(self, rows: pa.Table | None) -> None:
         """The rows of the next batch; None: it has none."""
         self._db.register(raw_table(self._source.name), self._none if rows is None else rows)
-
-    def event_times(self, ahead_ms: int | None) -> EventTimes | None:
-        """The event times of the rows; None: no row has one, or no watermark. `ahead_ms`: see `BatchInput`."""
-        name = self._source.watermark_column
-        if name is None:
-            return None
-        kind = next(c.type for c in self._source.columns if c.name == name)
-        times = f"SELECT {self._values[name]} AS t FROM {self._raw}"
-        if ahead_ms is None:
-            low, high = self._db.numbers(f"SELECT epoch_us(min(t)), epoch_us(max(t)) FROM ({times})")
-            return None if low is None else EventTimes(low, high, 0)
-        bound = f"{'make_timestamp' if kind == 'TIMESTAMP' else 'make_timestamptz'}({ahead_ms * 1000})"
-        low, high, ahead = self._db.numbers(
-            f"SELECT epoch_us(min(t)), epoch_us(max(t) FILTER (t <= {bound})), count(*) FILTER (t > {bound}) "
-            f"FROM ({times})"
-        )
-        return None if low is None else EventTimes(low, high, ahead or 0)
 
     def blame(self) -> None:
         """Raise `JobError` if a value of the rows is not of its declared type."""

@@ -35,11 +35,14 @@ class Moment:
     batch_time_ms: int
     watermark_ms: int | None
     late_before_ms: int | None
-    earliest_us: Mapping[str, int]  # source -> the lowest event time of its rows, where it has a watermark
+    # Source or step with a watermark -> the lowest event time of its rows; None: it has rows, and none has one.
+    earliest_us: Mapping[str, int | None]
 
 
 class Operator(ABC):
     """One aggregation with its state, a table `state:<name>` of keys and aggregate states."""
+
+    beside: tuple[str, ...] = ()  # further columns of the state, of which the newest value counts
 
     def __init__(
         self, db: Database, step: Aggregation, composer: Composer, ready: frozenset[str], wanted: Wanted
@@ -49,17 +52,21 @@ class Operator(ABC):
         self.final: Returned | None = None  # rows that became final in this batch
         self._db = db
         self._wanted = wanted
-        self._delta_sql = composer.statement(step.delta, step.inputs, ready)
+        self._delta_sql = self._delta_of(composer.statement(step.delta, step.inputs, ready))
         self._state = quoted(state_table(step.name))
         self._shown_at_ms = 0
         self._rows_total: int | None = None
         self._deleted = 0  # rows, since the table was last written anew
         self._updated = self._removed = self._dropped = 0
-        columns = ", ".join((*step.key_columns, *step.state_columns))
+        columns = ", ".join((*step.key_columns, *step.state_columns, *self.beside))
         # Over no rows this gives no groups, or, without keys, the one group there always is.
         db.do(f"CREATE TABLE {self._state} AS SELECT {columns} FROM ({at_time(self._delta_sql, 0)})")
         # Never any rows, in the columns of the result.
         self.nothing = at_time(f"SELECT {', '.join(step.items)} FROM {self._state} AS s LIMIT 0", 0)
+
+    def _delta_of(self, sql: str) -> str:
+        """What a batch adds to the state, with the columns `beside`; `sql` gives all others."""
+        return sql
 
     @abstractmethod
     def run(self, moment: Moment, sources: Set[str]) -> bool:
@@ -109,9 +116,10 @@ class Operator(ABC):
 
     def _merge(self, delta: str, keep: str | None = None) -> None:
         """Combine states into the table, and take the changed rows if somebody reads them."""
-        columns = (*self.step.key_columns, *self.step.state_columns)
+        columns = (*self.step.key_columns, *self.step.state_columns, *self.beside)
         on = " AND ".join(f"s.{k} IS NOT DISTINCT FROM d.{k}" for k in self.step.key_columns) or "true"
-        sets = ", ".join(f"{a} = combine(s.{a}, d.{a})" for a in self.step.state_columns)
+        combined = [f"{a} = combine(s.{a}, d.{a})" for a in self.step.state_columns]
+        sets = ", ".join([*combined, *(f"{c} = d.{c}" for c in self.beside)])
         matched = f"UPDATE SET {sets}" if sets else "DO NOTHING"
         merge = (
             f"MERGE INTO {self._state} AS s USING ({delta}) AS d ON {on} WHEN MATCHED THEN {matched} "
@@ -136,7 +144,7 @@ class Kept(Operator):
 
     @property
     def _snapshot_sql(self) -> str:
-        return f"SELECT {self.step.snapshot_columns} FROM {self._state}"
+        return f"SELECT {', '.join([self.step.snapshot_columns, *self.beside])} FROM {self._state}"
 
     def snapshot(self) -> pa.Table:
         """See `Operator`."""
@@ -145,9 +153,13 @@ class Kept(Operator):
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""
         self._rows_total = None
-        self._db.register(RESTORED, from_stored(rows, self._db.schema(self._snapshot_sql)))
+        kinds = self._db.schema(self._snapshot_sql)
+        # One that a snapshot of before does not have is NULL, and one that is kept no more is let go.
+        columns = [*self.step.restored, *(c if c in rows.column_names else "NULL" for c in self.beside)]
+        there = rows.select([name for name in rows.column_names if name in kinds.names])
+        self._db.register(RESTORED, from_stored(there, kinds))
         self._db.do(f"DELETE FROM {self._state}")
-        self._db.do(f"INSERT INTO {self._state} SELECT {', '.join(self.step.restored)} FROM {quoted(RESTORED)}")
+        self._db.do(f"INSERT INTO {self._state} SELECT {', '.join(columns)} FROM {quoted(RESTORED)}")
         self._db.register(RESTORED, rows.schema.empty_table())
 
 

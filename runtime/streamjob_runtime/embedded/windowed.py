@@ -28,6 +28,7 @@ class Windowed(Kept):
         super().__init__(db, step, composer, ready, wanted)
         assert step.event_window is not None
         self._window: EventWindow = step.event_window
+        self._marks = set().union(*(composer.marks(name) for name in step.inputs))
         self._delta = quoted(f"delta:{step.name}")
         self._windows_sql = self._in_windows(self._delta_sql)
         self._first: int | None = None  # the lowest window start (microseconds) that is not final, if _known
@@ -39,7 +40,7 @@ class Windowed(Kept):
         late = self._last_final(moment.late_before_ms)
         final = self._last_final(moment.watermark_ms)
         if sources:
-            self._take(moment, sources, late)
+            self._take(moment, late)
         finals = final is not None and (late is None or final > late)
         if finals:
             assert final is not None
@@ -86,7 +87,7 @@ class Windowed(Kept):
             f"WHERE {start} + to_microseconds({size}) > p.w GROUP BY ALL"
         )
 
-    def _take(self, moment: Moment, sources: Set[str], late: int | None) -> None:
+    def _take(self, moment: Moment, late: int | None) -> None:
         """Combine the batch's rows into their windows."""
         columns = ", ".join((*self.step.key_columns, *self.step.state_columns))
         sql = at_time(self._windows_sql, moment.batch_time_ms)
@@ -94,19 +95,20 @@ class Windowed(Kept):
             keep = None if late is None else f"s.w > {self._at(late)}"
             self._merge(f"SELECT {columns} FROM ({sql})", keep)
             return
-        if self._all_in_time(moment, sources, late):
+        if self._all_in_time(moment, late):
             self._merge(f"SELECT {columns} FROM ({sql})")
             return
         self._db.do(f"CREATE OR REPLACE TABLE {self._delta} AS {sql}")
         self._dropped = self._db.total(f"DELETE FROM {self._delta} WHERE w <= {self._at(late)} RETURNING n")
         self._merge(f"SELECT {columns} FROM {self._delta}")
 
-    def _all_in_time(self, moment: Moment, sources: Set[str], late: int) -> bool:
+    def _all_in_time(self, moment: Moment, late: int) -> bool:
         """Whether no row can be late: a cheap look that saves to set the late ones apart."""
-        if not sources <= moment.earliest_us.keys():
-            return False
         slide = self._window.slide_us
-        earliest = min(moment.earliest_us[s] for s in sources)
+        lowest = [moment.earliest_us[mark] for mark in self._marks & moment.earliest_us.keys()]
+        earliest = min((us for us in lowest if us is not None), default=None)
+        if earliest is None or None in lowest:
+            return False
         return ((earliest - self._window.size_us) // slide + 1) * slide > late
 
     def _finish(self, late: int | None, final: int) -> None:

@@ -98,8 +98,8 @@ def _settings(job: StreamJob, query: Query) -> LoopSettings:
         retained=spec.checkpoint.retained,
         available_now=spec.trigger == "availableNow",
         limits={s.name: s.max_records_per_batch for s in spec.sources},
-        delays_ms={s.name: _ms(s.watermark.delay) for s in spec.sources if s.watermark},
-        max_ahead_ms={s.name: _ms(s.watermark.max_ahead) for s in spec.sources if s.watermark},
+        delays_ms={name: _ms(mark.delay) for name, mark in spec.watermarks.items()},
+        max_ahead_ms={name: _ms(mark.max_ahead) for name, mark in spec.watermarks.items()},
         meaning=Meaning(
             # A source's offsets mean nothing to a source of another kind.
             {**{f"source {s.name}": s.offsets for s in spec.sources}, **query.fingerprints},

@@ -38,8 +38,8 @@ class LoopSettings:
     retained: int
     available_now: bool
     limits: Mapping[str, int | None]  # source -> records a batch
-    delays_ms: Mapping[str, int]  # source -> watermark delay, for the sources that have one
-    max_ahead_ms: Mapping[str, int]  # source -> how far ahead a row may move its watermark
+    delays_ms: Mapping[str, int]  # source or step -> watermark delay, for those that have one
+    max_ahead_ms: Mapping[str, int]  # the same -> how far ahead a row may move its watermark
     meaning: Meaning
 
 
@@ -283,7 +283,7 @@ class Loop:
         if self._settings.delays_ms and not silent and not again:
             mark = watermark(self._settings.delays_ms, self._event_times, self._last_watermark_ms)
             lacking = sorted(self._settings.delays_ms.keys() - self._event_times.keys())
-            came = any(result.input_rows.get(name) for name in self._settings.delays_ms)
+            came = bool(result.output.marked_rows)
             self._event_time.batch(mark, came, result.output.rows_ahead, lacking)
         return rows
 

@@ -206,7 +206,13 @@ def refuse_aggregate(node: Node) -> None:
 
 
 def plan_aggregation(
-    catalog: Catalog, scope: Scope, name: str, node: Node, rolling: RollingWindow | None, inputs: tuple[str, ...]
+    catalog: Catalog,
+    scope: Scope,
+    name: str,
+    node: Node,
+    rolling: RollingWindow | None,
+    inputs: tuple[str, ...],
+    ttl_ms: int | None,
 ) -> tuple[Aggregation, bool, Changes]:
     """The aggregation of a SELECT whose clocks are put in already; whether it shows its groups one by one; and what
     becomes of its rows.
@@ -236,6 +242,8 @@ def plan_aggregation(
     delta, stored = _delta(catalog, split, node)
     meaning = (split.keys, split.window, split.aggregates, rolling)
     parts = parts_of(catalog, node, *meaning)
+    if split.window is not None or rolling is not None or not split.keys:
+        ttl_ms = None  # what it is for is not here
     return (
         Aggregation(
             name=name,
@@ -253,9 +261,10 @@ def plan_aggregation(
             parts=parts,
             fingerprint=fingerprint(catalog, node, *meaning, delta, parts),
             tied=tuple(sorted({name for a in split.aggregates if is_tied(name := function_name(a))})),
+            ttl_ms=ttl_ms,
         ),
         one_by_one,
-        of_groups(items, having, split.aggregates, rolling is not None),
+        of_groups(items, having, split.aggregates, rolling is not None, ttl_ms is not None),
     )
 
 

@@ -143,7 +143,9 @@ class Catalog:
     def define(self, name: str, columns: tuple[Column, ...]) -> None:
         """Make an empty table of that name."""
         self._columns.update(c.name.lower() for c in columns)
-        self._con.execute(f"CREATE TABLE {quoted(name)} ({', '.join(f'{quoted(c.name)} {c.type}' for c in columns)})")
+        self._con.execute(
+            f"CREATE OR REPLACE TABLE {quoted(name)} ({', '.join(f'{quoted(c.name)} {c.type}' for c in columns)})"
+        )
 
     def define_as(self, name: str, sql: str) -> None:
         """Make an empty table with the columns of a query; raises `duckdb.Error`."""

@@ -44,12 +44,17 @@ class _Values:
         return self.is_fixed(right) and ((above and self.rising(left)) or (below and self.falling(left)))
 
 
-def of_groups(items: Sequence[Node], having: Node | None, aggregates: Sequence[Node], rolling: bool) -> Changes:
-    """What becomes of the rows of an aggregation; `items` and `having` are over its state."""
+def of_groups(
+    items: Sequence[Node], having: Node | None, aggregates: Sequence[Node], rolling: bool, begins_anew: bool
+) -> Changes:
+    """What becomes of the rows of an aggregation; `items` and `having` are over its state.
+
+    `begins_anew`: a group that was forgotten may come again, with less than it had.
+    """
     kinds = [function_name(a) for a in aggregates]
 
     def is_result_of(node: Node, wanted: set[str]) -> bool:
-        if function_name(node) != "finalize":
+        if begins_anew or function_name(node) != "finalize":
             return False
         return kinds[int(names(arguments(node)[0])[1].removeprefix("a"))] in wanted
 

@@ -43,6 +43,7 @@ class SourcePlan:
     columns: tuple[Column, ...]
     watermark_column: str | None
     metadata: tuple[str, ...] = ()  # those of the columns that the format has nothing to do with
+    computed: str = ""  # SELECT of the columns with the event time beside them, where that is none of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Projection:
     name: str
     sql: str
     inputs: tuple[str, ...]
+    watermark_column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class EventWindow:
     size_us: int
     slide_us: int  # equal to the size: tumbling
     type: str  # of the start: TIMESTAMP or TIMESTAMP WITH TIME ZONE
-    watermarked: bool  # the event time is a source's watermark column
+    watermarked: bool  # the event time is the watermark's column of a source or a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Aggregation:
     parts: tuple[tuple[str, str], ...]  # "key", "window", "aggregate" or "rolling window" -> how it is written
     fingerprint: str  # a hash that says whether a state is this aggregation's, and behind a space the parts as JSON
     tied: tuple[str, ...]  # the aggregates whose states not every version of the engine reads as what they are
+    ttl_ms: int | None = None  # how long a group stays that no row touches, by batch time; None: for good
 
     @property
     def key_columns(self) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ Steps = Mapping[str, Projection | Aggregation]
 def outline(spec: Any, known: Mapping[str, Known], steps: Steps) -> list[str]:
     """A line for each step of the manifest."""
     delays = {
-        s.name: f"{format_duration(s.watermark.delay)} behind the newest {s.watermark.column}"
-        for s in spec.sources
-        if s is not None and s.watermark is not None
+        part.name: f"{format_duration(part.watermark.delay)} behind the newest {part.watermark.column}"
+        for part in (*spec.sources, *spec.pipeline)
+        if part is not None and part.watermark is not None
     }
     lines = []
     for step in spec.pipeline:
@@ -28,7 +28,7 @@ def outline(spec: Any, known: Mapping[str, Known], steps: Steps) -> list[str]:
             lines.append(f"{step.name}: known once somebody looks into the files of the tables: streamjob check")
             continue
         reads = _read(step.name, known, steps)
-        marks = [delays[name] for name in _sources(step.name, steps) if name in delays]
+        marks = [delays[name] for name in dict.fromkeys(_marks(step.name, steps, delays))]
         what = _what(known[step.name], steps, reads, _complete(spec, steps), marks)
         lines.append(f"{step.name}: {what}; can be written in {_either(modes_of(known[step.name]))} mode")
     return lines
@@ -70,6 +70,8 @@ def _bound(step: Aggregation, keys: list[str], complete: Mapping[str, int], mark
             return f"its windows stay for good, as spec.sinks[{complete[step.name]}] writes the whole table"
         lowest = f"the watermark ({'; the lowest of '.join([marks[0], *marks[1:]])})" if marks else "the watermark"
         return f"a window is final, and leaves, when {lowest} has reached its end"
+    if step.ttl_ms is not None:
+        return f"a group leaves when no row has touched it for {_span(step.ttl_ms)}"
     return "each group stays for good: the number of keys must be bounded" if keys else "it holds that row only"
 
 
@@ -92,8 +94,13 @@ def _below(name: str, steps: Steps) -> Iterator[str]:
             yield from _below(read, steps)
 
 
-def _sources(name: str, steps: Steps) -> list[str]:
-    return [n for n in dict.fromkeys(_below(name, steps)) if n not in steps]
+def _marks(name: str, steps: Steps, delays: Mapping[str, str]) -> Iterator[str]:
+    """The nearest sources and steps below with a watermark."""
+    if name in delays:
+        yield name
+    elif name in steps:
+        for read in steps[name].inputs:
+            yield from _marks(read, steps, delays)
 
 
 def _read(name: str, known: Mapping[str, Known], steps: Steps) -> str:

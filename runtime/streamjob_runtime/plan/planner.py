@@ -3,11 +3,14 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 
+from streamjob_api.words import suggest
+from streamjob_runtime.plan.aggregation import has_aggregates
 from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
 from streamjob_runtime.plan.functions import check_calls, expand_calls
 from streamjob_runtime.plan.model import (
@@ -27,7 +30,7 @@ from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import plan_sink
 from streamjob_runtime.plan.sources import TIMES, columns_found, declared_columns, implied_columns, watermark_problem
 from streamjob_runtime.plan.steps import plan_step
-from streamjob_runtime.plan.tree import Node, walk
+from streamjob_runtime.plan.tree import Node, quoted, walk
 from streamjob_runtime.plan.types import check_types
 
 _FRAMES = 8 * MAX_DEPTH
@@ -107,7 +110,11 @@ class _Planner:
         tables = [self._table(f"spec.tables[{i}]", t) for i, t in _there(self._spec.tables)]
         for i, step in _there(self._spec.pipeline):
             self._at_step(i)
-            self._pipeline_step(i, str(step.name), str(step.sql))
+            self._pipeline_step(i, step)
+            if step.watermark is not None and isinstance(found := self._steps.get(step.name), Projection | Aggregation):
+                marked = self._mark(f"spec.pipeline[{i}]", step, "Cast it in the step")
+                if isinstance(found, Projection):
+                    self._steps[step.name] = replace(found, watermark_column=marked)
         sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink)]
         if self._problems:
             raise PlanError(self._problems)
@@ -134,19 +141,76 @@ class _Planner:
             columns = self._declared(path, source.ordered_schema, source.format)
         if columns is not None:
             columns += tuple(Column(name, self.catalog.type_of(text)) for name, text in source.metadata.items())
-        watermark = source.watermark.column if source.watermark is not None else None
-        if columns is not None and watermark is not None:
-            # The manifest's own rules see to it that the column is there, in whatever case.
-            column = next(c for c in columns if c.name.lower() == watermark.lower())
-            watermark = column.name
-            if column.type not in TIMES:
-                self._problems.append(watermark_problem(path, column))
-                columns = None
         if columns is None:
             self._broken.add(source.name.lower())
             return
-        self._sources.append(SourcePlan(source.name, source.format, columns, watermark, tuple(source.metadata)))
-        self._add(Known(source.name, "stream", tuple(c.name for c in columns), event_time=watermark), columns)
+        self._add(Known(source.name, "stream", tuple(c.name for c in columns)), columns)
+        planned = SourcePlan(source.name, source.format, columns, None, tuple(source.metadata))
+        if source.watermark is not None:
+            computed = self._computed(path, source)
+            planned = replace(planned, computed=computed or "", watermark_column=self._mark(path, source, "Declare it"))
+        self._sources.append(planned)
+
+    def _computed(self, path: str, source: Any) -> str | None:
+        """Add the event time that an expression gives to a source's columns; the SELECT that does."""
+        text = source.watermark.expression
+        if text is None:
+            return None
+        before = "SELECT *, (\n"
+        sql = f"{before}{text}\n) AS {quoted(source.watermark.column)} FROM {quoted(source.name)}"
+        try:
+            step, known, columns = self._one(source.name, sql)
+            if known.shape != "stream" or len(columns) != len(self._known[source.name].columns) + 1:
+                raise Refusal("is not one value for each row", "Write an expression over the source's columns.")
+        except Refusal as refusal:
+            self._broken.add(source.name.lower())
+            if refusal.message:
+                place = f"{path}.watermark.expression"
+                problem = _problem(place, f"The event time of {source.name}", sql, refusal)
+                offset = problem.offset and max(0, problem.offset - len(before))
+                line = problem.line and max(1, problem.line - 1)
+                self._problems.append(replace(problem, sql=text, offset=offset, line=line))
+            return None
+        self._add(known, columns)
+        return step.sql
+
+    def _one(self, name: str, sql: str) -> tuple[Projection, Known, tuple[Column, ...]]:
+        """The one projection that a SELECT over a source is."""
+        flats = self._flatten(name, sql)
+        if len(flats) != 1:
+            raise Refusal("has a query in it", "Write an expression over the source's columns.")
+        if has_aggregates(self.catalog, flats[0].node):
+            raise Refusal("is an aggregate", "Write an expression over the source's columns.")
+        step, known, columns = plan_step(self.catalog, self._known, flats[0])
+        assert isinstance(step, Projection)
+        return step, known, columns
+
+    def _mark(self, path: str, part: Any, do: str) -> str | None:
+        """Note the column by which a source's or a step's rows have their event time; its name as it is declared."""
+        known = self._known.get(part.name)
+        if known is None or part.name.lower() in self._broken:
+            return None
+        column = next((c for c in self._relations[part.name].columns if _same(c.name, part.watermark.column)), None)
+        problem = None
+        if column is None:
+            near = suggest(part.watermark.column, known.columns, "its columns are")
+            remedy = f"{near[0].upper()}{near[1:]}{'' if near.endswith('?') else '.'}"
+            problem = PlanProblem(f"{path}.watermark.column", f"There is no column {part.watermark.column}", remedy)
+        elif known.shape != "stream":
+            problem = PlanProblem(
+                f"{path}.watermark",
+                f"{part.name} is not a stream: a watermark is of new rows",
+                "Put it on the step or the source that the groups are made of.",
+            )
+        elif column.type not in TIMES:
+            problem = watermark_problem(path, column, do)
+        if problem is not None:
+            self._problems.append(problem)
+            self._broken.add(part.name.lower())
+            return None
+        assert column is not None
+        self._known[part.name] = replace(known, event_time=column.name)
+        return column.name
 
     def _table(self, path: str, table: Any) -> Relation | None:
         columns: tuple[Column, ...] | None
@@ -175,18 +239,26 @@ class _Planner:
         self._relations[known.name] = Relation(known.name, kind, columns)  # type: ignore[arg-type]
         self.catalog.define(known.name, columns)
 
-    def _pipeline_step(self, i: int, name: str, sql: str) -> None:
+    def _pipeline_step(self, i: int, step: Any) -> None:
+        name, sql = str(step.name), str(step.sql)
+        ttl_ms = step.ttl // timedelta(milliseconds=1) if step.ttl else None
         # A step whose name is wrong is looked at under one that no other step can name.
         unseen = name.lower() in self._broken
+        forgets = False
         try:
             for flat in self._flatten(f"broken step.{i}" if unseen else name, sql):
-                step, known, columns = plan_step(self.catalog, self._known, flat)
-                self._steps[flat.name] = step
+                planned, known, columns = plan_step(self.catalog, self._known, flat, ttl_ms)
+                self._steps[flat.name] = planned
                 self._add(known, columns)
+                forgets = forgets or (isinstance(planned, Aggregation) and planned.ttl_ms is not None)
+            if ttl_ms is not None and not forgets:
+                self._problems.append(_nothing_to_forget(f"spec.pipeline[{i}].ttl", name))
         except Refusal as refusal:
             self._broken.add(name.lower())
             if refusal.message:
-                self._problems.append(_problem(f"spec.pipeline[{i}].sql", name or "without a name", sql, refusal))
+                self._problems.append(
+                    _problem(f"spec.pipeline[{i}].sql", f"The step {name or 'without a name'}", sql, refusal)
+                )
 
     def _flatten(self, name: str, sql: str) -> list[Flat]:
         if MARK in sql:
@@ -238,13 +310,15 @@ def _reads_broken(tree: object) -> bool:
 def _needed(steps: list[Projection | Aggregation], sinks: list[SinkPlan]) -> list[Projection | Aggregation]:
     """The steps that some sink's rows follow from, in order."""
     wanted = {s.relation for s in sinks}
+    # A watermark of a step counts whoever reads the step, as one of a source does.
+    wanted |= {s.name for s in steps if isinstance(s, Projection) and s.watermark_column}
     for step in reversed(steps):
         if step.name in wanted:
             wanted.update(step.inputs)
     return [s for s in steps if s.name in wanted]
 
 
-def _problem(path: str, name: str, sql: str, refusal: Refusal) -> PlanProblem:
+def _problem(path: str, of: str, sql: str, refusal: Refusal) -> PlanProblem:
     at = refusal.at if isinstance(refusal.at, dict) else {}
     start = at.get("query_location")
     clause, line, offset = "", None, None
@@ -257,7 +331,19 @@ def _problem(path: str, name: str, sql: str, refusal: Refusal) -> PlanProblem:
     remedy = refusal.remedy
     if clause.startswith('"') and clause.endswith('"') and "which is not there" in refusal.message:
         remedy = f"{remedy} A text stands in single quotes: '{clause[1:-1]}'.".strip()
-    return PlanProblem(path, f"The step {name} {refusal.message}", remedy, _short(clause), line, sql, offset)
+    return PlanProblem(path, f"{of} {refusal.message}", remedy, _short(clause), line, sql, offset)
+
+
+def _nothing_to_forget(path: str, name: str) -> PlanProblem:
+    return PlanProblem(
+        path,
+        f"The step {name} has no groups that a ttl could end",
+        "It is for GROUP BY over a stream without a window: windows leave by the watermark or by their own length.",
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    return one.lower() == other.lower()
 
 
 def _short(clause: str) -> str:

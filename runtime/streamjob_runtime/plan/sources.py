@@ -78,7 +78,7 @@ def columns_found(catalog: Catalog, path: str, schema: pa.Schema) -> tuple[tuple
     return tuple(columns), problems
 
 
-def watermark_problem(path: str, column: Column) -> PlanProblem:
-    """A watermark's column is of a type that is no time."""
-    remedy = "Declare it as TIMESTAMP or TIMESTAMP WITH TIME ZONE."
+def watermark_problem(path: str, column: Column, do: str) -> PlanProblem:
+    """A watermark's column is of a type that is no time. `do`: how it becomes one, such as "Declare it"."""
+    remedy = f"{do} as TIMESTAMP or TIMESTAMP WITH TIME ZONE."
     return PlanProblem(f"{path}.watermark.column", f"{column.name} is of type {column.type}", remedy)

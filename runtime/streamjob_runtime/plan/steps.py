@@ -26,8 +26,11 @@ _CUTS = re.compile(r"(date_trunc|datetrunc|time_bucket|date_bin)\(")
 Planned = tuple[Projection | Aggregation, Known, tuple[Column, ...]]
 
 
-def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat) -> Planned:
-    """The step, what is known of its relation, and its columns. Raises `Refusal`."""
+def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat, ttl_ms: int | None = None) -> Planned:
+    """The step, what is known of its relation, and its columns. Raises `Refusal`.
+
+    `ttl_ms`: how long its groups stay that no row touches, if they are of no window.
+    """
     inputs = _inputs(flat.node, relations)
     shapes = {relations[i].shape for i in inputs}
     if flat.node["type"] == "SET_OPERATION_NODE":
@@ -50,7 +53,8 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat) -> Plan
     if where is not None:
         node["where_clause"] = where
     if grouped:
-        return _aggregation(catalog, flat.name, scope, put_times(catalog, scope, relations, node), rolling, inputs)
+        timed = put_times(catalog, scope, relations, node)
+        return _aggregation(catalog, flat.name, scope, timed, rolling, inputs, ttl_ms)
     refuse_windows(node, "without GROUP BY")
     _keep_batch_time(catalog, scope, node)
     event_time = shown_event_time(catalog, scope, node)
@@ -93,8 +97,9 @@ def _aggregation(
     node: Node,
     rolling: RollingWindow | None,
     inputs: tuple[str, ...],
+    ttl_ms: int | None,
 ) -> Planned:
-    step, one_by_one, changes = plan_aggregation(catalog, scope, name, node, rolling, inputs)
+    step, one_by_one, changes = plan_aggregation(catalog, scope, name, node, rolling, inputs, ttl_ms)
     try:
         catalog.define_as(state_table(name), step.delta)
         columns = catalog.columns(step.result)
