@@ -124,7 +124,8 @@ class SinkPlan:
 
     relation: str
     mode: Literal["append", "update", "complete"]
-    operator: str | None  # the aggregation whose new, changed or final rows it gets; None: a stream, or all rows
+    # The aggregation whose changed rows it gets, or those whose final rows; empty: a stream, or all rows.
+    operators: tuple[str, ...]
     as_text: tuple[str, ...] = ()  # columns that it gets as text
     wide_integers: tuple[str, ...] = ()  # columns with a HUGEINT in them, which must fit into a decimal of 38 digits
 

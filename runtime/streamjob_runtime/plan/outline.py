@@ -47,6 +47,8 @@ def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], m
         rolling = f", which count for {_span(known.rolling.length_ms)}" if known.rolling else ""
         return f"a stream of the new rows of {reads}{rolling}"
     operator = step if isinstance(step, Aggregation) else steps.get(known.operator or "")
+    if not isinstance(operator, Aggregation) and known.windowed is not None:
+        return f"what {reads} give of each window, final with it"
     if not isinstance(operator, Aggregation):
         return f"a view of {reads} as a whole, computed anew when a batch changes these"
     keys = [text.rpartition(" ")[0] for kind, text in operator.parts if kind == "key"]
