@@ -15,9 +15,14 @@ CASES = [
         "GROUP BY the columns, and write the groups in update mode.",
     ),
     (
-        "SELECT count(DISTINCT k) FROM events",
-        "The step v has DISTINCT inside count(), which cannot be combined over batches",
-        "Use approx_count_distinct(…).",
+        "SELECT list_sort(list(DISTINCT k)) FROM events",
+        "The step v has DISTINCT inside list(), which cannot be combined over batches",
+        "Write list_sort(list_distinct(list(x))).",
+    ),
+    (
+        "SELECT arg_max(DISTINCT k, n) FROM events",
+        "The step v has DISTINCT inside arg_max(), which cannot be combined over batches",
+        "Leave DISTINCT out.",
     ),
     (
         "SELECT string_agg(k, ',' ORDER BY n) FROM events",

@@ -99,6 +99,7 @@ class Aggregation:
     fingerprint: str  # a hash that says whether a state is this aggregation's, and behind a space the parts as JSON
     tied: tuple[str, ...]  # the aggregates whose states not every version of the engine reads as what they are
     ttl_ms: int | None = None  # how long a group stays that no row touches, by batch time; None: for good
+    sets: frozenset[str] = frozenset()  # the state columns that are lists of distinct values
 
     @property
     def key_columns(self) -> tuple[str, ...]:
