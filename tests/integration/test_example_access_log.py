@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,40 +11,49 @@ from support.examples import contents, copy_of, json_rows, run
 LINE = re.compile(r'(\S+) - \S+ \[(.*?)\] ".*?(?<!\\)" ([1-5]\d\d) (\d+|-) "[^"]*" ".*"')
 MINUTE = timedelta(minutes=1)
 
-Requests = list[tuple[datetime, str, str, int]]
+
+@dataclass(frozen=True)
+class Request:
+    time: datetime  # UTC
+    client: str
+    status: str
+    size: int  # bytes
+
+    @property
+    def minute(self) -> datetime:
+        return self.time.replace(second=0)
 
 
-def read(log: Path) -> tuple[Requests, list[str]]:
-    """The requests (minute in UTC, client, status, bytes) of final minutes, and the lines that are none."""
+def read(log: Path) -> tuple[list[Request], list[str]]:
+    """The requests of the minutes that are final, and the lines that are none."""
     requests, others = [], []
     for line in log.read_text().splitlines():
         found = LINE.fullmatch(line)
         try:
-            assert found is not None
-            time = datetime.strptime(found[2], "%d/%b/%Y:%H:%M:%S %z").astimezone(UTC)
-        except (AssertionError, ValueError):
+            time = datetime.strptime(found[2] if found else "", "%d/%b/%Y:%H:%M:%S %z").astimezone(UTC)
+        except ValueError:
             others.append(line)
         else:
-            requests.append((time, found[1], found[3], 0 if found[4] == "-" else int(found[4])))
-    watermark = max(r[0] for r in requests) - MINUTE
-    minutes = [(time.replace(second=0), *rest) for time, *rest in requests]
-    return [(m, c, s, b) for m, c, s, b in minutes if m + MINUTE <= watermark], others
+            assert found is not None
+            requests.append(Request(time, found[1], found[3], 0 if found[4] == "-" else int(found[4])))
+    watermark = max(r.time for r in requests) - MINUTE
+    return [r for r in requests if r.minute + MINUTE <= watermark], others
 
 
-def by_minute(requests: Requests) -> list[tuple[str, int, int, int, int]]:
+def by_minute(requests: list[Request]) -> list[tuple[str, int, int, int, int]]:
     grouped = defaultdict(list)
-    for minute, *request in requests:
-        grouped[f"{minute:%H:%M}"].append(request)
+    for request in requests:
+        grouped[f"{request.minute:%H:%M}"].append(request)
     return [
-        (minute, len(of), sum(s[0] in "45" for _, s, _ in of), sum(b for _, _, b in of), len({c for c, _, _ in of}))
+        (minute, len(of), sum(r.status[0] in "45" for r in of), sum(r.size for r in of), len({r.client for r in of}))
         for minute, of in sorted(grouped.items())
     ]
 
 
-def by_class(requests: Requests) -> list[tuple[str, str, int, int]]:
+def by_class(requests: list[Request]) -> list[tuple[str, str, int, int]]:
     grouped = defaultdict(list)
-    for minute, _, status, size in requests:
-        grouped[f"{minute:%H:%M}", f"{status[0]}xx"].append(size)
+    for request in requests:
+        grouped[f"{request.minute:%H:%M}", f"{request.status[0]}xx"].append(request.size)
     return [(*key, len(sizes), sum(sizes)) for key, sizes in sorted(grouped.items())]
 
 

@@ -43,7 +43,7 @@ def windows(folder: Path) -> dict[tuple[str, str], list[Decimal]]:
 
 
 def rooms(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for file in sorted((folder / "out" / "rooms").glob("*.csv")):
         with file.open() as lines:
             rows.extend(csv.DictReader(lines))

@@ -19,7 +19,7 @@ def copy_of(name: str, into: Path) -> Path:
 
 def run(folder: Path) -> subprocess.CompletedProcess[str]:
     """`streamjob run` over an example in a folder, to its end."""
-    command = [STREAMJOB, "run", f"{folder.name}/streamjob.yaml"]
+    command: list[str | Path] = [STREAMJOB, "run", f"{folder.name}/streamjob.yaml"]
     done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     return done
