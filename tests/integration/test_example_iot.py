@@ -65,7 +65,7 @@ def test_windows_of_rooms_and_the_last_value_of_each_device(tmp_path: Path) -> N
 
     newest = {device: (time, value) for time, device, value in sorted(readings(folder))}
     known = devices(folder)
-    last = {r["device"]: r for r in json_rows(folder / "out" / "last_values")}
+    last = {r["device"]: r for r in json_rows(folder / "out" / "board")}
     assert {d: (r["room"], r["temperature"], r["sent_at"]) for d, r in last.items()} == {
         device: (known.get(device, {}).get("room"), float(value), time.isoformat(timespec="microseconds"))
         for device, (time, value) in newest.items()
