@@ -189,7 +189,7 @@ CASES: list[tuple[str, Any, str]] = [
         f"{SOURCE_0}.watermark.column",
         "id",
         'spec.sources[0].watermark.column: "id" is of type BIGINT; take a column of type TIMESTAMP or '
-        "TIMESTAMP WITH TIME ZONE",
+        "TIMESTAMP WITH TIME ZONE, or a new name and an expression, such as epoch_ms(sent)",
     ),
     (
         f"{SOURCE_0}.watermark.delay",

@@ -9,7 +9,7 @@ from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.distinct import is_set, result_of, set_of, without_distinct
 from streamjob_runtime.plan.event_time import KeyWindow, find_window, pane_start
-from streamjob_runtime.plan.fingerprint import fingerprint, parts_of
+from streamjob_runtime.plan.fingerprint import fingerprint, parts_of, window_of
 from streamjob_runtime.plan.leaving import of_groups
 from streamjob_runtime.plan.model import MARK, Aggregation, RollingWindow, state_table
 from streamjob_runtime.plan.order import refuse_order, refuse_shown_order, settled
@@ -258,6 +258,10 @@ def plan_aggregation(
             having=None if having is None else catalog.render_expression(having),
             event_window=split.window.event if split.window else None,
             rolling=rolling,
+            each=(
+                *map(catalog.render_expression, split.keys),
+                *([f"window {window_of(catalog, split.window)}"] if split.window else []),
+            ),
             parts=parts,
             fingerprint=fingerprint(catalog, node, *meaning, delta, parts),
             tied=tuple(sorted({name for a in split.aggregates if is_tied(name := function_name(a))})),

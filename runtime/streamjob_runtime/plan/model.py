@@ -95,6 +95,7 @@ class Aggregation:
     having: str | None  # which rows are in it
     event_window: EventWindow | None
     rolling: RollingWindow | None
+    each: tuple[str, ...]  # the keys, and `window` with how it is written, for people
     parts: tuple[tuple[str, str], ...]  # "key", "window", "aggregate" or "rolling window" -> how it is written
     fingerprint: str  # a hash that says whether a state is this aggregation's, and behind a space the parts as JSON
     tied: tuple[str, ...]  # the aggregates whose states not every version of the engine reads as what they are

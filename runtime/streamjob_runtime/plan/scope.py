@@ -43,7 +43,7 @@ class Known:
     rolling: RollingWindow | None = None  # stream: rows count for that long only
     operator: str | None = None  # table: the aggregation whose rows it shows one by one
     final: bool = False  # table: its windows become final by the watermark
-    truncates: str = ""  # table: a key that cuts times off, as windows do, but is none
+    no_window: str = ""  # table: what is in the place of a final window, and why it is none
     changes: Changes = Changes()  # table: of its rows
     windowed: Windowed | None = None  # table, view: it concerns each window by itself
     across: str = ""  # view of windowed results: why it does not

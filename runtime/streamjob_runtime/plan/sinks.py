@@ -92,7 +92,7 @@ def _refused(known: Known, mode: str, kind: str) -> tuple[str, str] | None:
         return (
             "its groups change with every batch and never become final",
             "Use update or complete, or group by tumble() or hop() over a column with a watermark"
-            + (f", and not by {known.truncates}, which is no window." if known.truncates else "."),
+            + (f", and not by {known.no_window}." if known.no_window else "."),
         )
     if mode == "update" and kind and SINKS[kind].by_key and known.changes.leave:
         return (

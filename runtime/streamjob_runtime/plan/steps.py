@@ -122,7 +122,7 @@ def _aggregation(
         tuple(c.name for c in columns),
         operator=name if one_by_one else None,
         final=final,
-        truncates=next((text.rpartition(")")[0] + ")" for text in _keys(step) if _CUTS.match(text)), ""),
+        no_window=_no_window(step),
         changes=changes,
         windowed=_windowed(scope, node, step, columns) if final else None,
     )
@@ -141,8 +141,11 @@ def _windowed(scope: Scope, node: Node, step: Aggregation, columns: tuple[Column
     return Windowed((step.name,), step.event_window.size_us, step.event_window.slide_us, bounds)
 
 
-def _keys(step: Aggregation) -> list[str]:
-    return [text for kind, text in step.parts if kind == "key"]
+def _no_window(step: Aggregation) -> str:
+    if step.event_window is not None and not step.event_window.watermarked:
+        return f"{step.each[-1].removeprefix('window ')}, which is over no such column"
+    cuts = next((key for key in step.each[: step.keys] if _CUTS.match(key)), None)
+    return f"{cuts}, which is no window" if cuts else ""
 
 
 def _over_tables(
@@ -167,7 +170,7 @@ def _over_tables(
         return Known(name, "view", ())
     changes = of_rows(catalog, scope, kept[0], node)
     return Known(
-        name, "table", (), operator=table.operator, final=table.final, truncates=table.truncates, changes=changes
+        name, "table", (), operator=table.operator, final=table.final, no_window=table.no_window, changes=changes
     )
 
 
