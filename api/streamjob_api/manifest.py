@@ -127,8 +127,8 @@ def parse_manifest(
         message = "holds a second StreamJob"
         problems.append(Problem(file, place.line, place.column, "", message, "give each its own file"))
     document = jobs[0]
-    for name, other in replacements:
-        problems += _replace(document, name, other, variables)
+    for name, parts in replacements:
+        problems += _replace(document, name, parts, variables)
     places = {dotted(path): place for path, place in document.places.items()}
     job, broken = resource.check(document.value)
     problems += [_from_fault(file, fault) for fault in document.faults]

@@ -99,11 +99,12 @@ A value may have variables: `${{NAME}}`, or `${{NAME:-default}}` for one that ma
 is a mistake, and `$${{` is the two characters themselves. In a value without quotes, the type is that of the whole:
 `port: ${{PORT:-9999}}` is a number (within `{{ }}` YAML wants such a value in quotes, and then it is a text).
 
-On a cluster the operator fills the texts of a spec by the ConfigMaps that its `variablesFrom` names, and `$${{` is literal
-there too; a spec without `variablesFrom` is taken as it is. The API server lets a variable pass where environments
-differ: in texts of no special form, in columns, and in those that are called {_VARYING} above.
-Numbers, `true` and `false`, fields that are one of several words, and all other names take no variable there; nor do the
-names of fields, in which nothing is filled anywhere. Or all is filled before:
+On a cluster the operator fills the texts of a spec by the ConfigMaps that its `variablesFrom` names; `$${{` is literal
+there too, and a spec without `variablesFrom` is taken as it is. The API server lets a variable pass where environments
+differ: in texts of no special form, in columns, and in those that are called
+{_VARYING}
+above. Numbers, `true` and `false`, fields that are one of several words, and all other names take no variable there;
+nor do the names of fields, in which nothing is filled anywhere. Or all is filled before:
 `streamjob render --set NAME=value FILE | kubectl apply -f -`.
 
 So [one manifest](environments.md) serves development, test and production, and `--replace FILE` puts other sources and

@@ -1,7 +1,6 @@
 """One manifest in three environments: the example, and what docs/environments.md says of it."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -15,6 +14,7 @@ import yaml
 from benchmarks.scale.control_plane import ControlPlane
 from benchmarks.scale.resources import NAMESPACE
 
+from streamjob_api import names
 from support.cluster import Cluster
 from support.control_plane import operated
 from support.kafka import KafkaServer
@@ -39,7 +39,7 @@ def run_until_written(folder: Path, arguments: list[str], shows: str) -> None:
     with said.open("wb") as stream:
         process = subprocess.Popen([STREAMJOB, "run", *arguments], cwd=folder, stdout=stream, stderr=stream)
         try:
-            wait_for(lambda: re.search(shows, said.read_text()) or process.poll() is not None)
+            wait_for(lambda: bool(re.search(shows, said.read_text())) or process.poll() is not None)
             process.send_signal(signal.SIGINT)
             assert process.wait(TIMEOUT_S) == 0, said.read_text()
         finally:
@@ -62,19 +62,13 @@ def test_on_a_laptop_files_and_the_terminal_take_the_places_of_kafka(job: Path) 
     assert done.returncode == 0 and "a start goes on from here" in done.stdout, done.stderr
 
 
-def test_with_values_it_is_the_job_of_production(
-    job: Path, kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events = kafka.create_topic(1)
-    prefix = events.removesuffix("events")
-    topic = kafka.create_topic(1, f"{events}-campaign-views")
-    (job / "tables.yaml").write_text("tables: {ads: {files: {path: reference/ads.csv}}}")
-    source = f"sources: {{events: {{kafka: {{bootstrapServers: '${{KAFKA}}', topic: {events}}}}}}}"
-    (job / "source.yaml").write_text(source)
+def test_with_values_it_is_the_job_of_production(job: Path, kafka: KafkaServer) -> None:
+    prefix = f"{kafka.create_topic(1)}-"
+    events, topic = (kafka.create_topic(1, f"{prefix}{name}") for name in ("events", "campaign-views"))
+    (job / "table.yaml").write_text("tables: {ads: {files: {path: reference/ads.csv}}}")
     kafka.produce(events, [json.dumps(event).encode() for event in EVENTS])
-    monkeypatch.setitem(os.environ, "KAFKA", kafka.servers)
-    replaced = ["--replace", "tables.yaml", "--replace", "source.yaml", "--set", f"PREFIX={prefix}-", "ad-views.yaml"]
-    run_until_written(job, replaced, r"batch=\d+ .* out=2 ")
+    values = ["--set", f"KAFKA={kafka.servers}", "--set", f"PREFIX={prefix}"]
+    run_until_written(job, ["--replace", "table.yaml", *values, "ad-views.yaml"], r"batch=\d+ .* out=2 ")
     rows = [json.loads(value or b"") for value in kafka.values(topic)]
     assert {(row["campaign_id"], row["views"]) for row in rows} == {("spring", 2), ("autumn", 1)}
 
@@ -105,8 +99,9 @@ def test_an_overlay_gives_values_and_other_parts_to_a_cluster(cluster: Cluster, 
         if document["kind"] == "StreamJob":
             document["metadata"]["name"] = environment
     cluster.apply(yaml.safe_dump_all(documents), NAMESPACE)
-    cluster.wait(lambda: cluster.find("pod", f"{environment}-1-0", NAMESPACE), what="a pod")
-    revision = cluster.get("stj", environment, NAMESPACE)["status"]["revision"]
+    pod = cluster.wait(lambda: cluster.find("pod", f"{environment}-1-0", NAMESPACE), what="a pod")
+    assert pod is not None
+    revision = pod["metadata"]["labels"][names.LABEL_REVISION]
     config = cluster.get("configmap", f"{environment}-{revision}", NAMESPACE)
     (job,) = (yaml.safe_load(text)["spec"] for text in config["data"].values())
     values = next(document["data"] for document in documents if document["kind"] == "ConfigMap")
