@@ -101,7 +101,7 @@ is a mistake, and `$${{` is the two characters themselves. In a value without qu
 
 On a cluster the operator fills the texts of a spec by the ConfigMaps that its `variablesFrom` names; `$${{` is literal
 there too, and a spec without `variablesFrom` is taken as it is. The API server lets a variable pass where environments
-differ: in texts of no special form, in columns, and in those that are called
+differ: in texts of no special form, such as `sql`, and in those that are called
 {_VARYING}
 above. Numbers, `true` and `false`, fields that are one of several words, and all other names take no variable there;
 nor do the names of fields, in which nothing is filled anywhere. Or all is filled before:
