@@ -11,7 +11,7 @@ from streamjob_api.words import Path, shown, suggest
 
 # Characters of all values that are put in: a manifest is no longer than that, and a short one could become gigabytes.
 MAX_FILLED = 3 << 20
-MAX_WRONG = 100  # who has more mistakes than these mends them first
+MAX_WRONG = 100  # mistakes that are told: who has more mends these first
 _MOST_NAMES = 1000  # that a misspelt name is compared with
 
 _FOUND = re.compile(
@@ -47,7 +47,6 @@ class Filler:
         self._remedy = remedy
         self._unusable = unusable or {}
         self._room = MAX_FILLED
-        self._wrong = 0
 
     def fill(self, text: str) -> Filled:
         """The text with each variable's value, or its default where it has none; a value is not looked into again."""
@@ -64,8 +63,7 @@ class Filler:
         if value is not None and len(value) <= self._room:
             self._room -= len(value)
             return value
-        if self._wrong < MAX_WRONG:
-            self._wrong += 1
+        if len(wrong) < MAX_WRONG:
             wrong.append(self._mistake(found, too_long=value is not None))
         return found[0]
 
@@ -87,7 +85,7 @@ class Filler:
 
 
 def fill_tree(tree: Any, filler: Filler, path: Path = ()) -> tuple[Any, list[Broken]]:
-    """The tree with the variables of all its texts filled, those of names apart; and what is wrong, below `path`."""
+    """The tree with the variables of all its texts filled, and what is wrong, below `path`; names of fields are left."""
     wrong: list[Broken] = []
 
     def filled(value: Any, here: Path) -> Any:
@@ -95,7 +93,7 @@ def fill_tree(tree: Any, filler: Filler, path: Path = ()) -> tuple[Any, list[Bro
             return {name: filled(inner, (*here, name)) for name, inner in value.items()}
         if isinstance(value, list | tuple):
             return [filled(inner, (*here, i)) for i, inner in enumerate(value)]
-        if not isinstance(value, str) or "${" not in value:
+        if not isinstance(value, str) or "${" not in value or len(wrong) >= MAX_WRONG:
             return value
         done = filler.fill(value)
         wrong.extend(Broken(here, message, hint) for message, hint in done.wrong)
