@@ -85,7 +85,7 @@ class Filler:
 
 
 def fill_tree(tree: Any, filler: Filler, path: Path = ()) -> tuple[Any, list[Broken]]:
-    """The tree with the variables of all its texts filled, and what is wrong, below `path`; names of fields are left."""
+    """The tree with the variables of all its texts filled, but not in names of fields, and what is wrong."""
     wrong: list[Broken] = []
 
     def filled(value: Any, here: Path) -> Any:
