@@ -41,6 +41,7 @@ class CheckOptions:
     secrets: Path | None = None
     log_format: str = "text"
     termination_log: Path | None = None
+    replace: tuple[Path, ...] = ()  # files with parts that take the places of those of `file`
 
 
 def check_job(options: CheckOptions, patience_s: float = PATIENCE_S, limits: Limits = LIMITS) -> int:
@@ -57,7 +58,7 @@ def check_job(options: CheckOptions, patience_s: float = PATIENCE_S, limits: Lim
 
 
 def _check(options: CheckOptions, patience_s: float, limits: Limits, ending: Ending) -> None:
-    job, loaded = load_job(options.file)
+    job, loaded = load_job(options.file, options.replace)
     problems = look_within(loaded, limits).problems
     if problems:
         raise InvalidManifest(problems)

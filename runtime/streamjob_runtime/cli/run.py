@@ -45,6 +45,7 @@ class RunOptions:
     http_host: str = "127.0.0.1"
     log_format: str = "text"
     termination_log: Path | None = None
+    replace: tuple[Path, ...] = ()  # files with parts that take the places of those of `file`
 
 
 def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRACE_S) -> int:
@@ -81,7 +82,7 @@ def _abandon(progress: Progress, ending: Ending, restore: Callable[[], None]) ->
 
 def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, progress: Progress, ending: Ending) -> bool:
     """Run the job; whether it was asked to stop, and so may not be done."""
-    job, loaded = load_job(options.file)
+    job, loaded = load_job(options.file, options.replace)
     location = location_of(job, options.file, options.checkpoint)
     stop, give_up = threading.Event(), threading.Event()
     with ExitStack() as stack:
