@@ -14,11 +14,10 @@ from typing import cast
 
 from streamjob_runtime.cli.bounded import LIMITS, Limits
 from streamjob_runtime.cli.exit import Ending
-from streamjob_runtime.cli.invalid import InvalidManifest
-from streamjob_runtime.cli.load import load_job
+from streamjob_runtime.cli.load import load_planned
 from streamjob_runtime.cli.location import location_of, open_checkpoints
 from streamjob_runtime.cli.log import Logger, Style
-from streamjob_runtime.cli.problems import look_within, placed
+from streamjob_runtime.cli.problems import placed
 from streamjob_runtime.cli.signals import end_on_signals, patience
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.engine.check import check
@@ -57,10 +56,7 @@ def check_job(options: CheckOptions, patience_s: float = PATIENCE_S, limits: Lim
 
 
 def _check(options: CheckOptions, patience_s: float, limits: Limits, ending: Ending) -> None:
-    job, loaded = load_job(options.file)
-    problems = look_within(loaded, limits).problems
-    if problems:
-        raise InvalidManifest(problems)
+    job, loaded = load_planned(options.file, limits)
     location = location_of(job, options.file, options.checkpoint)
     give_up = threading.Event()
     progress = Progress()
