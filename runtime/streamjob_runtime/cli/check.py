@@ -8,10 +8,12 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from streamjob_api.manifest import LoadedManifest
+from streamjob_api.models import StreamJob
 from streamjob_runtime.cli.bounded import LIMITS, Limits
 from streamjob_runtime.cli.exit import Ending
 from streamjob_runtime.cli.load import load_planned
@@ -49,14 +51,15 @@ def check_job(options: CheckOptions, patience_s: float = PATIENCE_S, limits: Lim
     """
     ending = Ending(Logger(sys.stderr, cast(Style, options.log_format), SystemClock()), options.termination_log)
     try:
-        _check(options, patience_s, limits, ending)
+        job, loaded = load_planned(options.file, limits)
+        ending = replace(ending, excerpts=job.spec.excerpts_in_status)
+        _check(options, patience_s, job, loaded, ending)
     except Exception as error:
         return ending.failed(error)
     return ending.done("The job could start.")
 
 
-def _check(options: CheckOptions, patience_s: float, limits: Limits, ending: Ending) -> None:
-    job, loaded = load_planned(options.file, limits)
+def _check(options: CheckOptions, patience_s: float, job: StreamJob, loaded: LoadedManifest, ending: Ending) -> None:
     location = location_of(job, options.file, options.checkpoint)
     give_up = threading.Event()
     progress = Progress()

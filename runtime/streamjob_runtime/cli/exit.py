@@ -69,13 +69,30 @@ def reason_of(error: BaseException) -> str:
     return type(error).__name__ if isinstance(error, StreamJobError) else "InternalError"
 
 
+def without_excerpts(error: BaseException) -> str:
+    """The text without pieces of records. What was not raised on purpose may hold anything, and is not shown."""
+    if not isinstance(error, StreamJobError):
+        frames = traceback.extract_tb(error.__traceback__)
+        at = f" in {frames[-1].name}, line {frames[-1].lineno} of {Path(frames[-1].filename).name}" if frames else ""
+        return f"{type(error).__name__}{at}: a fault of the program. {_IN_LOG}"
+    bare = error.words.bare
+    return bare if bare == error.words.full else f"{bare} {_IN_LOG}"
+
+
+_IN_LOG = "The pod's log says more."
+
+
 @dataclass(frozen=True)
 class Ending:
-    """Says how the command ends: an error on standard error, and whatever it is in the termination log."""
+    """Says how the command ends: an error on standard error, and whatever it is in the termination log.
+
+    Of records the termination log says where they are and what is wrong; what stands in them is for standard error.
+    """
 
     log: Logger
     termination_log: Path | None
     last: Callable[[], Mapping[str, Any]] = dict  # how far the job came
+    excerpts: bool = False  # whether pieces of records may stand in the termination log, and so in status and Events
 
     def done(self, message: str, reason: str = "Done") -> int:
         """All went well; the exit code."""
@@ -93,7 +110,7 @@ class Ending:
             prefix = "" if isinstance(error, InvalidManifest) else "streamjob: "
             text = printable(f"{details or ''}{prefix}{message}", keep="\n")
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
-        self._write(code, reason, message)
+        self._write(code, reason, message if self.excerpts else without_excerpts(error))
         return code
 
     def beforehand(self, message: str) -> None:

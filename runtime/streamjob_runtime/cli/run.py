@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -61,6 +61,7 @@ def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRAC
     ending = Ending(log, options.termination_log, lambda: last_of(progress, clock.now_ms()))
     try:
         job, loaded = load_planned(options.file, limits)
+        ending = replace(ending, excerpts=job.spec.excerpts_in_status)
         stopped = _run(options, job, loaded, hook, grace_s, clock, progress, ending)
     except Exception as error:
         progress.update(phase="Failed")

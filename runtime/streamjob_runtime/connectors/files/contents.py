@@ -148,7 +148,11 @@ class FileContents:
         except BadRecord as bad:
             raise JobError(
                 f"The static table {self.name!r}: record {bad.record} of the file {key} at {self.store.url} cannot be "
-                f"decoded: {bad.reason}. It begins: {bad.excerpt!r}. {bad.remedy or 'Mend the file'}."
+                "decoded: ",
+                bad.reason,
+                ".",
+                bad.begins(quoted=True),
+                f" {bad.remedy or 'Mend the file'}.",
             ) from None
 
 

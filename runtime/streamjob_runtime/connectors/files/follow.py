@@ -284,7 +284,11 @@ class FollowSource:
             remedy = bad.remedy or "Correct it, or declare the column VARCHAR"
             raise JobError(
                 f'Source "{self._name}": the line {bad.record + 1} behind byte {start} of {self._place.path(key)} '
-                f"cannot be decoded: {bad.reason}. It begins: {bad.excerpt} {remedy}."
+                "cannot be decoded: ",
+                bad.reason,
+                ".",
+                bad.begins(),
+                f" {remedy}.",
             ) from None
 
 

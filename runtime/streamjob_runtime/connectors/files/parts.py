@@ -107,10 +107,8 @@ class FileReader:
         except TooLarge:
             return None
         except BadRecord as e:
-            raise JobError(
-                f"{where}, line {e.record + 1}: {e.reason}."
-                f"{f' It begins: {e.excerpt}' if e.excerpt else ''} {e.remedy or 'Correct the file or take it away'}."
-            ) from None
+            remedy = e.remedy or "Correct the file or take it away"
+            raise JobError(f"{where}, line {e.record + 1}: ", e.reason, ".", e.begins(), f" {remedy}.") from None
 
 
 _REMEDY = "Put it back as it was, or start the job with a new checkpoint location."
