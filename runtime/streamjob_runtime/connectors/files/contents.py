@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.folders import Folders
+from streamjob_runtime.connectors.files.links import open_files
 from streamjob_runtime.connectors.files.paths import list_files, split_glob
 from streamjob_runtime.connectors.table import TableContext, TableSpec
 from streamjob_runtime.errors import JobError, NotFound
@@ -47,7 +48,9 @@ class FileContents:
     def from_manifest(cls, table: TableSpec, context: TableContext) -> "FileContents":
         """The files of a manifest's table."""
         root, pattern = split_glob(context.resolve(table.config.path))
-        store = context.open_store(root, f"the static table {table.name}")
+        whose = f"the static table {table.name}"
+        named = f"The static table {table.name!r}"
+        store = open_files(root, pattern, table.config.follow_links, whose, named, context)
         return cls(
             table.name,
             store,

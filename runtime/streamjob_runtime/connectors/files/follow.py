@@ -16,6 +16,7 @@ from streamjob_runtime.formats import lines
 from streamjob_runtime.formats.base import BadRecord, Decoder
 from streamjob_runtime.formats.columns import NO_RECORD, Columns
 from streamjob_runtime.patience import Caller
+from streamjob_runtime.stores.local import Links
 from streamjob_runtime.stores.os_errors import translate
 
 MAX_BYTES = 64 << 20  # of a batch without a limit
@@ -45,11 +46,12 @@ class FollowSource:
         say: Callable[..., None] = lambda level, message, **fields: None,
         available_now: bool = False,
         columns: Columns | None = None,
+        links: Links | None = None,
     ) -> None:
         self._name = name
         self._root = root
         self._pattern = pattern
-        self._place = Place(root, pattern)
+        self._place = Place(root, pattern, links)
         self._decoder = decoder
         self._schema = schema
         self._caller = caller

@@ -12,6 +12,7 @@ from streamjob_runtime.clock import Clock
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.connectors.files.follow import FollowSource
+from streamjob_runtime.connectors.files.links import LinkRule, open_files
 from streamjob_runtime.connectors.files.new_files import NewFiles
 from streamjob_runtime.connectors.files.parts import FilePart, FileReader, FileUnusable
 from streamjob_runtime.connectors.files.paths import list_files, local_folder, missing_place, split_glob
@@ -95,6 +96,7 @@ class FilesSource:
                 context.say,
                 context.available_now,
                 Columns(schema.names, source.required),
+                LinkRule(f'Source "{source.name}"', local_folder(root), pattern, source.config.follow_links),
             )
         # An object in S3 appears as a whole; a local file grows under its reader's eyes.
         settle_ms = 0 if root.startswith("s3://") else SETTLE_MS
@@ -104,7 +106,8 @@ class FilesSource:
             Folders(root),
             packs=source.format == "parquet",
         )
-        store = context.open_store(root, f'source "{source.name}"')
+        links = source.config.follow_links
+        store = open_files(root, pattern, links, f'source "{source.name}"', f'Source "{source.name}"', context)
         files = source.config.max_files_per_batch
         most, missing = for_one_file(), partial(missing_place, root, pattern)
         return cls(
