@@ -16,6 +16,7 @@ from streamjob_api.manifest import LoadedManifest
 from streamjob_api.models import StreamJob
 from streamjob_runtime.cli.bounded import LIMITS, Limits
 from streamjob_runtime.cli.exit import Ending
+from streamjob_runtime.cli.last_words import LastWords
 from streamjob_runtime.cli.load import load_planned
 from streamjob_runtime.cli.location import location_of, open_checkpoints
 from streamjob_runtime.cli.log import Logger, Style
@@ -49,17 +50,21 @@ def check_job(options: CheckOptions, patience_s: float = PATIENCE_S, limits: Lim
 
     `limits`: what its SQL may take before anything of it is computed here.
     """
-    ending = Ending(Logger(sys.stderr, cast(Style, options.log_format), SystemClock()), options.termination_log)
+    words = LastWords(options.termination_log)
+    log = Logger(sys.stderr, cast(Style, options.log_format), SystemClock())
+    ending = Ending(log, options.termination_log, over=words.over)
     try:
         job, loaded = load_planned(options.file, limits)
         ending = replace(ending, excerpts=job.spec.excerpts_in_status)
-        _check(options, patience_s, job, loaded, ending)
+        _check(options, patience_s, job, loaded, ending, words)
     except Exception as error:
         return ending.failed(error)
     return ending.done("The job could start.")
 
 
-def _check(options: CheckOptions, patience_s: float, job: StreamJob, loaded: LoadedManifest, ending: Ending) -> None:
+def _check(
+    options: CheckOptions, patience_s: float, job: StreamJob, loaded: LoadedManifest, ending: Ending, words: LastWords
+) -> None:
     location = location_of(job, options.file, options.checkpoint)
     give_up = threading.Event()
     progress = Progress()
@@ -88,6 +93,7 @@ def _check(options: CheckOptions, patience_s: float, job: StreamJob, loaded: Loa
             print_rows=lambda *_: None,
             say=ending.log.log_event,
             scratch=Path(scratch),
+            decoding=words.decoding,
         )
         with placed(loaded), closing(check(job, open_checkpoints(location, connections), around)) as looks:
             for asked, look in looks:

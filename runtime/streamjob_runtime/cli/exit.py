@@ -3,7 +3,6 @@
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,11 +38,16 @@ def write_termination(path: Path, code: int, reason: str, message: str, last: Ma
 
     `last`: how far the job came, which stands beside these; short. Raises `OSError`.
     """
+    path.write_text(termination_line(reason, code, message, last), encoding="utf-8")
+
+
+def termination_line(reason: str, code: int, message: str, last: Mapping[str, Any]) -> str:
+    """That line; of a message that is too long its beginning."""
     cut = message
     # Kubernetes keeps 4096 bytes of it.
     while len((line := _line(reason, code, cut, last)).encode()) > _KEPT_BYTES:
         cut = cut[: len(cut) * 3 // 4]
-    path.write_text(line, encoding="utf-8")
+    return line
 
 
 def _line(reason: str, code: int, message: str, last: Mapping[str, Any]) -> str:
@@ -92,6 +96,7 @@ class Ending:
     log: Logger
     termination_log: Path | None
     last: Callable[[], Mapping[str, Any]] = dict  # how far the job came
+    over: Callable[[], None] = lambda: None  # ends what is written to the termination log beforehand
     excerpts: bool = False  # whether pieces of records may stand in the termination log, and so in status and Events
 
     def done(self, message: str, reason: str = "Done") -> int:
@@ -113,15 +118,8 @@ class Ending:
         self._write(code, reason, message if self.excerpts else without_excerpts(error))
         return code
 
-    def beforehand(self, message: str) -> None:
-        """What is to stand there if the process ends without a word; "": nothing. Any other end writes over it."""
-        if message:
-            self._write(CRASH, "EndedInBatch", message)
-        elif self.termination_log is not None:
-            with suppress(OSError):
-                self.termination_log.write_text("", encoding="utf-8")
-
     def _write(self, code: int, reason: str, message: str) -> None:
+        self.over()
         if self.termination_log is not None:
             try:
                 write_termination(self.termination_log, code, reason, message, self.last())

@@ -19,6 +19,7 @@ from streamjob_api.manifest import LoadedManifest
 from streamjob_api.models import StreamJob
 from streamjob_runtime.cli.bounded import LIMITS, Limits
 from streamjob_runtime.cli.exit import Ending, last_of
+from streamjob_runtime.cli.last_words import LastWords
 from streamjob_runtime.cli.live import LiveView
 from streamjob_runtime.cli.load import load_planned
 from streamjob_runtime.cli.location import location_of, open_checkpoints
@@ -58,11 +59,12 @@ def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRAC
     clock = SystemClock()
     progress = Progress()
     log = Logger(sys.stderr, cast(Style, options.log_format), clock)
-    ending = Ending(log, options.termination_log, lambda: last_of(progress, clock.now_ms()))
+    words = LastWords(options.termination_log)
+    ending = Ending(log, options.termination_log, lambda: last_of(progress, clock.now_ms()), words.over)
     try:
         job, loaded = load_planned(options.file, limits)
         ending = replace(ending, excerpts=job.spec.excerpts_in_status)
-        stopped = _run(options, job, loaded, hook, grace_s, clock, progress, ending)
+        stopped = _run(options, job, loaded, hook, grace_s, clock, progress, ending, words)
     except Exception as error:
         progress.update(phase="Failed")
         return ending.failed(error)
@@ -93,6 +95,7 @@ def _run(
     clock: Clock,
     progress: Progress,
     ending: Ending,
+    words: LastWords,
 ) -> bool:
     """Run the job; whether it was asked to stop, and so may not be done."""
     location = location_of(job, options.file, options.checkpoint)
@@ -122,7 +125,8 @@ def _run(
             say=say,
             scratch=Path(scratch),
             hook=hook,
-            last_words=ending.beforehand,
+            last_words=words.batch,
+            decoding=words.decoding,
         )
         say("info", f"starting {job.metadata.name}", checkpoint=location)
         with placed(loaded):

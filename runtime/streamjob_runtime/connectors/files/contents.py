@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 
 import pyarrow as pa
 
+from streamjob_runtime.connectors.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.connectors.files.links import open_files
@@ -43,6 +44,7 @@ class FileContents:
     folders: Folders = field(default_factory=lambda: Folders(""))
     most: int = 1 << 40  # bytes that a file may become
     say: Callable[..., None] = lambda level, message, **fields: None  # the runtime's log
+    decoding: Decoding = unnamed
 
     @classmethod
     def from_manifest(cls, table: TableSpec, context: TableContext) -> "FileContents":
@@ -63,6 +65,7 @@ class FileContents:
             Folders(root),
             for_one_file(),
             context.say,
+            context.decoding,
         )
 
     def files(self) -> list[Entry]:
@@ -141,7 +144,9 @@ class FileContents:
     def _of_file(self, key: str, look: Callable[[bytes], T]) -> T:
         """What `look` makes of the file's content."""
         try:
-            return look(self.store.read(key))
+            data = self.store.read(key)
+            with self.decoding(f"the static table {self.name!r}: the file {key} at {self.store.url}"):
+                return look(data)
         except TooLarge:
             raise JobError(
                 f"The static table {self.name!r}: the file {key} at {self.store.url} becomes more than "

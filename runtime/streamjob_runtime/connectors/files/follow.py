@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from streamjob_runtime.connectors.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.files.paths import missing_place
 from streamjob_runtime.connectors.files.tails import Place, Seen, Tail, match, read_range, signature
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
@@ -47,11 +48,13 @@ class FollowSource:
         available_now: bool = False,
         columns: Columns | None = None,
         links: Links | None = None,
+        decoding: Decoding = unnamed,
     ) -> None:
         self._name = name
         self._root = root
         self._pattern = pattern
         self._place = Place(root, pattern, links)
+        self._decoding = decoding
         self._decoder = decoder
         self._schema = schema
         self._caller = caller
@@ -279,7 +282,8 @@ class FollowSource:
 
     def _decode(self, data: bytes, key: str, start: int) -> pa.Table:
         try:
-            rows = self._decoder.decode(data)
+            with self._decoding(f'source "{self._name}": {self._place.path(key)} from byte {start} on'):
+                rows = self._decoder.decode(data)
             self._columns.look(rows, lambda: self._decoder.names(data), lambda row: self._decoder.line_of(data, row))
             return rows
         except BadRecord as bad:

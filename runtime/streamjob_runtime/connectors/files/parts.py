@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamjob_runtime.connectors.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.errors import JobError, NotFound
 from streamjob_runtime.formats.base import BadRecord, TooLarge
@@ -69,11 +70,12 @@ class FileUnusable(JobError):
 class FileReader:
     """Reads whole files of one store. May be called by several threads."""
 
-    def __init__(self, whose: str, store: Store, decoder: FileDecoder, most: int) -> None:
+    def __init__(self, whose: str, store: Store, decoder: FileDecoder, most: int, decoding: Decoding = unnamed) -> None:
         self._whose = whose
         self._store = store
         self._decoder = decoder
         self._most = most
+        self._decoding = decoding
 
     def read_beside(self, file: Entry, others: int) -> pa.Table | None:
         """The rows of the file, as `read` gives them; None if that takes more than one of so many files may become."""
@@ -103,7 +105,8 @@ class FileReader:
         if (len(data), now.version) != (file.size, file.version):
             raise FileUnusable(f"{where} was changed since it was listed, and a batch needs it as it was. {_REMEDY}")
         try:
-            return self._decoder.decode(file.key, data, most)
+            with self._decoding(where):
+                return self._decoder.decode(file.key, data, most)
         except TooLarge:
             return None
         except BadRecord as e:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.connectors.files.follow import FollowSource
@@ -58,13 +59,14 @@ class FilesSource:
         say: Callable[..., None] = lambda level, message, **fields: None,
         missing: Callable[[], str] = lambda: "",  # what is not there, where files would have to be
         available_now: bool = False,
+        decoding: Decoding = unnamed,
     ) -> None:
         self._name = name
         self._schema = schema
         self._max_files = max_files
         self._store = store
         self._clock = clock
-        self._reader = FileReader(f'Source "{name}"', store, decoder, most)
+        self._reader = FileReader(f'Source "{name}"', store, decoder, most, decoding)
         self._decoder = decoder
         self._most = most  # bytes that one file may become, and all together that are read ahead
         self._say = say
@@ -97,6 +99,7 @@ class FilesSource:
                 context.available_now,
                 Columns(schema.names, source.required),
                 LinkRule(f'Source "{source.name}"', local_folder(root), pattern, source.config.follow_links),
+                context.decoding,
             )
         # An object in S3 appears as a whole; a local file grows under its reader's eyes.
         settle_ms = 0 if root.startswith("s3://") else SETTLE_MS
@@ -123,6 +126,7 @@ class FilesSource:
             context.say,
             missing,
             context.available_now,
+            context.decoding,
         )
 
     def check(self) -> str:
