@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamjob_runtime.clock import Clock
-from streamjob_runtime.connectors.decoding import Decoding, unnamed
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.shared.input_queue import InputQueue
 from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.stores.base import Store

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from streamjob_runtime.connectors.decoding import Decoding, unnamed
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections

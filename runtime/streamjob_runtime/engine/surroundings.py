@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamjob_runtime.clock import Clock
-from streamjob_runtime.connectors.decoding import Decoding, unnamed
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.shared.input_queue import InputQueue
 from streamjob_runtime.connectors.shared.output_queue import OutputQueue
 from streamjob_runtime.connectors.sink_context import Printer

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from streamjob_runtime.connectors.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.delta.errors import translate
 from streamjob_runtime.connectors.delta.place import Place, place_of
 from streamjob_runtime.connectors.delta.table import arrow_schema, find_table, read_rows
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.table import TableContext, TableSpec
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.patience import Caller

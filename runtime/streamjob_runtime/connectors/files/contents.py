@@ -7,11 +7,11 @@ from typing import TypeVar, cast
 
 import pyarrow as pa
 
-from streamjob_runtime.connectors.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.connectors.files.links import open_files
 from streamjob_runtime.connectors.files.paths import list_files, split_glob
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.table import TableContext, TableSpec
 from streamjob_runtime.errors import JobError, NotFound
 from streamjob_runtime.formats import names

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from streamjob_runtime.connectors.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.files.paths import missing_place
 from streamjob_runtime.connectors.files.tails import Place, Seen, Tail, match, read_range, signature
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.formats import lines

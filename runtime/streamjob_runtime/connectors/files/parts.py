@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamjob_runtime.connectors.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.files.decoding import FileDecoder
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.errors import JobError, NotFound
 from streamjob_runtime.formats.base import BadRecord, TooLarge
 from streamjob_runtime.stores.base import Entry, Store

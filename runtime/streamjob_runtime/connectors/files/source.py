@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from streamjob_runtime.clock import Clock
-from streamjob_runtime.connectors.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.connectors.files.follow import FollowSource
@@ -18,6 +17,7 @@ from streamjob_runtime.connectors.files.new_files import NewFiles
 from streamjob_runtime.connectors.files.parts import FilePart, FileReader, FileUnusable
 from streamjob_runtime.connectors.files.paths import list_files, local_folder, missing_place, split_glob
 from streamjob_runtime.connectors.files.seen import SeenFiles
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.source import OffsetRange, Source, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
 from streamjob_runtime.errors import JobError
