@@ -125,6 +125,11 @@ class StreamJobSpec(Ruled):
     suspend: Bool = Field(
         False, description="Whether the job rests: it finishes its batch, takes a checkpoint, and its pod goes."
     )
+    excerpts_in_status: Bool = Field(
+        False,
+        description="Whether what stands in a record may be shown in the status and in Events, when the job ends over "
+        "it. Otherwise these say where the record is and what is wrong, and the pod's log shows its beginning.",
+    )
     image: ImageName | None = Field(
         None, description="The image of the job's pods. Left out: the operator's runtime image."
     )

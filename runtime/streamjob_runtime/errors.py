@@ -13,9 +13,18 @@ Everything else is a fault of ours (exit code 1). Errors of foreign libraries ar
 raises no `minio` error, the query package no `duckdb` error.
 """
 
+from streamjob_runtime.excerpts import Excerpt, Words, said
+
 
 class StreamJobError(Exception):
-    """The root of all errors that the runtime raises on purpose. Its text is a full sentence for the user."""
+    """The root of all errors that the runtime raises on purpose. Its text is a full sentence for the user.
+
+    `str` gives all of it, for the log; `words` tell what of it came from a record, and must stay there.
+    """
+
+    def __init__(self, *parts: str | Excerpt | Words) -> None:
+        self.words = said(*parts)
+        super().__init__(self.words.full)
 
 
 class JobError(StreamJobError):

@@ -116,7 +116,7 @@ class Patient:
                     if isinstance(err, Refused) and not self._may_be_rotated(call.trouble):
                         self._answered(call)
                         raise
-                    attempts = self._failed(call, str(err))
+                    attempts = self._failed(call, err.words.bare)
                     if self._clock.wait(self._backoff_s(attempts), self._stop):
                         raise
                     call.heard = self._clock.monotonic()

@@ -12,6 +12,7 @@ import pytest
 
 from streamjob_runtime.connectors.kafka.registry import Registry
 from streamjob_runtime.errors import JobError, Unavailable
+from support.trickle import TiringClock, trickling
 
 
 @contextmanager
@@ -89,5 +90,14 @@ def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     with serving(["subject"] * 1000) as (url, _):
         registry = Registry("source", url, lambda: None, None)
         with pytest.raises(Unavailable, match="does not answer as it should: more than"):
+            registry.subjects()
+        registry.close()
+
+
+def test_an_answer_that_comes_a_byte_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamjob_runtime.connectors.kafka.registry.SystemClock", TiringClock)
+    with trickling() as url:
+        registry = Registry("source", url, lambda: None, None)
+        with pytest.raises(Unavailable, match=r"does not answer as it should: more than .* or for longer than"):
             registry.subjects()
         registry.close()

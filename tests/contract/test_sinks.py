@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from streamjob_runtime.connectors.files.sink import FilesSink
 from streamjob_runtime.connectors.queue.sink import QueueSink
 from streamjob_runtime.connectors.shared.output_queue import OutputQueue
+from streamjob_runtime.connectors.shared.partitions import split
 from streamjob_runtime.connectors.sink import Delivery, Sink, SinkBatch, Writer
 from streamjob_runtime.errors import Fenced, JobError, Unavailable
 from streamjob_runtime.formats.open import make_encoder
@@ -178,6 +179,30 @@ def test_a_text_that_readers_take_for_null_is_no_partition() -> None:
     rows = [{"word": "__HIVE_DEFAULT_PARTITION__", "n": 1}]
     with pytest.raises(JobError, match=r'"word" of partitionBy has the value \'__HIVE_DEFAULT_PARTITION__'):
         files_sink(MemoryStore(), partition_by=("word",)).write(batch(0, rows))
+
+
+@pytest.mark.parametrize("open_again", ["local", "s3"], indirect=True)
+def test_a_folder_whose_name_is_too_long_is_named_and_nothing_of_its_batch_is_written(open_again: OpenStore) -> None:
+    store = open_again()
+    rows = [{"word": word, "n": n} for n, word in enumerate(("a", "x" * 250, "é" * 126, "zzz"))]
+    sink = files_sink(store, partition_by=("word",))
+    with pytest.raises(
+        JobError,
+        match=r'"out": the column "word" of partitionBy has the value \'é{40}\'…, .* of 257 bytes.*left\(word, 40\)',
+    ) as refused:
+        sink.write(batch(0, rows))
+    assert "é" not in refused.value.words.bare and "has a value, whose folder" in refused.value.words.bare
+    assert content(store) == []
+    rows[2]["word"] = "é" * 125
+    sink.write(batch(0, rows))
+    assert len(content(store)) == 4
+
+
+def test_folders_that_are_too_long_together_are_named() -> None:
+    rows = [{"word": "x" * 240, **dict.fromkeys("abcd", "y" * 230), "n": 1}]
+    partition_by = ("word", *"abcd")
+    with pytest.raises(JobError, match=r'the column "word" of partitionBy has the value .* of 245 bytes'):
+        list(split(pa.Table.from_pylist(rows), partition_by, "out", None))
 
 
 @by_store

@@ -398,7 +398,7 @@ def test_a_source_of_the_manifest_reads_below_the_manifests_folder(tmp_path: Pat
     context = SourceContext(
         Connections(None, Secrets(None, {})), MemoryStore(), 1, clock, random.Random(0), base_dir=tmp_path
     )
-    config = SimpleNamespace(path="in/*.csv", max_files_per_batch=5, follow=False)
+    config = SimpleNamespace(path="in/*.csv", max_files_per_batch=5, follow=False, follow_links=False)
     spec = SimpleNamespace(
         name="rows", kind="files", config=config, format="csv", csv_header=True, csv_escape='"', required=()
     )

@@ -11,6 +11,7 @@ from streamjob_api.manifest import parse_manifest
 from streamjob_runtime.cli.bounded import Limits, Stopped, bounded
 from streamjob_runtime.cli.check import CheckOptions, check_job
 from streamjob_runtime.cli.problems import look
+from streamjob_runtime.cli.run import RunOptions, run_job
 from streamjob_runtime.cli.validate import validate_files
 from streamjob_runtime.errors import JobError
 
@@ -292,6 +293,10 @@ def test_what_sql_computes_from_constants_has_bounds(tmp_path: Path, capsys: pyt
     # As the check pod of a cluster does it, before it looks at anything else.
     assert check_job(CheckOptions(file), limits=limits) == 78
     assert capsys.readouterr().err.splitlines() == [line]
+    # And a start, of which nothing is there yet.
+    assert run_job(RunOptions(file), limits=limits) == 78
+    assert capsys.readouterr().err.splitlines() == [line]
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_work_in_a_process_of_its_own_gives_its_result_or_why_it_was_stopped() -> None:

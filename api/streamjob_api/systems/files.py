@@ -28,6 +28,11 @@ class FilesSource(Part):
         description="Read the lines that are appended to growing and rotated files of a local folder, as `tail -F` "
         "does, in place of whole files. A line is read when it ends with a newline.",
     )
+    follow_links: Bool = Field(
+        False,
+        description="Read what symbolic links lead to, also out of the path. Otherwise a link that leads out is an "
+        "error; one that stays within is followed, and so is a path that is a link itself.",
+    )
 
 
 class TableFiles(Part):
@@ -38,6 +43,11 @@ class TableFiles(Part):
     )
     header: Bool | None = Field(
         None, description="Whether the first line of each CSV file names its columns. Left out: true."
+    )
+    follow_links: Bool = Field(
+        False,
+        description="Read what symbolic links lead to, also out of the path. Otherwise a link that leads out is an "
+        "error; one that stays within is followed, and so is a path that is a link itself.",
     )
 
 

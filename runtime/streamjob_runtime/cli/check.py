@@ -8,17 +8,19 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from streamjob_api.manifest import LoadedManifest
+from streamjob_api.models import StreamJob
 from streamjob_runtime.cli.bounded import LIMITS, Limits
 from streamjob_runtime.cli.exit import Ending
-from streamjob_runtime.cli.invalid import InvalidManifest
-from streamjob_runtime.cli.load import load_job
+from streamjob_runtime.cli.last_words import LastWords
+from streamjob_runtime.cli.load import load_planned
 from streamjob_runtime.cli.location import location_of, open_checkpoints
 from streamjob_runtime.cli.log import Logger, Style
-from streamjob_runtime.cli.problems import look_within, placed
+from streamjob_runtime.cli.problems import placed
 from streamjob_runtime.cli.signals import end_on_signals, patience
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.engine.check import check
@@ -49,19 +51,21 @@ def check_job(options: CheckOptions, patience_s: float = PATIENCE_S, limits: Lim
 
     `limits`: what its SQL may take before anything of it is computed here.
     """
-    ending = Ending(Logger(sys.stderr, cast(Style, options.log_format), SystemClock()), options.termination_log)
+    words = LastWords(options.termination_log)
+    log = Logger(sys.stderr, cast(Style, options.log_format), SystemClock())
+    ending = Ending(log, options.termination_log, over=words.over)
     try:
-        _check(options, patience_s, limits, ending)
+        job, loaded = load_planned(options.file, options.replace, limits)
+        ending = replace(ending, excerpts=job.spec.excerpts_in_status)
+        _check(options, patience_s, job, loaded, ending, words)
     except Exception as error:
         return ending.failed(error)
     return ending.done("The job could start.")
 
 
-def _check(options: CheckOptions, patience_s: float, limits: Limits, ending: Ending) -> None:
-    job, loaded = load_job(options.file, options.replace)
-    problems = look_within(loaded, limits).problems
-    if problems:
-        raise InvalidManifest(problems)
+def _check(
+    options: CheckOptions, patience_s: float, job: StreamJob, loaded: LoadedManifest, ending: Ending, words: LastWords
+) -> None:
     location = location_of(job, options.file, options.checkpoint)
     give_up = threading.Event()
     progress = Progress()
@@ -90,6 +94,7 @@ def _check(options: CheckOptions, patience_s: float, limits: Limits, ending: End
             print_rows=lambda *_: None,
             say=ending.log.log_event,
             scratch=Path(scratch),
+            decoding=words.decoding,
         )
         with placed(loaded), closing(check(job, open_checkpoints(location, connections), around)) as looks:
             for asked, look in looks:

@@ -3,7 +3,6 @@
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,11 +38,16 @@ def write_termination(path: Path, code: int, reason: str, message: str, last: Ma
 
     `last`: how far the job came, which stands beside these; short. Raises `OSError`.
     """
+    path.write_text(termination_line(reason, code, message, last), encoding="utf-8")
+
+
+def termination_line(reason: str, code: int, message: str, last: Mapping[str, Any]) -> str:
+    """That line; of a message that is too long its beginning."""
     cut = message
     # Kubernetes keeps 4096 bytes of it.
     while len((line := _line(reason, code, cut, last)).encode()) > _KEPT_BYTES:
         cut = cut[: len(cut) * 3 // 4]
-    path.write_text(line, encoding="utf-8")
+    return line
 
 
 def _line(reason: str, code: int, message: str, last: Mapping[str, Any]) -> str:
@@ -69,13 +73,31 @@ def reason_of(error: BaseException) -> str:
     return type(error).__name__ if isinstance(error, StreamJobError) else "InternalError"
 
 
+def without_excerpts(error: BaseException) -> str:
+    """The text without pieces of records. What was not raised on purpose may hold anything, and is not shown."""
+    if not isinstance(error, StreamJobError):
+        frames = traceback.extract_tb(error.__traceback__)
+        at = f" in {frames[-1].name}, line {frames[-1].lineno} of {Path(frames[-1].filename).name}" if frames else ""
+        return f"{type(error).__name__}{at}: a fault of the program. {_IN_LOG}"
+    bare = error.words.bare
+    return bare if bare == error.words.full else f"{bare} {_IN_LOG}"
+
+
+_IN_LOG = "The pod's log says more."
+
+
 @dataclass(frozen=True)
 class Ending:
-    """Says how the command ends: an error on standard error, and whatever it is in the termination log."""
+    """Says how the command ends: an error on standard error, and whatever it is in the termination log.
+
+    Of records the termination log says where they are and what is wrong; what stands in them is for standard error.
+    """
 
     log: Logger
     termination_log: Path | None
     last: Callable[[], Mapping[str, Any]] = dict  # how far the job came
+    over: Callable[[], None] = lambda: None  # ends what is written to the termination log beforehand
+    excerpts: bool = False  # whether pieces of records may stand in the termination log, and so in status and Events
 
     def done(self, message: str, reason: str = "Done") -> int:
         """All went well; the exit code."""
@@ -93,18 +115,11 @@ class Ending:
             prefix = "" if isinstance(error, InvalidManifest) else "streamjob: "
             text = printable(f"{details or ''}{prefix}{message}", keep="\n")
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
-        self._write(code, reason, message)
+        self._write(code, reason, message if self.excerpts else without_excerpts(error))
         return code
 
-    def beforehand(self, message: str) -> None:
-        """What is to stand there if the process ends without a word; "": nothing. Any other end writes over it."""
-        if message:
-            self._write(CRASH, "EndedInBatch", message)
-        elif self.termination_log is not None:
-            with suppress(OSError):
-                self.termination_log.write_text("", encoding="utf-8")
-
     def _write(self, code: int, reason: str, message: str) -> None:
+        self.over()
         if self.termination_log is not None:
             try:
                 write_termination(self.termination_log, code, reason, message, self.last())

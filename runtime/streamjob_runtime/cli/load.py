@@ -7,6 +7,7 @@ from pathlib import Path
 from streamjob_api.manifest import LoadedManifest, load_manifest
 from streamjob_api.models import StreamJob
 from streamjob_api.names import AS_IS
+from streamjob_runtime.cli.bounded import LIMITS, Limits
 from streamjob_runtime.cli.invalid import InvalidManifest
 
 
@@ -24,3 +25,17 @@ def load_job(file: Path, replace: Sequence[Path] = ()) -> tuple[StreamJob, Loade
 
         raise InvalidManifest(all_problems(loaded))
     return loaded.job, loaded
+
+
+def load_planned(file: Path, replace: Sequence[Path] = (), limits: Limits = LIMITS) -> tuple[StreamJob, LoadedManifest]:
+    """The same, once its SQL was planned in a process of its own: what it computes from constants has bounds.
+
+    To be called before there is a thread. Raises `InvalidManifest` with every mistake, and for SQL that takes more.
+    """
+    from streamjob_runtime.cli.problems import look_within
+
+    job, loaded = load_job(file, replace)
+    problems = look_within(loaded, limits).problems
+    if problems:
+        raise InvalidManifest(problems)
+    return job, loaded

@@ -10,14 +10,18 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from streamjob_api.manifest import LoadedManifest
+from streamjob_api.models import StreamJob
+from streamjob_runtime.cli.bounded import LIMITS, Limits
 from streamjob_runtime.cli.exit import Ending, last_of
+from streamjob_runtime.cli.last_words import LastWords
 from streamjob_runtime.cli.live import LiveView
-from streamjob_runtime.cli.load import load_job
+from streamjob_runtime.cli.load import load_planned
 from streamjob_runtime.cli.location import location_of, open_checkpoints
 from streamjob_runtime.cli.log import Level, Logger, Style
 from streamjob_runtime.cli.problems import placed
@@ -48,17 +52,20 @@ class RunOptions:
     replace: tuple[Path, ...] = ()  # files with parts that take the places of those of `file`
 
 
-def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRACE_S) -> int:
+def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRACE_S, limits: Limits = LIMITS) -> int:
     """Run the job until it is done or told to stop; give the exit code. Errors are printed, never raised.
 
-    `grace_s`: how long a stop waits for a system outside, seconds.
+    `grace_s`: how long a stop waits for a system outside, seconds. `limits`: what the job's SQL may take to be planned.
     """
     clock = SystemClock()
     progress = Progress()
     log = Logger(sys.stderr, cast(Style, options.log_format), clock)
-    ending = Ending(log, options.termination_log, lambda: last_of(progress, clock.now_ms()))
+    words = LastWords(options.termination_log)
+    ending = Ending(log, options.termination_log, lambda: last_of(progress, clock.now_ms()), words.over)
     try:
-        stopped = _run(options, hook, grace_s, clock, progress, ending)
+        job, loaded = load_planned(options.file, options.replace, limits)
+        ending = replace(ending, excerpts=job.spec.excerpts_in_status)
+        stopped = _run(options, job, loaded, hook, grace_s, clock, progress, ending, words)
     except Exception as error:
         progress.update(phase="Failed")
         return ending.failed(error)
@@ -80,9 +87,18 @@ def _abandon(progress: Progress, ending: Ending, restore: Callable[[], None]) ->
     )
 
 
-def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, progress: Progress, ending: Ending) -> bool:
+def _run(
+    options: RunOptions,
+    job: StreamJob,
+    loaded: LoadedManifest,
+    hook: StepHook,
+    grace_s: float,
+    clock: Clock,
+    progress: Progress,
+    ending: Ending,
+    words: LastWords,
+) -> bool:
     """Run the job; whether it was asked to stop, and so may not be done."""
-    job, loaded = load_job(options.file, options.replace)
     location = location_of(job, options.file, options.checkpoint)
     stop, give_up = threading.Event(), threading.Event()
     with ExitStack() as stack:
@@ -110,7 +126,8 @@ def _run(options: RunOptions, hook: StepHook, grace_s: float, clock: Clock, prog
             say=say,
             scratch=Path(scratch),
             hook=hook,
-            last_words=ending.beforehand,
+            last_words=words.batch,
+            decoding=words.decoding,
         )
         say("info", f"starting {job.metadata.name}", checkpoint=location)
         with placed(loaded):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.shared.input_queue import InputQueue
 from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.stores.base import Store
@@ -68,6 +69,7 @@ class SourceContext:
     job_name: str = "job"  # the full name
     say: Callable[..., None] = lambda level, message, **fields: None  # the runtime's log
     base_dir: Path = Path()  # where relative paths begin: the manifest's folder
+    decoding: Decoding = unnamed  # around what may end the process: names it
     available_now: bool = False  # the job reads what is there and ends: nothing comes later
 
     def resolve(self, path: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.patience import Caller, Impatient
 from streamjob_runtime.stores.base import Store
 from streamjob_runtime.stores.connections import Connections
@@ -83,6 +84,7 @@ class TableContext:
     wrap_store: Callable[[Store, str], Store] = lambda store, whose: store  # gives a store its retries
     patience: Callable[[str], Caller] = lambda whose: Impatient()  # waits for a system; the text says which
     base_dir: Path = Path()  # where relative paths begin: the manifest's folder
+    decoding: Decoding = unnamed  # around what may end the process: names it
     say: Callable[..., None] = lambda level, message, **fields: None  # the runtime's log
 
     def resolve(self, path: str) -> str:

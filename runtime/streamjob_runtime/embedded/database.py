@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.excerpts import Excerpt
 from streamjob_runtime.plan.model import MARK
 from streamjob_runtime.plan.tree import quoted
 
@@ -164,7 +165,8 @@ def translated(what: str) -> Iterator[None]:
     except duckdb.OutOfMemoryException as error:
         raise JobError(f"{what} needs more memory than the job has: {_first_line(error)}") from None
     except duckdb.Error as error:
-        raise JobError(f"{what} failed: {_first_line(error)}") from None
+        kind, _, rest = _first_line(error).partition(": ")  # such as "Conversion Error", and a text with the value
+        raise JobError(f"{what} failed: {kind}", Excerpt(f": {rest}" if rest else "", "")) from None
 
 
 def _first_line(error: duckdb.Error) -> str:

@@ -8,6 +8,7 @@ from streamjob_runtime.embedded.database import Database
 from streamjob_runtime.embedded.declared import declared as in_type
 from streamjob_runtime.embedded.event_times import EventTimeColumn
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.excerpts import Excerpt
 from streamjob_runtime.formats.wire import wire_schema
 from streamjob_runtime.plan.model import SourcePlan
 from streamjob_runtime.plan.tree import quoted
@@ -62,8 +63,9 @@ class SourceRows:
                 if value.isdigit() and column.type.startswith("TIMESTAMP"):
                     remedy = f"Declare the column as BIGINT: epoch_ms({column.name}) makes a time of milliseconds."
                 raise JobError(
-                    f"The source {self._source.name} has the value {shown!r} in the column {column.name}, "
-                    f"which is not a {column.type}. {remedy}"
+                    f"The source {self._source.name} has ",
+                    Excerpt(f"the value {shown!r}", "a value"),
+                    f" in the column {column.name}, which is not a {column.type}. {remedy}",
                 ) from None
 
 

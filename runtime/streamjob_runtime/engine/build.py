@@ -59,7 +59,9 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
         board.watch(made)
         return made
 
-    context = TableContext(around.connections, patient, patience, around.base_dir, around.say)
+    context = TableContext(
+        around.connections, patient, patience, around.base_dir, decoding=around.decoding, say=around.say
+    )
     contents = {t.name: open_table(t, context) for t in spec.tables}
     undeclared = {t.name: contents[t.name].schema() for t in spec.tables if not t.schema_}
     query = open_query(spec, table_schemas=undeclared, scratch=around.scratch)
@@ -131,6 +133,7 @@ def _sources(
         job_name=full_name(job.metadata.namespace, job.metadata.name),
         say=around.say,
         base_dir=around.base_dir,
+        decoding=around.decoding,
         available_now=job.spec.trigger == "availableNow",
     )
     return {s.name: open_source(s, query.source_schemas[s.name], context) for s in job.spec.sources}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.shared.input_queue import InputQueue
 from streamjob_runtime.connectors.shared.output_queue import OutputQueue
 from streamjob_runtime.connectors.sink_context import Printer
@@ -34,7 +35,9 @@ class Surroundings:
     inputs: Mapping[str, InputQueue] = field(default_factory=dict)
     outputs: Mapping[str, OutputQueue] = field(default_factory=dict)
     hook: StepHook = no_hook
-    last_words: Callable[[str], None] = lambda text: None  # for whoever finds the process dead; "": none any more
+    # For whoever finds the process dead: what is to be said of the batch ("": nothing), and what is decoded meanwhile.
+    last_words: Callable[[str], None] = lambda text: None
+    decoding: Decoding = unnamed
 
     def nonce(self) -> str:
         """A text that no other record or file has."""

@@ -4,20 +4,28 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from streamjob_runtime.excerpts import Excerpt, Words, said
+
 
 class BadRecord(ValueError):
     """A record that the format cannot decode.
 
-    `record` is its number in the input, from 0; `excerpt` its first characters; `remedy` what to do, where it is not
-    the same as always. Whoever read the bytes adds where they came from.
+    `reason`: what is wrong, where values are excerpts; `record` is its number in the input, from 0; `excerpt` its first
+    characters; `remedy` what to do, where it is not the same as always. Whoever read the bytes adds where they came
+    from.
     """
 
-    def __init__(self, reason: str, record: int, excerpt: str, remedy: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, reason: str | Words, record: int, excerpt: str, remedy: str = "") -> None:
+        self.reason = said(reason)
+        super().__init__(self.reason.full)
         self.record = record
         self.excerpt = excerpt
         self.remedy = remedy
+
+    def begins(self, quoted: bool = False) -> Excerpt:
+        """A sentence with the record's beginning, and a blank before it; empty if nobody knows it."""
+        shown = f"{self.excerpt!r}." if quoted else self.excerpt
+        return Excerpt(f" It begins: {shown}" if self.excerpt else "", "")
 
 
 class TooLarge(ValueError):

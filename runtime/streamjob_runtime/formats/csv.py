@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.excerpts import Excerpt, said
 from streamjob_runtime.formats import csv_quotes, json_text, lines, names, plain_text
 from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.json_lines import JsonDecoder, content
@@ -126,8 +127,8 @@ class CsvDecoder:
             cells = decoder.decode(content(json_text.joined(['{"cell":', texts, "}\n"])))
         except BadRecord as bad:
             number, line = _nth_not_blank(data, bad.record + self._header)
-            said = bad.reason.removeprefix('field "cell": ')
-            reason = f'column "{self._schema.field(i).name}", which must hold JSON: {said}'
+            wrong = bad.reason.without('field "cell": ')
+            reason = said(f'column "{self._schema.field(i).name}", which must hold JSON: ', wrong)
             raise BadRecord(reason, number, lines.excerpt(line)) from None
         return cells.column(0)
 
@@ -147,11 +148,11 @@ def _bad_record(data: bytes, message: str, there: list[str]) -> BadRecord:
     row, column, value, fields = (p.search(message) for p in (_ROW, _COLUMN, _VALUE, _FIELDS))
     number, line = _nth_not_blank(data, int(row[1]) - 1 if row else 0)
     if value and column:
-        reason = f'column "{there[int(column[1])]}": "{value[2]}" is no {value[1]}'
+        reason = said(f'column "{there[int(column[1])]}": ', Excerpt(f'"{value[2]}"', "a value"), f" is no {value[1]}")
     elif fields:
-        reason = f"the number of its fields is {fields[2]}, and that of the columns {fields[1]}"
+        reason = said(f"the number of its fields is {fields[2]}, and that of the columns {fields[1]}")
     else:
-        reason = message
+        reason = said(Excerpt(message, "it is not as CSV is written"))
     return BadRecord(reason, number, lines.excerpt(line))
 
 

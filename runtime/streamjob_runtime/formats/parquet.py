@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.excerpts import Excerpt, said
 from streamjob_runtime.formats import names, times
 from streamjob_runtime.formats.base import BadRecord, TooLarge
 from streamjob_runtime.formats.casts import cast, leaves
@@ -157,7 +158,8 @@ def _fitted(column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]") -> Any:
     try:
         return cast(column, field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as e:
-        reason = f'column "{field.name}" is {column.type} in the file and {field.type} as declared: {e}'
+        types = f'column "{field.name}" is {column.type} in the file and {field.type} as declared'
+        reason = said(types, Excerpt(f": {e}", ", and not every value fits"))
         raise BadRecord(reason, 0, "") from None
 
 

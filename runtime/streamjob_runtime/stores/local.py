@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote
 
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound
@@ -20,16 +21,40 @@ _REMEMBERED_FOLDERS = 10_000
 _NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
+class Links(Protocol):
+    """Which symbolic links are followed."""
+
+    def check(self, key: str) -> None:
+        """Raise `JobError` if the object must not be read, for a link on the way to it."""
+        ...
+
+    def enters(self, key: str) -> bool:
+        """Whether objects below the key are listed, a link to a folder."""
+        ...
+
+
+class _FilesAlone:
+    """Links to files."""
+
+    def check(self, key: str) -> None:
+        """See `Links`."""
+
+    def enters(self, key: str) -> bool:
+        """See `Links`."""
+        return False
+
+
 class LocalStore:
     """Objects are files below `root`, which is made by the first write.
 
     An object is written under a temporary name, made durable (fsync), and given its final name by a hard link, which
     fails when the name is taken: that is the atomic create. `delete` is not made durable: after a loss of power the
-    object may be back. Symbolic links to files are followed, those to folders are not.
+    object may be back. Without `links`, symbolic links to files are followed, and those to folders are not.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, links: Links | None = None) -> None:
         self._root = root.absolute()
+        self._links = links or _FilesAlone()
         self._temporary = self._root / RESERVED
         self._counter = itertools.count()
         self._replacing = threading.Lock()
@@ -65,6 +90,7 @@ class LocalStore:
     def read(self, key: str) -> bytes:
         """See `Store`."""
         path = self._path(key)
+        self._links.check(key)
         with translate(path):
             try:
                 return path.read_bytes()
@@ -74,6 +100,7 @@ class LocalStore:
     def stat(self, key: str) -> Entry:
         """See `Store`."""
         path = self._path(key)
+        self._links.check(key)
         with translate(path):
             try:
                 found = path.stat()
@@ -184,7 +211,7 @@ class LocalStore:
         try:
             with os.scandir(folder) as found:
                 # A folder sorts as its keys do, with the slash: "a-b" comes before "a/b", "ab" after it.
-                items = sorted((item.name + "/" * item.is_dir(follow_symlinks=False), item) for item in found)
+                items = sorted((item.name + "/" * self._is_folder(path + item.name, item), item) for item in found)
         except (FileNotFoundError, NotADirectoryError):
             return  # no such folder: no such keys
         for name, item in items:
@@ -196,7 +223,15 @@ class LocalStore:
                 continue
             with suppress(FileNotFoundError):  # gone since the folder was read
                 if item.is_file():
+                    if item.is_symlink():
+                        self._links.check(path + name)
                     yield _entry(path + name, item.stat())
+
+    def _is_folder(self, key: str, item: "os.DirEntry[str]") -> bool:
+        """Whether there are objects below it."""
+        if item.is_symlink():
+            return item.is_dir() and self._links.enters(key)
+        return item.is_dir()
 
 
 def _make(folder: Path) -> None:

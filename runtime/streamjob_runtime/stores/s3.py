@@ -17,12 +17,13 @@ from minio.datatypes import Object
 from minio.error import S3Error
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from streamjob_runtime.clock import SystemClock
+from streamjob_runtime.clock import Clock, SystemClock
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Refused, StreamJobError, Unavailable
 from streamjob_runtime.patience import alive
 from streamjob_runtime.stores.base import Entry
 from streamjob_runtime.stores.connections import Connections
 from streamjob_runtime.stores.keys import check_key, check_prefix
+from streamjob_runtime.stores.s3_answers import BoundedPool, in_pieces
 from streamjob_runtime.stores.s3_errors import from_answer, from_network, translate
 from streamjob_runtime.stores.s3_signing import signed_put
 
@@ -35,7 +36,6 @@ SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105
 _BUCKET = re.compile(r"(?!.*(\.\.|\.-|-\.))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CONNECT_S = 5
 _CONNECTIONS = 16
-_PIECE = 1 << 20
 _NEVER_SENT = (NewConnectionError, ConnectTimeoutError)
 
 
@@ -79,7 +79,13 @@ class S3Store:
     create of the very bytes that stand there succeeds. Times are whole seconds: S3 gives no more to `stat`.
     """
 
-    def __init__(self, url: str, access: S3Access | Callable[[], S3Access], read_timeout_s: float = 30) -> None:
+    def __init__(
+        self,
+        url: str,
+        access: S3Access | Callable[[], S3Access],
+        read_timeout_s: float = 30,
+        clock: Clock | None = None,
+    ) -> None:
         self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(self._bucket):
             raise JobError(f"{url!r} names no bucket: write s3://BUCKET/PREFIX, the bucket in lower-case letters.")
@@ -90,8 +96,9 @@ class S3Store:
         self._find_access = access if callable(access) else lambda: access
         self._access = self._find_access()
         self._at = f" at {self._access.endpoint}" if self._access.endpoint else ""
-        self._clock = SystemClock()
-        self._http = urllib3.PoolManager(
+        self._clock = clock or SystemClock()
+        self._http = BoundedPool(
+            self._clock,
             maxsize=_CONNECTIONS,
             timeout=urllib3.Timeout(connect=_CONNECT_S, read=read_timeout_s),
             retries=False,  # a conditional PUT that is sent twice is ours to settle
@@ -120,7 +127,7 @@ class S3Store:
         with self._translated(place):
             response = self._client.get_object(self._bucket, name)
             try:
-                return b"".join(_as_it_comes(response))
+                return b"".join(in_pieces(response, self._clock))
             finally:
                 response.close()
                 response.release_conn()
@@ -256,13 +263,6 @@ class _Sent(io.BytesIO):
         """See `io.BytesIO`."""
         alive()
         return super().read(size)
-
-
-def _as_it_comes(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """What is received, in pieces: each is a sign of life."""
-    while piece := response.read(_PIECE):
-        alive()
-        yield piece
 
 
 def _entry(key: str, found: Object) -> Entry:

@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 from streamjob_runtime.connectors.delta.errors import translate
 from streamjob_runtime.connectors.delta.place import Place, place_of
 from streamjob_runtime.connectors.delta.table import arrow_schema, find_table, read_rows
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.table import TableContext, TableSpec
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.patience import Caller
@@ -17,17 +18,18 @@ from streamjob_runtime.patience import Caller
 class DeltaContents:
     """The rows of the newest version of a Delta table. Each read sees one version, whoever writes meanwhile."""
 
-    def __init__(self, name: str, place: Place, caller: Caller) -> None:
+    def __init__(self, name: str, place: Place, caller: Caller, decoding: Decoding = unnamed) -> None:
         self._name = name
         self._place = place
         self._caller = caller
+        self._decoding = decoding
         self._schema: pa.Schema | None = None  # as at the start: the query is planned with it
 
     @classmethod
     def from_manifest(cls, table: TableSpec, context: TableContext) -> "DeltaContents":
         """The Delta table of a manifest's table."""
         place = place_of(context.resolve(table.config.path), context.connections)
-        return cls(table.name, place, context.patience(f"the static table {table.name}"))
+        return cls(table.name, place, context.patience(f"the static table {table.name}"), context.decoding)
 
     def schema(self) -> pa.Schema:
         """Its columns. Raises `JobError` if there is no such table."""
@@ -58,7 +60,8 @@ class DeltaContents:
             if in_use(version):
                 return None
             self._check_columns(table)
-            return version, read_rows(table)
+            with self._decoding(f"the static table {self._name!r}: version {table.version()} at {self._place.url}"):
+                return version, read_rows(table)
 
     def _find(self) -> DeltaTable:
         table = find_table(self._place)

@@ -16,6 +16,7 @@ from deltalake.exceptions import (
 
 from streamjob_runtime.connectors.delta.place import Place
 from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
+from streamjob_runtime.excerpts import Excerpt
 from streamjob_runtime.stores.hdfs_errors import remedy_for
 from streamjob_runtime.stores.os_errors import from_code
 from streamjob_runtime.stores.s3_errors import from_answer
@@ -64,18 +65,20 @@ def translate(place: Place) -> Iterator[None]:
         yield
     except SchemaMismatchError as err:
         raise JobError(
-            f"The Delta table at {place.url} does not take the rows ({_words(err, place)}): the table was changed; "
-            "start the job again, and it says what does not fit."
+            f"The Delta table at {place.url} does not take the rows (",
+            Excerpt(_words(err, place)),
+            "): the table was changed; start the job again, and it says what does not fit.",
         ) from None
     except (DeltaError, DeltaProtocolError, OSError) as err:
         raise _translated(err, place) from None  # its own text may name a credential
     except pa.ArrowInvalid as err:
         raise JobError(
-            f"The Delta table at {place.url} does not take the rows ({_words(err, place)}): mend the data, or cast it "
-            "in the pipeline."
+            f"The Delta table at {place.url} does not take the rows (",
+            Excerpt(_words(err, place)),
+            "): mend the data, or cast it in the pipeline.",
         ) from None
     except (ValueError, RuntimeError, NotImplementedError) as err:
-        raise JobError(f"The Delta table at {place.url} cannot be used ({_words(err, place)}).") from None
+        raise JobError(f"The Delta table at {place.url} cannot be used (", Excerpt(_words(err, place)), ").") from None
     except BaseException as err:
         # The client has a bare Exception for some of its own, and no Exception at all for an assumption that failed.
         if type(err) is not Exception and type(err).__name__ != "PanicException":
@@ -114,9 +117,10 @@ def _translated(err: BaseException, place: Place) -> StreamJobError:
     if isinstance(err, OSError) or any(words in low for words in _FAILING):
         return Unavailable(f"The Delta table at {place.url} cannot be reached now ({said}).")
     if not isinstance(err, Exception):
-        return JobError(f"The Delta table at {place.url} cannot be used ({said}): {_SURPRISED}.")
+        return JobError(f"The Delta table at {place.url} cannot be used (", Excerpt(said), f"): {_SURPRISED}.")
     remedy = next((f": {remedy}" for words, remedy in _WRONG.items() if words in low), "")
-    return JobError(f"The Delta table at {place.url} cannot be used ({said}){remedy}.")
+    shown = said if isinstance(err, DeltaProtocolError) else Excerpt(said)
+    return JobError(f"The Delta table at {place.url} cannot be used (", shown, f"){remedy}.")
 
 
 def _from_s3(status: int, code: "re.Match[str] | None", place: Place) -> StreamJobError:

@@ -1,13 +1,14 @@
 """What may part a table: a partition's value stands in the table's log as a text, and not every one comes back."""
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from streamjob_runtime.connectors.delta.types import name_of
-from streamjob_runtime.connectors.shared.partitions import NULL_VALUE
+from streamjob_runtime.connectors.shared.partitions import NULL_VALUE, too_long_value
 from streamjob_runtime.errors import JobError
 
 _TAKEN_FOR_NULL = ("", NULL_VALUE)  # the first by Delta's protocol, the second by its client
@@ -26,8 +27,12 @@ def type_problems(columns: Sequence[str], table: pa.Schema, is_there: bool) -> l
     ]
 
 
-def require_values(columns: Sequence[str], rows: pa.Table, sink: str) -> None:
-    """Raises `JobError` if a text of these columns would come back as NULL. Upper and lower case do not count."""
+def require_values(columns: Sequence[str], rows: pa.Table, sink: str, longest: int | None = None) -> None:
+    """Raises `JobError` if a text of these columns would come back as NULL. Upper and lower case do not count.
+
+    Also if its folder, in whose name Delta's client writes every byte but letters, digits and -._~ as %XX, would have a
+    name of more than `longest` bytes.
+    """
     wanted = {column.lower() for column in columns}
     for name in rows.schema.names:
         if name.lower() not in wanted:
@@ -44,3 +49,7 @@ def require_values(columns: Sequence[str], rows: pa.Table, sink: str) -> None:
                     "as it parts the Delta table, that would be taken for NULL: write another text in the pipeline, "
                     f"or NULL: nullif({name}, {text!r})"
                 )
+        if longest is not None:
+            for text in filter(None, pc.unique(column).to_pylist()):
+                if (size := len(quote(name, safe="")) + 1 + len(quote(text, safe=""))) > longest:
+                    raise too_long_value(name, text, size, sink)

@@ -12,6 +12,7 @@ from streamjob_runtime.connectors.delta.place import place_of
 from streamjob_runtime.connectors.delta.table import find_table
 from streamjob_runtime.connectors.delta.writing import Marks, announce, make_table, write_rows
 from streamjob_runtime.connectors.shared.marker import Marker, Verdict, judge
+from streamjob_runtime.connectors.shared.partitions import LONGEST_NAME
 from streamjob_runtime.connectors.sink import Delivery, SinkBatch, Writer
 from streamjob_runtime.connectors.sink_context import SinkContext, SinkSpec
 from streamjob_runtime.errors import AlreadyExists, JobError, NotFound, Unavailable
@@ -132,10 +133,16 @@ class DeltaSink:
                     self._last = batch.batch_id
                     return
                 require_fit(table, self._wish, batch.rows.schema)  # somebody may have changed it since the last look
-            require_values(table.metadata().partition_columns, batch.rows, self._wish.sink)
+            require_values(table.metadata().partition_columns, batch.rows, self._wish.sink, self._longest_name)
             self._tried = batch.batch_id
             write_rows(table, batch.rows, self._wish.mode, self._wish.key, marks.of(batch.batch_id, writer.epoch))
         self._table, self._last = table, batch.batch_id
+
+    @property
+    def _longest_name(self) -> int | None:
+        """Of a folder, in bytes; None: its store takes longer ones than a file system."""
+        url = self._wish.place.url
+        return None if "://" in url and not url.startswith(("hdfs://", "file://")) else LONGEST_NAME
 
     def _judge(self, found: Marker | None, batch: SinkBatch) -> Verdict:
         if found is not None and found.batch_id == self._inherited and found.epoch == batch.writer.epoch:

@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.folders import Folders
+from streamjob_runtime.connectors.files.links import open_files
 from streamjob_runtime.connectors.files.paths import list_files, split_glob
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.table import TableContext, TableSpec
 from streamjob_runtime.errors import JobError, NotFound
 from streamjob_runtime.formats import names
@@ -42,12 +44,15 @@ class FileContents:
     folders: Folders = field(default_factory=lambda: Folders(""))
     most: int = 1 << 40  # bytes that a file may become
     say: Callable[..., None] = lambda level, message, **fields: None  # the runtime's log
+    decoding: Decoding = unnamed
 
     @classmethod
     def from_manifest(cls, table: TableSpec, context: TableContext) -> "FileContents":
         """The files of a manifest's table."""
         root, pattern = split_glob(context.resolve(table.config.path))
-        store = context.open_store(root, f"the static table {table.name}")
+        whose = f"the static table {table.name}"
+        named = f"The static table {table.name!r}"
+        store = open_files(root, pattern, table.config.follow_links, whose, named, context)
         return cls(
             table.name,
             store,
@@ -60,6 +65,7 @@ class FileContents:
             Folders(root),
             for_one_file(),
             context.say,
+            context.decoding,
         )
 
     def files(self) -> list[Entry]:
@@ -138,7 +144,9 @@ class FileContents:
     def _of_file(self, key: str, look: Callable[[bytes], T]) -> T:
         """What `look` makes of the file's content."""
         try:
-            return look(self.store.read(key))
+            data = self.store.read(key)
+            with self.decoding(f"the static table {self.name!r}: the file {key} at {self.store.url}"):
+                return look(data)
         except TooLarge:
             raise JobError(
                 f"The static table {self.name!r}: the file {key} at {self.store.url} becomes more than "
@@ -148,7 +156,11 @@ class FileContents:
         except BadRecord as bad:
             raise JobError(
                 f"The static table {self.name!r}: record {bad.record} of the file {key} at {self.store.url} cannot be "
-                f"decoded: {bad.reason}. It begins: {bad.excerpt!r}. {bad.remedy or 'Mend the file'}."
+                "decoded: ",
+                bad.reason,
+                ".",
+                bad.begins(quoted=True),
+                f" {bad.remedy or 'Mend the file'}.",
             ) from None
 
 

@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from streamjob_runtime.connectors.files.paths import missing_place
 from streamjob_runtime.connectors.files.tails import Place, Seen, Tail, match, read_range, signature
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.formats import lines
 from streamjob_runtime.formats.base import BadRecord, Decoder
 from streamjob_runtime.formats.columns import NO_RECORD, Columns
 from streamjob_runtime.patience import Caller
+from streamjob_runtime.stores.local import Links
 from streamjob_runtime.stores.os_errors import translate
 
 MAX_BYTES = 64 << 20  # of a batch without a limit
@@ -45,11 +47,14 @@ class FollowSource:
         say: Callable[..., None] = lambda level, message, **fields: None,
         available_now: bool = False,
         columns: Columns | None = None,
+        links: Links | None = None,
+        decoding: Decoding = unnamed,
     ) -> None:
         self._name = name
         self._root = root
         self._pattern = pattern
-        self._place = Place(root, pattern)
+        self._place = Place(root, pattern, links)
+        self._decoding = decoding
         self._decoder = decoder
         self._schema = schema
         self._caller = caller
@@ -277,14 +282,19 @@ class FollowSource:
 
     def _decode(self, data: bytes, key: str, start: int) -> pa.Table:
         try:
-            rows = self._decoder.decode(data)
+            with self._decoding(f'source "{self._name}": {self._place.path(key)} from byte {start} on'):
+                rows = self._decoder.decode(data)
             self._columns.look(rows, lambda: self._decoder.names(data), lambda row: self._decoder.line_of(data, row))
             return rows
         except BadRecord as bad:
             remedy = bad.remedy or "Correct it, or declare the column VARCHAR"
             raise JobError(
                 f'Source "{self._name}": the line {bad.record + 1} behind byte {start} of {self._place.path(key)} '
-                f"cannot be decoded: {bad.reason}. It begins: {bad.excerpt} {remedy}."
+                "cannot be decoded: ",
+                bad.reason,
+                ".",
+                bad.begins(),
+                f" {remedy}.",
             ) from None
 
 

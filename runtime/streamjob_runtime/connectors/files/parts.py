@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from streamjob_runtime.connectors.files.decoding import FileDecoder
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.errors import JobError, NotFound
 from streamjob_runtime.formats.base import BadRecord, TooLarge
 from streamjob_runtime.stores.base import Entry, Store
@@ -69,11 +70,12 @@ class FileUnusable(JobError):
 class FileReader:
     """Reads whole files of one store. May be called by several threads."""
 
-    def __init__(self, whose: str, store: Store, decoder: FileDecoder, most: int) -> None:
+    def __init__(self, whose: str, store: Store, decoder: FileDecoder, most: int, decoding: Decoding = unnamed) -> None:
         self._whose = whose
         self._store = store
         self._decoder = decoder
         self._most = most
+        self._decoding = decoding
 
     def read_beside(self, file: Entry, others: int) -> pa.Table | None:
         """The rows of the file, as `read` gives them; None if that takes more than one of so many files may become."""
@@ -103,14 +105,13 @@ class FileReader:
         if (len(data), now.version) != (file.size, file.version):
             raise FileUnusable(f"{where} was changed since it was listed, and a batch needs it as it was. {_REMEDY}")
         try:
-            return self._decoder.decode(file.key, data, most)
+            with self._decoding(where):
+                return self._decoder.decode(file.key, data, most)
         except TooLarge:
             return None
         except BadRecord as e:
-            raise JobError(
-                f"{where}, line {e.record + 1}: {e.reason}."
-                f"{f' It begins: {e.excerpt}' if e.excerpt else ''} {e.remedy or 'Correct the file or take it away'}."
-            ) from None
+            remedy = e.remedy or "Correct the file or take it away"
+            raise JobError(f"{where}, line {e.record + 1}: ", e.reason, ".", e.begins(), f" {remedy}.") from None
 
 
 _REMEDY = "Put it back as it was, or start the job with a new checkpoint location."

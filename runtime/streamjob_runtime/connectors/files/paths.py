@@ -36,6 +36,11 @@ def local_folder(root: str) -> Path:
     return Path(unquote(root.removeprefix("file://")) if root.startswith("file://") else root)
 
 
+def is_pattern(name: str) -> bool:
+    """Whether the last part of a path means several names."""
+    return bool(_WILDCARDS & set(name))
+
+
 def missing_place(root: str, pattern: str | None) -> str:
     """What is not there of a local path, where a file would have to be; empty: nothing, or it is in no local folder.
 
@@ -46,7 +51,7 @@ def missing_place(root: str, pattern: str | None) -> str:
     folder = local_folder(root)
     if not folder.is_dir():
         return f"there is no folder {folder.absolute()}"
-    if pattern is not None and not _WILDCARDS & set(pattern) and not (folder / pattern).exists():
+    if pattern is not None and not is_pattern(pattern) and not (folder / pattern).exists():
         return f"there is no file or folder {folder.absolute() / pattern}"
     return ""
 
@@ -65,7 +70,7 @@ def matches_glob(pattern: str | None, key: str) -> bool:
         return False
     if pattern is None:
         return True
-    if _WILDCARDS & set(pattern):
+    if is_pattern(pattern):
         return "/" not in key and fnmatchcase(key, pattern)
     return key == pattern or key.startswith(f"{pattern}/")
 
@@ -74,7 +79,7 @@ def list_files(store: Store, pattern: str | None) -> Iterator[Entry]:
     """The entries that match, with no more of the store listed than is needed. `split_glob` gives both."""
     if pattern is None:
         found: Iterator[Entry] = iter(store.list())
-    elif _WILDCARDS & set(pattern):
+    elif is_pattern(pattern):
         begin = pattern[: min(pattern.index(c) for c in _WILDCARDS & set(pattern))]
         found = iter(store.list(begin, recursive=False))
     else:

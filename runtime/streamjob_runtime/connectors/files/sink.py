@@ -94,9 +94,17 @@ class FilesSink:
             self._replace_table(batch)
             return
         partitions.check_partition_by(self._partition_by, batch.rows.schema, self._name)
-        for folder, rows in partitions.split(batch.rows, self._partition_by, self._name):
+        # Behind other URLs may be a system that takes longer names: it is asked.
+        asked = "://" in self._store.url and not self._store.url.startswith("hdfs://")
+        longest = None if asked else partitions.LONGEST_NAME
+        for folder, rows in partitions.split(batch.rows, self._partition_by, self._name, longest):
             if rows.num_rows:
-                self._create(batch, f"{folder}part-{batch.batch_id:012d}{self._encoder.suffix}", rows)
+                try:
+                    self._create(batch, f"{folder}part-{batch.batch_id:012d}{self._encoder.suffix}", rows)
+                except JobError as error:
+                    if partitions.is_short(folder):
+                        raise
+                    raise partitions.too_long(folder, self._name, error.words) from None
 
     def close(self) -> None:
         """See `Sink`."""

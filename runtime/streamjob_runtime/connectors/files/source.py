@@ -12,10 +12,12 @@ from streamjob_runtime.clock import Clock
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.connectors.files.follow import FollowSource
+from streamjob_runtime.connectors.files.links import LinkRule, open_files
 from streamjob_runtime.connectors.files.new_files import NewFiles
 from streamjob_runtime.connectors.files.parts import FilePart, FileReader, FileUnusable
 from streamjob_runtime.connectors.files.paths import list_files, local_folder, missing_place, split_glob
 from streamjob_runtime.connectors.files.seen import SeenFiles
+from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.source import OffsetRange, Source, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
 from streamjob_runtime.errors import JobError
@@ -57,13 +59,14 @@ class FilesSource:
         say: Callable[..., None] = lambda level, message, **fields: None,
         missing: Callable[[], str] = lambda: "",  # what is not there, where files would have to be
         available_now: bool = False,
+        decoding: Decoding = unnamed,
     ) -> None:
         self._name = name
         self._schema = schema
         self._max_files = max_files
         self._store = store
         self._clock = clock
-        self._reader = FileReader(f'Source "{name}"', store, decoder, most)
+        self._reader = FileReader(f'Source "{name}"', store, decoder, most, decoding)
         self._decoder = decoder
         self._most = most  # bytes that one file may become, and all together that are read ahead
         self._say = say
@@ -95,6 +98,8 @@ class FilesSource:
                 context.say,
                 context.available_now,
                 Columns(schema.names, source.required),
+                LinkRule(f'Source "{source.name}"', local_folder(root), pattern, source.config.follow_links),
+                context.decoding,
             )
         # An object in S3 appears as a whole; a local file grows under its reader's eyes.
         settle_ms = 0 if root.startswith("s3://") else SETTLE_MS
@@ -104,7 +109,8 @@ class FilesSource:
             Folders(root),
             packs=source.format == "parquet",
         )
-        store = context.open_store(root, f'source "{source.name}"')
+        links = source.config.follow_links
+        store = open_files(root, pattern, links, f'source "{source.name}"', f'Source "{source.name}"', context)
         files = source.config.max_files_per_batch
         most, missing = for_one_file(), partial(missing_place, root, pattern)
         return cls(
@@ -120,6 +126,7 @@ class FilesSource:
             context.say,
             missing,
             context.available_now,
+            context.decoding,
         )
 
     def check(self) -> str:

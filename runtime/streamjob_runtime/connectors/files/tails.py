@@ -10,6 +10,7 @@ from typing import Any
 
 from streamjob_runtime.connectors.files.paths import matches_glob
 from streamjob_runtime.formats.compression import is_compressed
+from streamjob_runtime.stores.local import Links
 
 SIGNED = 4096  # bytes at the beginning, and as many before the offset, tell whether a file is the one that was read
 
@@ -87,11 +88,12 @@ def _read(descriptor: int, start: int, end: int) -> bytes:
 class Place:
     """A local folder with the files that a path means, and those beside them, as which they may come back.
 
-    `root` and `pattern`: of `split_glob`.
+    `root` and `pattern`: of `split_glob`. Without `links`, symbolic links to files are followed.
     """
 
-    def __init__(self, root: Path, pattern: str | None) -> None:
+    def __init__(self, root: Path, pattern: str | None, links: Links | None = None) -> None:
         self._root = root
+        self._links = links
         self._pattern = pattern
 
     def path(self, key: str) -> Path:
@@ -119,12 +121,19 @@ class Place:
             return
         for entry in entries:
             with suppress(FileNotFoundError):  # gone since the folder was read
-                if entry.is_dir(follow_symlinks=False):
+                if self._is_folder(prefix + entry.name, entry):
                     if deep and not entry.name.startswith("."):
                         yield from self._walk(folder / entry.name, f"{prefix}{entry.name}/")
                 elif entry.is_file() and not is_compressed(entry.name):
+                    if self._links is not None and entry.is_symlink():
+                        self._links.check(prefix + entry.name)
                     now = entry.stat()
                     yield Seen(now.st_ino, prefix + entry.name, now.st_size, now.st_mtime_ns)
+
+    def _is_folder(self, key: str, entry: "os.DirEntry[str]") -> bool:
+        if entry.is_symlink():
+            return self._links is not None and entry.is_dir() and self._links.enters(key)
+        return entry.is_dir()
 
 
 def is_beside(original: str, key: str) -> bool:

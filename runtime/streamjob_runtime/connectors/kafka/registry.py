@@ -154,7 +154,7 @@ class Registry:
     def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
         """The answer's body. Raises `Unavailable` if it is no answer of a registry for its length or its slowness."""
         began, pieces, length = self._clock.monotonic(), list[bytes](), 0
-        for piece in response.stream(_PIECE):
+        while piece := response.read1(_PIECE):  # `read` would wait for as much
             pieces.append(piece)
             length += len(piece)
             if length > _LONGEST or self._clock.monotonic() - began > _WHOLE_ANSWER_S:

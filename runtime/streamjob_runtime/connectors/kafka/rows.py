@@ -54,8 +54,11 @@ class KafkaRows:
             remedy = bad.remedy or "Declare the column VARCHAR, or take format text or raw"
             raise JobError(
                 f'Source "{self._name}": the record at offset {record.offset()} of partition {record.partition()} of '
-                f"the topic {record.topic()} cannot be decoded: {bad.reason}. It begins: {bad.excerpt!r}. {remedy}, "
-                "and start the job again: it goes on with this batch."
+                f"the topic {record.topic()} cannot be decoded: ",
+                bad.reason,
+                ".",
+                bad.begins(quoted=True),
+                f" {remedy}, and start the job again: it goes on with this batch.",
             ) from None
         return rows.cast(self._schema)
 

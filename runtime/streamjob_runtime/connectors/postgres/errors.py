@@ -4,6 +4,7 @@ import psycopg
 
 from streamjob_runtime.connectors.postgres.dsn import Dsn
 from streamjob_runtime.errors import JobError, Refused, StreamJobError, Unavailable
+from streamjob_runtime.excerpts import Excerpt
 
 # Classes and codes of https://www.postgresql.org/docs/current/errcodes-appendix.html that a retry may mend.
 _PASSING_CLASSES = ("08", "40", "53", "57", "58")
@@ -70,8 +71,12 @@ def from_statement(err: psycopg.Error, dsn: Dsn, table: str) -> StreamJobError:
     diagnosis = err.diag
     parts = (diagnosis.message_primary, diagnosis.message_detail, diagnosis.context)
     said = _words("; ".join(part for part in parts if part) or str(err), dsn)
+    named = {"constraint": diagnosis.constraint_name, "column": diagnosis.column_name}
+    instead = ", ".join([f"SQLSTATE {state}", *(f"{what} {name}" for what, name in named.items() if name)])
     remedy = _REMEDIES.get(state, "mend the data or the table")
-    return JobError(f"The table {table} at {dsn.place} does not take the rows ({said}): {remedy}.")
+    return JobError(
+        f"The table {table} at {dsn.place} does not take the rows (", Excerpt(said, instead), f"): {remedy}."
+    )
 
 
 def _words(text: str, dsn: Dsn) -> str:

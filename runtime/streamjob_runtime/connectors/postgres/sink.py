@@ -147,7 +147,7 @@ class PostgresSink:
             try:
                 self._connection = connect(self._dsn)
             except StreamJobError as error:
-                raise type(error)(f'sink "{self._wish.sink}": {error}') from None
+                raise type(error)(f'sink "{self._wish.sink}": ', error.words) from None
         try:
             return run(self._connection)
         except psycopg.Error as err:

@@ -8,6 +8,7 @@ from streamjob_runtime.connectors.shared.input_queue import InputQueue, Rows
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.excerpts import Excerpt
 
 _PARTITION = "queue"
 
@@ -84,8 +85,9 @@ class QueueSource:
             return pa.table(columns, self._schema)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as e:
             raise JobError(
-                f'Source "{self._name}": rows that were put into the queue do not fit the declared columns: {e}. '
-                "Put in rows of the declared types, or correct the schema."
+                f'Source "{self._name}": rows that were put into the queue do not fit the declared columns: ',
+                Excerpt(str(e)),
+                ". Put in rows of the declared types, or correct the schema.",
             ) from None
 
     def acknowledge(self, offsets: OffsetRange) -> None:

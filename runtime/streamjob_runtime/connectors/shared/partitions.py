@@ -9,8 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.excerpts import Excerpt, Words
 from streamjob_runtime.formats import plain_text
+from streamjob_runtime.stores.keys import MAX_BYTES
 
+LONGEST_NAME = 255  # bytes of a folder's name in local file systems and HDFS
+_LONGEST_FOLDERS = MAX_BYTES - 60  # bytes of all of them together, so that a file's name has room behind them
+_SHOWN = 40  # characters of a value
 NULL_VALUE = "__HIVE_DEFAULT_PARTITION__"  # the name that every reader of Hive partitions takes for NULL
 # What Hive and Spark escape, and no more: control characters, and what means something in paths and patterns.
 _ESCAPED = re.compile(r"""[\x00-\x1f\x7f"#%'*/:=?\\{\[\]^]""")
@@ -37,11 +42,14 @@ def check_partition_by(columns: Sequence[str], schema: pa.Schema, sink: str) -> 
         )
 
 
-def split(rows: pa.Table, columns: Sequence[str], sink: str) -> Iterator[tuple[str, pa.Table]]:
+def split(
+    rows: pa.Table, columns: Sequence[str], sink: str, longest: int | None = LONGEST_NAME
+) -> Iterator[tuple[str, pa.Table]]:
     """Each partition's folder (`a=1/b=x/`) with its rows in their order, without the partition columns.
 
-    By ascending folder, so that equal rows give equal writes in an equal order. Raises `JobError` for a text that would
-    be read as NULL.
+    By ascending folder, so that equal rows give equal writes in an equal order; but first those whose names not every
+    system takes, so that nothing of a batch is written before one that is refused. Raises `JobError` for a text that
+    would be read as NULL, and, before it gives anything, for a folder's name of more than `longest` bytes.
     """
     if not columns:
         yield "", rows
@@ -64,7 +72,38 @@ def split(rows: pa.Table, columns: Sequence[str], sink: str) -> Iterator[tuple[s
     for key, start, end in zip(keys, [0, *ends], ends, strict=False):
         segments = [f"{escaped(c)}={v[code]}" for c, v, code in zip(columns, values, key, strict=True)]
         parts.append(("/".join(segments) + "/", ordered.slice(int(start), int(end - start))))
-    yield from sorted(parts, key=lambda part: part[0])
+    for folder, _ in parts:
+        if max(map(_size, folder.split("/"))) > (longest or _LONGEST_FOLDERS) or _size(folder) > _LONGEST_FOLDERS:
+            raise too_long(folder, sink)
+    yield from sorted(parts, key=lambda part: (is_short(part[0]), part[0]))
+
+
+def is_short(folder: str) -> bool:
+    """Whether every system can make a folder of that path."""
+    return all(_size(name) <= LONGEST_NAME for name in folder.split("/"))
+
+
+def too_long(folder: str, sink: str, said: Words | None = None) -> JobError:
+    """The error for a path that cannot be made. `said`: what the system says of it."""
+    name = max(folder.split("/"), key=_size)
+    column, _, value = map(unescaped, name.partition("="))
+    return too_long_value(column, value, _size(name), sink, said)
+
+
+def too_long_value(column: str, value: str, size: int, sink: str, said: Words | None = None) -> JobError:
+    """The same for a value, whose folder's name would have so many bytes."""
+    return JobError(
+        f'sink "{sink}": the column "{column}" of partitionBy has ',
+        Excerpt(f"the value {value[:_SHOWN]!r}…", "a value"),
+        f", whose folder would have a name of {size} bytes, more than can be written there",
+        Excerpt(f" ({said.full})" if said else "", ""),  # the path in it ends with the value
+        f". Shorten it in the pipeline, as left({column}, {_SHOWN}), write NULL in its place or leave such rows out. "
+        "Then start the job again with the same checkpoint.location: nothing of this batch is written yet.",
+    )
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
 
 
 def escaped(text: str) -> str:

@@ -203,9 +203,12 @@ class TcpSource:
             except BadRecord as e:
                 remedy = e.remedy or "Declare the column VARCHAR, or take format text"
                 raise JobError(
-                    f'Source "{self._name}", line {position + e.record}, counted from 0: {e.reason}. It begins: '
-                    f"{e.excerpt} What was received cannot be taken back: start with a new checkpoint location, and "
-                    f"{remedy[0].lower()}{remedy[1:]}, if such lines will come again."
+                    f'Source "{self._name}", line {position + e.record}, counted from 0: ',
+                    e.reason,
+                    ".",
+                    e.begins(),
+                    " What was received cannot be taken back: start with a new checkpoint location, and "
+                    f"{remedy[0].lower()}{remedy[1:]}, if such lines will come again.",
                 ) from None
             position += last - first
         for column in self._columns.missing():

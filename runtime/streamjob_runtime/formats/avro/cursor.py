@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from streamjob_runtime.excerpts import Words, said
 from streamjob_runtime.formats.avro import arrays
 from streamjob_runtime.formats.avro.arrays import Array
 
@@ -23,10 +24,10 @@ _VALUES_A_BYTE = 64
 class Misfit(Exception):
     """A record that does not fit its schema, or a value that does not fit its column; `path` leads to the value."""
 
-    def __init__(self, record: int, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, record: int, reason: str | Words) -> None:
+        self.reason = said(reason)
+        super().__init__(self.reason.full)
         self.record = record
-        self.reason = reason
         self.path: list[str] = []
 
 
@@ -70,7 +71,7 @@ class Cursor:
         """A cursor of its own in some of the records."""
         return Cursor(self.data, self.at[which], self.end[which], self.numbers[which], self._room, self._values)
 
-    def misfit(self, i: Any, reason: str) -> Misfit:
+    def misfit(self, i: Any, reason: str | Words) -> Misfit:
         """What is wrong with the i-th record."""
         return Misfit(int(self.numbers[int(i)]), reason)
 

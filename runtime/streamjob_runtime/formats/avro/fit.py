@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from streamjob_runtime.excerpts import Excerpt, said
 from streamjob_runtime.formats.avro.cursor import Cursor
 from streamjob_runtime.formats.avro.schema import Node
 from streamjob_runtime.formats.casts import cast as cast_to
@@ -41,7 +42,8 @@ def fitted(values: Any, node: Node, wanted: pa.DataType, cursor: Cursor) -> Any:
                 _cast(values.slice(i, 1), wanted)
             except pa.ArrowInvalid:
                 value = str(values[i].as_py())[:_EXCERPT]
-                raise cursor.misfit(i, f"{value!r}, {_article(node.words)}, is no {_called(wanted)}") from None
+                wrong = f", {_article(node.words)}, is no {_called(wanted)}"
+                raise cursor.misfit(i, said(Excerpt(repr(value), "a value"), wrong)) from None
         raise
 
 

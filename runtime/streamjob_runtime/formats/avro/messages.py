@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
+from streamjob_runtime.excerpts import said
 from streamjob_runtime.formats.avro import arrays
 from streamjob_runtime.formats.avro.cursor import PADDING, Cursor, Misfit
 from streamjob_runtime.formats.avro.decode import decode_columns
@@ -77,7 +78,7 @@ class AvroMessages:
         except Misfit as misfit:
             place = int(np.searchsorted(numbers, misfit.record))
             column = f'"{".".join(misfit.path)}": ' if misfit.path else ""
-            raise BadRecord(column + misfit.reason, misfit.record, excerpt(messages[place]), _REMEDY) from None
+            raise BadRecord(said(column, misfit.reason), misfit.record, excerpt(messages[place]), _REMEDY) from None
 
     def _rows(self, schema_id: int, cursor: Cursor) -> pa.Table:
         try:
