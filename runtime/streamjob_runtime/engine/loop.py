@@ -207,8 +207,12 @@ class Loop:
         self._around.hook(step, batch)
 
     def _run_available(self) -> None:
-        while not self._stop.is_set() and not all(s.exhausted for s in self._sources.values()):
-            if not self._tick():
+        # Once even if nothing is there to read: time alone ends rolling windows and groups with a ttl.
+        while not self._stop.is_set():
+            ran = self._tick()
+            if all(s.exhausted for s in self._sources.values()):
+                break
+            if not ran:
                 # A file that is being written is waited for until it has settled.
                 self._clock.wait(0.1, self._stop)
         while not self._stop.is_set() and self._tick(last_time=True):
