@@ -249,7 +249,7 @@ def plan_aggregation(
             name=name,
             delta=delta,
             inputs=inputs,
-            keys=len(split.keys),
+            keys=tuple(catalog.render_expression(k) for k in split.keys),
             aggregates=len(split.aggregates),
             stored=tuple(there for there, _ in stored),
             restored=tuple(back for _, back in stored),

@@ -86,7 +86,7 @@ class Aggregation:
     # SELECT of a batch's keys and states. With an event window `w` is the pane's start, and `n` the number of rows.
     delta: str
     inputs: tuple[str, ...]
-    keys: int  # without the window's start
+    keys: tuple[str, ...]  # as they are written, without the window's start
     aggregates: int
     stored: tuple[str, ...]  # the state's columns, keys first, as expressions for the rows of a snapshot
     restored: tuple[str, ...]  # the same back, over the rows of a snapshot
@@ -103,7 +103,7 @@ class Aggregation:
     @property
     def key_columns(self) -> tuple[str, ...]:
         """The state's key columns."""
-        keys = tuple(f"k{i}" for i in range(self.keys))
+        keys = tuple(f"k{i}" for i in range(len(self.keys)))
         return (*keys, "w") if self.event_window else keys
 
     @property

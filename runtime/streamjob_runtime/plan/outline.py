@@ -49,30 +49,31 @@ def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], m
     operator = step if isinstance(step, Aggregation) else steps.get(known.operator or "")
     if not isinstance(operator, Aggregation):
         return f"a view of {reads} as a whole, computed anew when a batch changes these"
-    keys = [text.rpartition(" ")[0] for kind, text in operator.parts if kind == "key"]
-    window = next((text.rpartition(" ")[0] for kind, text in operator.parts if kind == "window"), None)
-    each = [*keys, *([f"window {window}"] if window else [])]
+    window = next((text for kind, text in operator.parts if kind == "window"), "")
+    if operator.event_window is not None:
+        window = f"window {window.removesuffix(operator.event_window.type).rstrip()}"
+    each = [*operator.keys, *([window] if window else [])]
     rows = f"a row for each {' and '.join([', '.join(each[:-1]), each[-1]] if len(each) > 1 else each)}" if each else ""
     shown = "a table" if known.shape == "table" else "a view of a table"
     if operator.name != known.name:
-        return f"{shown} that shows {reads} row by row; {_bound(operator, keys, complete, marks)}"
-    return f"{shown} with {rows or 'one row'} of {reads}; {_bound(operator, keys, complete, marks)}"
+        return f"{shown} that shows {reads} row by row; {_bound(operator, complete, marks)}"
+    return f"{shown} with {rows or 'one row'} of {reads}; {_bound(operator, complete, marks)}"
 
 
-def _bound(step: Aggregation, keys: list[str], complete: Mapping[str, int], marks: list[str]) -> str:
+def _bound(step: Aggregation, complete: Mapping[str, int], marks: list[str]) -> str:
     """What keeps the state from growing for ever."""
     if step.rolling is not None:
         return f"rows count for {_span(step.rolling.length_ms)}, and a group without any leaves"
     if step.event_window is not None:
         if not step.event_window.watermarked:
-            return "its windows stay for good, as they are over no source's watermark column"
+            return "its windows stay for good, as they are over no column with a watermark"
         if step.name in complete:
             return f"its windows stay for good, as spec.sinks[{complete[step.name]}] writes the whole table"
         lowest = f"the watermark ({'; the lowest of '.join([marks[0], *marks[1:]])})" if marks else "the watermark"
         return f"a window is final, and leaves, when {lowest} has reached its end"
     if step.ttl_ms is not None:
         return f"a group leaves when no row has touched it for {_span(step.ttl_ms)}"
-    return "each group stays for good: the number of keys must be bounded" if keys else "it holds that row only"
+    return "each group stays for good: the number of keys must be bounded" if step.keys else "it holds that row only"
 
 
 def _complete(spec: Any, steps: Steps) -> dict[str, int]:

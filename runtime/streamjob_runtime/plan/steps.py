@@ -114,14 +114,10 @@ def _aggregation(
         tuple(c.name for c in columns),
         operator=name if one_by_one else None,
         final=final,
-        truncates=next((text.rpartition(")")[0] + ")" for text in _keys(step) if _CUTS.match(text)), ""),
+        truncates=next((text for text in step.keys if _CUTS.match(text)), ""),
         changes=changes,
     )
     return step, known, columns
-
-
-def _keys(step: Aggregation) -> list[str]:
-    return [text for kind, text in step.parts if kind == "key"]
 
 
 def _over_tables(
