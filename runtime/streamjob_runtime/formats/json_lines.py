@@ -16,6 +16,7 @@ _BLOCK = 4 << 20  # bytes that one thread parses at once
 _PIECE = 1 << 20  # what Arrow refused is given to it again in pieces of so many bytes,
 _SLOW = 64 << 10  # and then of so many; those that it refuses again are read record by record
 _ENCODE_ROWS = 1 << 16
+_MINUS_ZERO = re.compile(rb"-0\s*[,}\]]")  # as an integer it loses its sign
 _NUMBER_FOR_TEXT = re.compile(r"Column\(/([^/]*)\) changed from string to number")
 
 
@@ -23,7 +24,7 @@ class JsonDecoder:
     """Objects, one a line, in UTF-8; blank lines are skipped.
 
     A field that is missing or null is NULL, a field that is not declared is ignored. Where text is declared, any
-    other value is taken as its JSON text: `12.50` as "12.50", an object as "{...}". Where an integer is declared, 1.0
+    other value is taken as its JSON text: `12.50` as "12.50", an object as "{...}", with the digits that it has. Where an integer is declared, 1.0
     and 1e3 are integers; where a decimal is declared, numbers are rounded to its scale, and strings of digits are
     taken too; where a floating-point number is declared, so are "NaN", "Infinity" and "-Infinity". A field whose name
     is a column's but for its case is that column's, unless one has the very name. Of a name that stands twice in an
@@ -126,7 +127,7 @@ class _Quick:
                 # Integers where text is declared (ids) are common, and record by record would be slow.
                 column = _NUMBER_FOR_TEXT.search(str(e))
                 index = schema.get_field_index(column[1]) if column else -1
-                if index < 0 or not pt.is_string(schema.field(index).type):
+                if index < 0 or not pt.is_string(schema.field(index).type) or _MINUS_ZERO.search(data):
                     return None
                 schema = schema.set(index, pa.field(schema.names[index], pa.int64()))
 
