@@ -304,6 +304,33 @@ def test_a_parquet_file_that_does_not_fit_says_which_column() -> None:
     assert "not a whole Parquet file" in bad("parquet", schema, b"").reason
 
 
+@pytest.mark.parametrize(
+    ("there", "declared", "said"),
+    [
+        (pa.array([1767225600123]), pa.timestamp("us"), "a number is no time"),
+        (pa.array([1767225600.5]), pa.timestamp("us", "UTC"), "a number is no time"),
+        (pa.array([20454], pa.int32()), pa.date32(), "a number is no time"),
+        (pa.array([1], pa.int64()), pa.time64("us"), "a number is no time"),
+        (pa.array([1767225600123], pa.timestamp("ms")), pa.int64(), "a time is no number"),
+        (pa.array([20454], pa.date32()), pa.int32(), "a time is no number"),
+        (pa.array([1], pa.duration("s")), pa.int64(), "a time is no number"),
+        (pa.array([0.5, 1e39]), pa.float32(), "a number is too large for the type"),
+        (pa.array([Decimal(10) ** 60], pa.decimal256(61, 0)), pa.float32(), "a number is too large for the type"),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_parquet_value_that_would_become_another_is_refused(there: Any, declared: Any, said: str, nested: bool) -> None:
+    if nested:
+        there, declared = pa.ListArray.from_arrays([0, len(there)], there), pa.list_(declared)
+    assert said in bad("parquet", pa.schema([("n", declared)]), parquet({"n": there})).reason
+
+
+def test_infinite_and_missing_numbers_of_parquet_stay_what_they_are() -> None:
+    given = pa.array([float("inf"), float("-inf"), None, 0.5])
+    found = make_decoder("parquet", pa.schema([("n", pa.float32())])).decode(parquet({"n": given}))
+    assert found.column(0).to_pylist() == given.to_pylist()
+
+
 tables = st.lists(
     st.fixed_dictionaries(
         {
