@@ -173,6 +173,10 @@ def test_values_of_json_fit_the_declared_types(record: str, row: dict[str, Any])
             'field "int": the number does not fit in 64 bits; declare it DOUBLE, DECIMAL or VARCHAR',
         ),
         ('{"real":"x"}', 'field "real": a string stands where a number is declared'),
+        (
+            '{"real":1e400}',
+            'field "real": the number is larger than a floating-point number can be; declare it VARCHAR',
+        ),
         ('{"flag":1}', 'field "flag": a number stands where true or false is declared'),
         ('{"price":1e9}', 'field "price": the number has more than 8 digits before the point'),
         ('{"price":"much"}', 'field "price": it is no number of at most 10 digits, 2 behind the point'),
@@ -269,6 +273,20 @@ def test_a_bad_csv_record_is_named(data: bytes, record: int, reason: str) -> Non
     assert (error.record, error.reason) == (record, reason)
 
 
+def test_a_number_of_csv_too_large_for_its_type_is_no_infinite_one() -> None:
+    schema = pa.schema([("a", pa.float64()), ("b", pa.float32())])
+    given = b"b,a\n1,Infinity\n-inf,nan\n,-INF\n"
+    found = make_decoder("csv", schema).decode(given)
+    assert found.column("a").to_pylist()[::2] == [float("inf"), float("-inf")]
+    assert found.column("b").to_pylist() == [1, float("-inf"), None]
+    for line, said in (
+        (b"1,-1e400", 'column "a": -1e400 is larger than double'),
+        (b"1e39,1", 'column "b": 1e39 is larger'),
+    ):
+        error = bad("csv", schema, given + b"\n" + line + b"\n")
+        assert (error.record, error.reason.startswith(said)) == (5, True)
+
+
 def parquet_of(table: pa.Table) -> bytes:
     out = io.BytesIO()
     pq.write_table(table, out)
@@ -319,7 +337,9 @@ def test_a_parquet_file_that_does_not_fit_says_which_column() -> None:
     ],
 )
 @pytest.mark.parametrize("nested", [False, True])
-def test_a_parquet_value_that_would_become_another_is_refused(there: Any, declared: Any, said: str, nested: bool) -> None:
+def test_a_parquet_value_that_would_become_another_is_refused(
+    there: Any, declared: Any, said: str, nested: bool
+) -> None:
     if nested:
         there, declared = pa.ListArray.from_arrays([0, len(there)], there), pa.list_(declared)
     assert said in bad("parquet", pa.schema([("n", declared)]), parquet({"n": there})).reason

@@ -249,8 +249,8 @@ def test_it_says_what_each_step_becomes(tmp_path: Path, capsys: pytest.CaptureFi
         "spec.sinks[1] writes the whole table; can be written in append, update or complete mode",
         "  recent: a table with a row for each k of events; rows count for 1h, and a group without any leaves; can be "
         "written in update or complete mode",
-        "  typed: a table with a row for each CAST(n AS DECIMAL(9, 2)) of events; each group stays for good: the number "
-        "of keys must be bounded; can be written in update or complete mode",
+        "  typed: a table with a row for each CAST(n AS DECIMAL(9, 2)) of events; each group stays for good: the "
+        "number of keys must be bounded; can be written in update or complete mode",
         '  zoned: a table with a row for each window tumble(CAST("at" AS TIMESTAMPTZ), 1h) of events; its '
         "windows stay for good, as they are over no column with a watermark; can be written in update or complete mode",
         "  people: rows of names, which change when that is read again; can be written in complete mode",

@@ -1,6 +1,7 @@
 """JSON record by record: slow, exact, and able to say what is wrong with which record."""
 
 import json
+import math
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from json.encoder import encode_basestring
@@ -137,9 +138,17 @@ def _to_double(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{_kind(value)} stands where a number is declared")
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+        number = math.inf
+    if math.isinf(number) and not _is_no_number(value):
+        raise ValueError("the number is larger than a floating-point number can be; declare it VARCHAR")
+    return number
+
+
+def _is_no_number(value: float) -> bool:
+    """Whether it is what Python reads of the words Infinity and -Infinity."""
+    return isinstance(value, float) and not isinstance(value, _Real)
 
 
 def _to_decimal(value: Any, precision: int, scale: int) -> Decimal:
