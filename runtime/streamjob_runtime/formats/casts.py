@@ -36,6 +36,10 @@ def cast(values: Any, kind: Any) -> Any:
         return _times_of_day(values, kind)
     if pt.is_timestamp(values.type) and pt.is_timestamp(kind):
         return _timestamps(values, kind)
+    return _plain(values, kind)
+
+
+def _plain(values: Any, kind: Any) -> Any:
     if _is_number(values.type) and pt.is_temporal(kind):
         raise pa.ArrowInvalid("a number is no time; declare BIGINT and use epoch_ms(…)")
     if pt.is_temporal(values.type) and _is_number(kind):
