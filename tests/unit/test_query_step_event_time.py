@@ -110,6 +110,18 @@ def test_an_infinite_time_hides_no_other(infinite: str, kind: str) -> None:
     assert (out.max_event_time_ms, out.rows_ahead) == ({}, {"parsed": 1} if infinite == "infinity" else {})
 
 
+def test_a_watermark_before_all_times_makes_nothing_late() -> None:
+    parsed = {**PARSED, "sql": "SELECT CAST(value AS TIMESTAMP) AS ts FROM lines"}
+    counts = "SELECT count(*) AS n FROM parsed GROUP BY tumble(ts, INTERVAL '10 seconds')"
+    runner = Runner({"parsed": parsed, "counts": counts}, [("counts", "append")], sources=LINES)
+    first: list[Row] = [{"value": "290309-12-22 (BC) 00:00:05"}]
+    for _ in range(2):
+        assert runner.batch(lines=first) == [[]]
+    assert runner.watermark is not None
+    runner.batch(lines=lines("00:01"))
+    assert runner.batch() == [[{"n": 2}]]
+
+
 SENT: Mapping[str, Any] = {
     "name": "events",
     "queue": {},
