@@ -13,7 +13,6 @@ from streamjob_runtime.embedded.kept import Kept, Moment, Wanted
 from streamjob_runtime.plan.model import Aggregation, EventWindow
 from streamjob_runtime.plan.tree import quoted
 
-
 _FIRST_US = -9_223_372_022_400_000_000  # the first time that there is, in the year 290309 before Christ
 
 
