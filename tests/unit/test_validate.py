@@ -257,6 +257,25 @@ def test_it_says_what_each_step_becomes(tmp_path: Path, capsys: pytest.CaptureFi
     ]
 
 
+def test_it_says_that_a_job_has_one_watermark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(
+        tmp_path / "job.yaml",
+        """
+  sources:
+  - {name: a, queue: {}, schema: {t: TIMESTAMP}, watermark: {column: t, delay: 10s}}
+  - {name: b, queue: {}, schema: {t: TIMESTAMP}}
+  pipeline:
+  - {name: p, sql: "SELECT t AS u FROM b", watermark: {column: u, delay: 1m}}
+  - {name: w, sql: "SELECT count(*) AS n FROM a GROUP BY tumble(t, INTERVAL 1 HOUR)"}
+  sinks: [{from: w, mode: append, queue: {}}]
+""".lstrip("\n"),
+    )
+    assert validate_files([file]) == 0
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  w: ")]
+    lowest = "the lowest of the job's: 10s behind the newest t of a, 1m behind the newest u of p"
+    assert f"when the watermark ({lowest}) has reached its end" in said
+
+
 SMALL = Limits(cpu_s=10, memory=700 << 20)
 
 
