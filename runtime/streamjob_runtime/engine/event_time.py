@@ -41,11 +41,7 @@ class EventTimeWatch:
         self._tell_rows(ahead)
         if standing_s >= self._still_s and not self._said_still:
             self._said_still = True
-            why = (
-                f"of {', '.join(lacking)} no row has come that has an event time which may move it"
-                if lacking
-                else "no row has a later event time"
-            )
+            why = _why_still(lacking)
             self._say("warning", "rows come, and the watermark stands still", watermark=_shown(mark), why=why)
         if ahead_ms and not self._said_ahead:
             self._say(
@@ -55,6 +51,11 @@ class EventTimeWatch:
                 remedy="streamjob checkpoints reset-watermark, and a smaller watermark.maxAhead",
             )
         self._said_ahead = ahead_ms > 0
+
+    def done(self, mark: int | None, lacking: Sequence[str]) -> None:
+        """All that was there is read. Without a watermark no window is final, which a short run would hide."""
+        if mark is None and lacking:
+            self._say("warning", "there is no watermark yet: no window is final", why=_why_still(lacking))
 
     def _tell_rows(self, ahead: Mapping[str, int]) -> None:
         for source, rows in ahead.items():
@@ -67,6 +68,12 @@ class EventTimeWatch:
                     source=source,
                     rows=total,
                 )
+
+
+def _why_still(lacking: Sequence[str]) -> str:
+    if not lacking:
+        return "no row has a later event time"
+    return f"of {', '.join(lacking)} no row has come that has an event time which may move it"
 
 
 def _shown(mark: int | None) -> str:

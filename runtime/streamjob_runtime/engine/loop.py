@@ -217,6 +217,13 @@ class Loop:
                 self._clock.wait(0.1, self._stop)
         while not self._stop.is_set() and self._tick(last_time=True):
             pass
+        if self._next_batch > 0 and not self._stop.is_set():
+            self._event_time.done(self._last_watermark_ms, self._lacking)
+
+    @property
+    def _lacking(self) -> list[str]:
+        """The sources and steps with a watermark that have had no row which counts."""
+        return sorted(self._settings.delays_ms.keys() - self._event_times.keys())
 
     def _run_ticks(self) -> None:
         while not self._stop.is_set():
@@ -286,9 +293,8 @@ class Loop:
         self._progress.update(moved=self._clock.monotonic())
         if self._settings.delays_ms and not silent and not again:
             mark = watermark(self._settings.delays_ms, self._event_times, self._last_watermark_ms)
-            lacking = sorted(self._settings.delays_ms.keys() - self._event_times.keys())
             came = bool(result.output.marked_rows)
-            self._event_time.batch(mark, came, result.output.rows_ahead, lacking)
+            self._event_time.batch(mark, came, result.output.rows_ahead, self._lacking)
         return rows
 
     def _begin_checkpoint(self, now: bool = False) -> None:
