@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -63,6 +63,19 @@ class ManualClock:
         self._ms += max(0.0, seconds) * 1000
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_1_MS = -62_135_596_800_000  # where Python's calendar begins
+_YEAR_10000_MS = 253_402_300_800_000  # and where it has ended
+_CYCLE_MS = 146_097 * 86_400_000  # 400 years, after which the calendar is the same again
+
+
 def iso(ms: int) -> str:
-    """Milliseconds since the epoch as everything that is read or parsed shows them: `2026-11-21T09:00:00.000Z`."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Milliseconds since the epoch as everything that is read or parsed shows them: `2026-11-21T09:00:00.000Z`.
+
+    A watermark may lie before the year 1, as behind a `0001-01-01` that stands for no time. Such a year has a sign and
+    six digits, as ISO 8601 and browsers have it; the year before 1 is 0.
+    """
+    cycles = 0 if _YEAR_1_MS <= ms < _YEAR_10000_MS else (ms - _YEAR_1_MS) // _CYCLE_MS
+    moment = _EPOCH + timedelta(milliseconds=ms - cycles * _CYCLE_MS)
+    text = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{moment.year + 400 * cycles:+07d}{text[4:]}" if cycles else text

@@ -136,6 +136,12 @@ def one(record: str) -> dict[str, Any]:
         ('{"text":true}', {"text": "true"}),
         ('{"text":{"a": [1, "é"]}}', {"text": '{"a":[1,"é"]}'}),
         ('{"tags":[1,{"a":2}]}', {"tags": ["1", '{"a":2}']}),
+        ('{"text":-0}', {"text": "-0"}),
+        ('{"text":{"a": 1.10, "b": [1E5, -0]}}', {"text": '{"a":1.10,"b":[1E5,-0]}'}),
+        ('{"text":[0.1234567890123456789, 1e400]}', {"text": "[0.1234567890123456789,1e400]"}),
+        ('{"tags":[[], {}, [{"a": null}, true]]}', {"tags": ["[]", "{}", '[{"a":null},true]']}),
+        (f'{{"text":{{"a":{"1" * 5000}}}}}', {"text": f'{{"a":{"1" * 5000}}}'}),
+        ('{"text":{"a\\n\\"": "\\u00e9\\/"}}', {"text": '{"a\\n\\"":"é/"}'}),
         ('{"int":1.0}', {"int": 1}),
         ('{"int":9007199254740993.0}', {"int": 9007199254740993}),
         ('{"int":1e3}', {"int": 1000}),
@@ -168,6 +174,10 @@ def test_values_of_json_fit_the_declared_types(record: str, row: dict[str, Any])
             'field "int": the number does not fit in 64 bits; declare it DOUBLE, DECIMAL or VARCHAR',
         ),
         ('{"real":"x"}', 'field "real": a string stands where a number is declared'),
+        (
+            '{"real":1e400}',
+            'field "real": the number is larger than a floating-point number can be; declare it VARCHAR',
+        ),
         ('{"flag":1}', 'field "flag": a number stands where true or false is declared'),
         ('{"price":1e9}', 'field "price": the number has more than 8 digits before the point'),
         ('{"price":"much"}', 'field "price": it is no number of at most 10 digits, 2 behind the point'),
@@ -264,6 +274,20 @@ def test_a_bad_csv_record_is_named(data: bytes, record: int, reason: str) -> Non
     assert (error.record, error.reason.full) == (record, reason)
 
 
+def test_a_number_of_csv_too_large_for_its_type_is_no_infinite_one() -> None:
+    schema = pa.schema([("a", pa.float64()), ("b", pa.float32())])
+    given = b"b,a\n1,Infinity\n-inf,nan\n,-INF\n"
+    found = make_decoder("csv", schema).decode(given)
+    assert found.column("a").to_pylist()[::2] == [float("inf"), float("-inf")]
+    assert found.column("b").to_pylist() == [1, float("-inf"), None]
+    for line, said in (
+        (b"1,-1e400", 'column "a": -1e400 is larger than double'),
+        (b"1e39,1", 'column "b": 1e39 is larger'),
+    ):
+        error = bad("csv", schema, given + b"\n" + line + b"\n")
+        assert (error.record, error.reason.full.startswith(said)) == (5, True)
+
+
 def parquet_of(table: pa.Table) -> bytes:
     out = io.BytesIO()
     pq.write_table(table, out)
@@ -298,6 +322,35 @@ def test_a_parquet_file_that_does_not_fit_says_which_column() -> None:
     )
     assert "not a whole Parquet file" in bad("parquet", schema, parquet({"n": [1]})[:-9]).reason.full
     assert "not a whole Parquet file" in bad("parquet", schema, b"").reason.full
+
+
+@pytest.mark.parametrize(
+    ("there", "declared", "said"),
+    [
+        (pa.array([1767225600123]), pa.timestamp("us"), "a number is no time"),
+        (pa.array([1767225600.5]), pa.timestamp("us", "UTC"), "a number is no time"),
+        (pa.array([20454], pa.int32()), pa.date32(), "a number is no time"),
+        (pa.array([1], pa.int64()), pa.time64("us"), "a number is no time"),
+        (pa.array([1767225600123], pa.timestamp("ms")), pa.int64(), "a time is no number"),
+        (pa.array([20454], pa.date32()), pa.int32(), "a time is no number"),
+        (pa.array([1], pa.duration("s")), pa.int64(), "a time is no number"),
+        (pa.array([0.5, 1e39]), pa.float32(), "a number is too large for the type"),
+        (pa.array([Decimal(10) ** 60], pa.decimal256(61, 0)), pa.float32(), "a number is too large for the type"),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_parquet_value_that_would_become_another_is_refused(
+    there: Any, declared: Any, said: str, nested: bool
+) -> None:
+    if nested:
+        there, declared = pa.ListArray.from_arrays([0, len(there)], there), pa.list_(declared)
+    assert said in bad("parquet", pa.schema([("n", declared)]), parquet({"n": there})).reason.full
+
+
+def test_infinite_and_missing_numbers_of_parquet_stay_what_they_are() -> None:
+    given = pa.array([float("inf"), float("-inf"), None, 0.5])
+    found = make_decoder("parquet", pa.schema([("n", pa.float32())])).decode(parquet({"n": given}))
+    assert found.column(0).to_pylist() == given.to_pylist()
 
 
 tables = st.lists(

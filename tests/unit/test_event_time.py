@@ -170,3 +170,33 @@ def test_rows_of_which_none_has_an_event_time_are_said_at_once_and_once(
     run = Simulation(job, batches)
     assert run.run()
     assert run.logged.count(TIMELESS) == times
+
+
+LACKING = """
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {name: job}
+spec:
+  trigger: availableNow
+  sources:
+  - {name: a, queue: {}, schema: {t: TIMESTAMP}, watermark: {column: t, delay: 0s}}
+  - {name: b, queue: {}, schema: {t: TIMESTAMP}}
+  pipeline:
+  - {name: p, sql: "SELECT t FROM b WHERE t IS NOT NULL", watermark: {column: t, delay: 0s}}
+  - {name: o, sql: "SELECT count(*) AS n FROM a GROUP BY tumble(t, INTERVAL 1 MINUTE)"}
+  sinks: [{from: o, mode: append, queue: {}}]
+"""
+
+
+def test_a_run_that_ends_without_a_watermark_says_why_no_window_is_final() -> None:
+    run = Simulation(job_of(LACKING), [])
+    said = ("warning", "there is no watermark yet: no window is final")
+    assert run.run()
+    assert said not in run.logged, "nothing has come at all"
+    run.inputs["a"].put([{"t": at(1)}])
+    run.inputs["b"].put([{"t": None}])
+    assert run.run()
+    assert run.logged.count(said) == 1
+    run.inputs["b"].put([{"t": at(2)}])
+    assert run.run()
+    assert run.logged.count(said) == 1

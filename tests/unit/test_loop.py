@@ -249,3 +249,30 @@ def test_a_batch_in_whose_middle_the_process_ends_is_named_at_the_next_start() -
     assert job.logged.count(warning) == 2
     assert "ended 3 times in the middle of batch 0" in job.last_words[1]
     assert job.last_words[2] == ""  # the batch is done
+
+
+AGES = """
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {name: simulated}
+spec:
+  trigger: availableNow
+  sources: [{name: events, queue: {}, schema: {key: VARCHAR}}]
+  pipeline:
+  - {name: kept, sql: "SELECT key, count(*) AS n FROM events GROUP BY key", ttl: 1h}
+  - {name: recent, sql: "SELECT key, count(*) AS n FROM events WHERE batch_time > now() - INTERVAL 1 HOUR GROUP BY key"}
+  sinks: [{from: kept, mode: complete, queue: {}}, {from: recent, mode: complete, queue: {}}]
+"""
+
+
+def test_a_run_without_new_rows_ends_what_time_has_ended() -> None:
+    run = Simulation(job_of(AGES), [])
+    run.inputs["events"].put([{"key": "a"}])
+    assert run.run()
+    for minutes, left in ((30, 1), (31, 0)):
+        run.clock.advance(60 * minutes)
+        assert run.run()
+        assert {name: queue.batches()[-1][1].num_rows for name, queue in run.outputs.items()} == {
+            "kept.queue": left,
+            "recent.queue": left,
+        }

@@ -93,6 +93,35 @@ def test_a_state_over_a_steps_event_time_goes_on_after_a_restart(runner: Runner)
     assert counted(ended) == {("a", "00:00", 3)}
 
 
+@pytest.mark.parametrize("infinite", ["infinity", "-infinity"])
+@pytest.mark.parametrize("kind", ["TIMESTAMP", "TIMESTAMPTZ"])
+def test_an_infinite_time_hides_no_other(infinite: str, kind: str) -> None:
+    parsed = {**PARSED, "sql": PARSED["sql"].replace("TIMESTAMP", kind)}
+    counts = COUNTS.replace("GROUP", "WHERE k <> 'z' GROUP")
+    runner = Runner({"parsed": parsed, "counts": counts}, [("counts", "append")], sources=LINES)
+    endless = {"value": f"{infinite} z"}
+    runner.batch(lines=[*lines("00:01 a", "00:05 a", "00:21 b"), endless])
+    assert runner.last is not None
+    assert runner.last.max_event_time_ms == {"parsed": 1767225621000}
+    (ended,) = runner.batch(lines=[*lines("00:25 b"), endless])
+    assert counted(ended) == {("a", "00:00", 2)}
+    given = {"lines": rows(runner.query, "lines", [endless])}
+    out = runner.query.run(BatchInput(9, START, None, None, given, {"parsed": START}))
+    assert (out.max_event_time_ms, out.rows_ahead) == ({}, {"parsed": 1} if infinite == "infinity" else {})
+
+
+def test_a_watermark_before_all_times_makes_nothing_late() -> None:
+    parsed = {**PARSED, "sql": "SELECT CAST(value AS TIMESTAMP) AS ts FROM lines"}
+    counts = "SELECT count(*) AS n FROM parsed GROUP BY tumble(ts, INTERVAL '10 seconds')"
+    runner = Runner({"parsed": parsed, "counts": counts}, [("counts", "append")], sources=LINES)
+    first: list[Row] = [{"value": "290309-12-22 (BC) 00:00:05"}]
+    for _ in range(2):
+        assert runner.batch(lines=first) == [[]]
+    assert runner.watermark is not None
+    runner.batch(lines=lines("00:01"))
+    assert runner.batch() == [[{"n": 2}]]
+
+
 SENT: Mapping[str, Any] = {
     "name": "events",
     "queue": {},
@@ -135,6 +164,9 @@ def test_an_expression_may_be_computed_of_text() -> None:
         ("max(epoch_ms(sent))", "The event time of events is an aggregate"),
         ("sent", "ts is of type BIGINT"),
         ("sent, k", "ts is of type TUPLE"),
+        ("CAST('2026-01-01' AS DATE)", "ts is of type DATE. Cast it in the expression as TIMESTAMP or"),
+        ("unnest([epoch_ms(sent)])", "The event time of events is not one value for each row"),
+        ("unnest([sent, sent]) + TIMESTAMP '2026-01-01'", "The event time of events"),
         ("(SELECT max(sent) FROM events)", "The event time of events"),
         ("epoch_ms(nothing)", "which is not there"),
         ("epoch_ms(sent", "syntax error"),

@@ -217,6 +217,8 @@ STEPS = """
   - {name: windows, sql: 'SELECT k, count(*) AS c FROM events GROUP BY k, tumble("at", INTERVAL 10 SECOND)'}
   - {name: sliding, sql: 'SELECT count(*) AS c FROM events GROUP BY hop("at", INTERVAL 1 MINUTE, INTERVAL 1 HOUR)'}
   - {name: recent, sql: "SELECT k, max(n) AS m FROM events WHERE batch_time > now() - INTERVAL '1 hour' GROUP BY k"}
+  - {name: typed, sql: 'SELECT CAST(n AS DECIMAL(9, 2)) AS d, count(*) AS c FROM events GROUP BY d'}
+  - {name: zoned, sql: 'SELECT count(*) AS c FROM events GROUP BY tumble(CAST("at" AS TIMESTAMPTZ), INTERVAL 1 HOUR)'}
   - {name: people, sql: 'SELECT upper(name) AS name FROM names'}
   sinks:
   - {from: windows, mode: append, queue: {}}
@@ -230,7 +232,7 @@ def test_it_says_what_each_step_becomes(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.splitlines() == [
         f"{file}:8:57: spec.sources[0].schema.end: warning: end is a reserved word of SQL. In a step write the column "
         'in double quotes: "end".',
-        f"{file}:24:27: spec.sinks[1].mode: warning: sliding keeps all its windows for good, as this sink writes the "
+        f"{file}:26:27: spec.sinks[1].mode: warning: sliding keeps all its windows for good, as this sink writes the "
         "whole table: here late rows are counted and not dropped, and no window leaves the state. For final windows "
         "take append, for those that changed update.",
         f"{file}: valid",
@@ -248,6 +250,10 @@ def test_it_says_what_each_step_becomes(tmp_path: Path, capsys: pytest.CaptureFi
         "spec.sinks[1] writes the whole table; can be written in append, update or complete mode",
         "  recent: a table with a row for each k of events; rows count for 1h, and a group without any leaves; can be "
         "written in update or complete mode",
+        "  typed: a table with a row for each CAST(n AS DECIMAL(9, 2)) of events; each group stays for good: the "
+        "number of keys must be bounded; can be written in update or complete mode",
+        '  zoned: a table with a row for each window tumble(CAST("at" AS TIMESTAMPTZ), 1h) of events; its '
+        "windows stay for good, as they are over no column with a watermark; can be written in update or complete mode",
         "  people: rows of names, which change when that is read again; can be written in complete mode",
     ]
 
@@ -272,6 +278,25 @@ def test_it_names_groups_without_their_types(tmp_path: Path, capsys: pytest.Capt
     _, windows, groups = capsys.readouterr().out.splitlines()
     assert windows.startswith("  windows: a table with a row for each k and window tumble(t, 10s) of events; ")
     assert groups.startswith('  groups: a table with a row for each k, t and "my key" of events; ')
+
+
+def test_it_says_that_a_job_has_one_watermark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(
+        tmp_path / "job.yaml",
+        """
+  sources:
+  - {name: a, queue: {}, schema: {t: TIMESTAMP}, watermark: {column: t, delay: 10s}}
+  - {name: b, queue: {}, schema: {t: TIMESTAMP}}
+  pipeline:
+  - {name: p, sql: "SELECT t AS u FROM b", watermark: {column: u, delay: 1m}}
+  - {name: w, sql: "SELECT count(*) AS n FROM a GROUP BY tumble(t, INTERVAL 1 HOUR)"}
+  sinks: [{from: w, mode: append, queue: {}}]
+""".lstrip("\n"),
+    )
+    assert validate_files([file]) == 0
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  w: ")]
+    lowest = "the lowest of the job's: 10s behind the newest t of a, 1m behind the newest u of p"
+    assert f"when the watermark ({lowest}) has reached its end" in said
 
 
 SMALL = Limits(cpu_s=10, memory=700 << 20)

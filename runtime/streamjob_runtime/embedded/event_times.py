@@ -14,8 +14,8 @@ from streamjob_runtime.plan.tree import quoted
 class EventTimes:
     """Of a relation's rows in a batch, in microseconds since the epoch, UTC."""
 
-    lowest: int
-    highest: int | None  # of those that are not too far ahead; None: all are
+    lowest: int | None  # None: a row is at minus infinity, or all are at infinity
+    highest: int | None  # of those that are finite and not too far ahead; None: none is
     ahead: int  # rows that are
 
 
@@ -28,15 +28,17 @@ class EventTimeColumn:
 
     def look(self, db: Database, ahead_ms: int | None) -> EventTimes | None:
         """Those of the rows that are there now; None: no row has one. `ahead_ms`: see `BatchInput`."""
-        if ahead_ms is None:
-            low, high = db.numbers(f"SELECT epoch_us(min(t)), epoch_us(max(t)) FROM ({self.sql})")
-            return None if low is None else EventTimes(low, high, 0)
-        bound = f"{'make_timestamp' if self.type == 'TIMESTAMP' else 'make_timestamptz'}({ahead_ms * 1000})"
-        low, high, ahead = db.numbers(
-            f"SELECT epoch_us(min(t)), epoch_us(max(t) FILTER (t <= {bound})), count(*) FILTER (t > {bound}) "
-            f"FROM ({self.sql})"
+        bound = "'infinity'"
+        if ahead_ms is not None:
+            bound = f"{'make_timestamp' if self.type == 'TIMESTAMP' else 'make_timestamptz'}({ahead_ms * 1000})"
+        # Infinite times have no microseconds, and one of them hides no other.
+        counts = f"t <= {bound} AND isfinite(t)"
+        low, high, ahead, early, there = db.numbers(
+            "SELECT epoch_us(min(t) FILTER (isfinite(t))), "
+            f"epoch_us(max(t) FILTER ({counts})), count(*) FILTER (t > {bound}), "
+            f"count(*) FILTER (t = '-infinity'), count(t) FROM ({self.sql})"
         )
-        return None if low is None else EventTimes(low, high, ahead or 0)
+        return None if there == 0 else EventTimes(None if early else low, high, ahead or 0)
 
 
 def computed_event_times(plan: Plan) -> Mapping[str, EventTimeColumn]:

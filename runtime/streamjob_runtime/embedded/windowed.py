@@ -14,6 +14,8 @@ from streamjob_runtime.embedded.kept import Kept, Moment, Wanted
 from streamjob_runtime.plan.model import Aggregation, EventWindow
 from streamjob_runtime.plan.tree import quoted
 
+_FIRST_US = -9_223_372_022_400_000_000  # the first time that there is, in the year 290309 before Christ
+
 
 class Windowed(Kept):
     """Groups by window.
@@ -67,7 +69,8 @@ class Windowed(Kept):
         if watermark_ms is None or not self._window.watermarked:
             return None
         slide = self._window.slide_us
-        return (watermark_ms * 1000 - self._window.size_us) // slide * slide
+        last = (watermark_ms * 1000 - self._window.size_us) // slide * slide
+        return last if last >= _FIRST_US else None
 
     def _at(self, micros: int) -> str:
         """A time as SQL text."""

@@ -47,11 +47,7 @@ class EventTimeWatch:
         self._tell_timeless(marked, lacking)
         if standing_s >= self._still_s and not self._said_still:
             self._said_still = True
-            why = (
-                f"of {', '.join(lacking)} no row has come that has an event time which may move it"
-                if lacking
-                else "no row has a later event time"
-            )
+            why = _why_still(lacking)
             self._say("warning", "rows come, and the watermark stands still", watermark=_shown(mark), why=why)
         if ahead_ms and not self._said_ahead:
             self._say(
@@ -74,6 +70,11 @@ class EventTimeWatch:
                     rows=rows,
                 )
 
+    def done(self, mark: int | None, lacking: Sequence[str]) -> None:
+        """All that was there is read. Without a watermark no window is final, which a short run would hide."""
+        if mark is None and lacking:
+            self._say("warning", "there is no watermark yet: no window is final", why=_why_still(lacking))
+
     def _tell_rows(self, ahead: Mapping[str, int]) -> None:
         for source, rows in ahead.items():
             total = self._ahead_rows[source] = self._ahead_rows.get(source, 0) + rows
@@ -85,6 +86,12 @@ class EventTimeWatch:
                     source=source,
                     rows=total,
                 )
+
+
+def _why_still(lacking: Sequence[str]) -> str:
+    if not lacking:
+        return "no row has a later event time"
+    return f"of {', '.join(lacking)} no row has come that has an event time which may move it"
 
 
 def _shown(mark: int | None) -> str:

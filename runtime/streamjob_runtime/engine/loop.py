@@ -207,12 +207,23 @@ class Loop:
         self._around.hook(step, batch)
 
     def _run_available(self) -> None:
-        while not self._stop.is_set() and not all(s.exhausted for s in self._sources.values()):
-            if not self._tick():
+        # Once even if nothing is there to read: time alone ends rolling windows and groups with a ttl.
+        while not self._stop.is_set():
+            ran = self._tick()
+            if all(s.exhausted for s in self._sources.values()):
+                break
+            if not ran:
                 # A file that is being written is waited for until it has settled.
                 self._clock.wait(0.1, self._stop)
         while not self._stop.is_set() and self._tick(last_time=True):
             pass
+        if self._next_batch > 0 and not self._stop.is_set():
+            self._event_time.done(self._last_watermark_ms, self._lacking)
+
+    @property
+    def _lacking(self) -> list[str]:
+        """The sources and steps with a watermark that have had no row which counts."""
+        return sorted(self._settings.delays_ms.keys() - self._event_times.keys())
 
     def _run_ticks(self) -> None:
         while not self._stop.is_set():
@@ -282,8 +293,7 @@ class Loop:
         self._progress.update(moved=self._clock.monotonic())
         if self._settings.delays_ms and not silent and not again:
             mark = watermark(self._settings.delays_ms, self._event_times, self._last_watermark_ms)
-            lacking = sorted(self._settings.delays_ms.keys() - self._event_times.keys())
-            self._event_time.batch(mark, result.output.marked_rows, result.output.rows_ahead, lacking)
+            self._event_time.batch(mark, result.output.marked_rows, result.output.rows_ahead, self._lacking)
         return rows
 
     def _begin_checkpoint(self, now: bool = False) -> None:

@@ -36,8 +36,19 @@ def cast(values: Any, kind: Any) -> Any:
         return _times_of_day(values, kind)
     if pt.is_timestamp(values.type) and pt.is_timestamp(kind):
         return _timestamps(values, kind)
+    return _plain(values, kind)
+
+
+def _plain(values: Any, kind: Any) -> Any:
+    if _is_number(values.type) and pt.is_temporal(kind):
+        raise pa.ArrowInvalid("a number is no time; declare BIGINT and use epoch_ms(…)")
+    if pt.is_temporal(values.type) and _is_number(kind):
+        raise pa.ArrowInvalid("a time is no number; declare TIMESTAMP, DATE or TIME and use epoch_ms(…)")
     loose = pt.is_timestamp(values.type) and pt.is_temporal(kind)  # its date, or its time of day
-    return values.cast(kind, safe=not loose)
+    found = values.cast(kind, safe=not loose)
+    if pt.is_floating(kind) and not pt.is_integer(values.type):
+        _check_finite(values, found)
+    return found
 
 
 def leaves(values: Any) -> list[Any]:
@@ -51,6 +62,21 @@ def leaves(values: Any) -> list[Any]:
     if pt.is_struct(values.type):
         return [leaf for child in fields_of(values) for leaf in leaves(child)]
     return leaves(values.flatten()) if _is_list(values.type) else [values]
+
+
+def _is_number(kind: Any) -> bool:
+    """Whether it is one to Arrow, to which the unit in which a file counts a time says what the number is."""
+    return bool(pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind) or pt.is_boolean(kind))
+
+
+def _check_finite(values: Any, found: Any) -> None:
+    """Raise `pa.ArrowInvalid` if a number has become infinite, which a smaller type holds in its place."""
+    compute: Any = pc
+    infinite = compute.is_inf(found)
+    if compute.any(infinite).as_py():
+        before = values if pt.is_floating(values.type) else values.cast(pa.float64())
+        if not compute.all(compute.is_inf(before.filter(infinite))).as_py():
+            raise pa.ArrowInvalid("a number is too large for the type")
 
 
 def _is_list(kind: Any) -> bool:

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from streamjob_runtime.errors import JobError
@@ -51,7 +52,11 @@ class CsvDecoder:
         data = csv_quotes.cleared(data, self._escape)
         if self._header and b"\n" not in data:
             data += b"\n"  # Arrow takes a header alone for a line that is cut off
-        rows = self._rows(data, self._header_names(data) if self._header else None)
+        there = self._header_names(data) if self._header else None
+        rows = self._rows(data, there)
+        for i, field in enumerate(self._flat):
+            if pa.types.is_floating(field.type):
+                self._check_finite(data, there, rows.column(i), i)
         for i, decoder in self._nested.items():
             rows = rows.set_column(i, self._schema.field(i), self._cells(data, rows, i, decoder))
         return rows
@@ -116,13 +121,30 @@ class CsvDecoder:
         )
         return pacsv.read_csv(lines.reader(data), read, parse, convert).rename_columns(self._flat.names)
 
+    def _check_finite(self, data: bytes, there: dict[str, str] | None, numbers: Any, i: int) -> None:
+        """Raise `BadRecord` for a number that is infinite because it is too large, and not by its word."""
+        compute: Any = pc
+        infinite = compute.is_inf(numbers)
+        if not compute.any(infinite).as_py():
+            return
+        name = self._flat.names[i]
+        as_text = CsvDecoder(self._schema.set(i, pa.field(name, pa.string())), self._header, self._escape)
+        texts = as_text._rows(data, there).column(i)
+        by_word = compute.match_substring(texts, "inf", ignore_case=True)
+        for row, (is_infinite, is_said) in enumerate(zip(infinite.to_pylist(), by_word.to_pylist(), strict=True)):
+            if is_infinite and not is_said:
+                number, line = _nth_not_blank(data, row + self._header)
+                value = Excerpt(str(texts[row]), "a value")
+                reason = said(f'column "{name}": ', value, f" is larger than {numbers.type} can be; declare it VARCHAR")
+                raise BadRecord(reason, number, lines.excerpt(line))
+
     def _cells(self, data: bytes, rows: pa.Table, i: int, decoder: JsonDecoder) -> Any:
         """A column of JSON texts, taken apart."""
         texts: Any = rows.column(i).combine_chunks()
         if texts.null_count == len(texts):
             return pa.chunked_array([pa.nulls(len(texts), self._schema.field(i).type)])
         # Between the parts of a JSON text a newline is a blank, and within a string it cannot stand.
-        texts = pa.compute.replace_substring(texts.fill_null("null"), "\n", " ")
+        texts = pc.replace_substring(texts.fill_null("null"), "\n", " ")
         try:
             cells = decoder.decode(content(json_text.joined(['{"cell":', texts, "}\n"])))
         except BadRecord as bad:

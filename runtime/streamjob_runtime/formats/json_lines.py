@@ -6,28 +6,31 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pajson
 import pyarrow.types as pt
 
 from streamjob_runtime.formats import json_keys, json_text, json_values, lines
+from streamjob_runtime.formats.casts import leaves
 from streamjob_runtime.formats.structs import fields_of
 
 _BLOCK = 4 << 20  # bytes that one thread parses at once
 _PIECE = 1 << 20  # what Arrow refused is given to it again in pieces of so many bytes,
 _SLOW = 64 << 10  # and then of so many; those that it refuses again are read record by record
 _ENCODE_ROWS = 1 << 16
+_MINUS_ZERO = re.compile(rb"-0\s*[,}\]]")  # as an integer it loses its sign
 _NUMBER_FOR_TEXT = re.compile(r"Column\(/([^/]*)\) changed from string to number")
 
 
 class JsonDecoder:
     """Objects, one a line, in UTF-8; blank lines are skipped.
 
-    A field that is missing or null is NULL, a field that is not declared is ignored. Where text is declared, any
-    other value is taken as its JSON text: `12.50` as "12.50", an object as "{...}". Where an integer is declared, 1.0
-    and 1e3 are integers; where a decimal is declared, numbers are rounded to its scale, and strings of digits are
-    taken too; where a floating-point number is declared, so are "NaN", "Infinity" and "-Infinity". A field whose name
-    is a column's but for its case is that column's, unless one has the very name. Of a name that stands twice in an
-    object the last counts. All else is a `BadRecord`.
+    A field that is missing or null is NULL, a field that is not declared is ignored. Where text is declared, any other
+    value is taken as its JSON text: `12.50` as "12.50", an object as "{...}", with the digits that it has. Where an
+    integer is declared, 1.0 and 1e3 are integers; where a decimal is declared, numbers are rounded to its scale, and
+    strings of digits are taken too; where a floating-point number is declared, so are "NaN", "Infinity" and
+    "-Infinity". A field whose name is a column's but for its case is that column's, unless one has the very name. Of a
+    name that stands twice in an object the last counts. All else is a `BadRecord`.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
@@ -119,6 +122,8 @@ class _Quick:
             parse = pajson.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
             try:
                 table = pajson.read_json(lines.reader(data), options, parse).cast(self._schema)
+                if any(map(_any_infinite, table.columns)):
+                    return None  # JSON has no such number: 1e400 has become one
                 for i in self._decimals:
                     table.column(i).validate(full=True)  # 1e9 passes for a decimal of five digits
                 return table
@@ -126,13 +131,18 @@ class _Quick:
                 # Integers where text is declared (ids) are common, and record by record would be slow.
                 column = _NUMBER_FOR_TEXT.search(str(e))
                 index = schema.get_field_index(column[1]) if column else -1
-                if index < 0 or not pt.is_string(schema.field(index).type):
+                if index < 0 or not pt.is_string(schema.field(index).type) or _MINUS_ZERO.search(data):
                     return None
                 schema = schema.set(index, pa.field(schema.names[index], pa.int64()))
 
 
 def _any_null(table: pa.Table) -> bool:
     return any(_null_within(chunk) for column in table.columns for chunk in column.chunks)
+
+
+def _any_infinite(column: Any) -> bool:
+    compute: Any = pc
+    return any(compute.any(compute.is_inf(leaf)).as_py() for leaf in leaves(column) if pt.is_floating(leaf.type))
 
 
 def _null_within(array: Any) -> bool:

@@ -1,8 +1,10 @@
 """JSON record by record: slow, exact, and able to say what is wrong with which record."""
 
 import json
+import math
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from json.encoder import encode_basestring
 from typing import Any
 
 import pyarrow as pa
@@ -41,7 +43,7 @@ def decode_lines(data: bytes, first: int, schema: pa.Schema) -> pa.Table:
 
 
 class _Real(float):
-    """A number with a point or an exponent, that remembers how it was written."""
+    """A number that remembers how it was written, where Python's own would be written otherwise."""
 
     text: str
 
@@ -57,7 +59,14 @@ _NO_NUMBERS = {
     **dict.fromkeys(("Infinity", "+Infinity", "INF", "+INF"), float("inf")),
     **dict.fromkeys(("-Infinity", "-INF"), float("-inf")),
 }
-_DECODER = json.JSONDecoder(parse_float=_Real)
+_MOST_DIGITS = 4000  # of an integer: Python refuses to read longer ones
+
+
+def _whole(text: str) -> int | float:
+    return _Real(text) if text == "-0" or len(text) > _MOST_DIGITS else int(text)
+
+
+_DECODER = json.JSONDecoder(parse_float=_Real, parse_int=_whole)
 
 
 def _row(line: bytes, converters: list[tuple[str, _Convert]]) -> dict[str, Any]:
@@ -75,6 +84,8 @@ def _row(line: bytes, converters: list[tuple[str, _Convert]]) -> dict[str, Any]:
         if value is not None:
             try:
                 value = convert(value)
+            except RecursionError:
+                raise _NoObjectError("its values are nested too deeply") from None
             except ValueError as e:
                 raise ValueError(f'field "{name}": {e}') from None
         row[name] = value
@@ -127,9 +138,17 @@ def _to_double(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{_kind(value)} stands where a number is declared")
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+        number = math.inf
+    if math.isinf(number) and not _is_no_number(value):
+        raise ValueError("the number is larger than a floating-point number can be; declare it VARCHAR")
+    return number
+
+
+def _is_no_number(value: float) -> bool:
+    """Whether it is what Python reads of the words Infinity and -Infinity."""
+    return isinstance(value, float) and not isinstance(value, _Real)
 
 
 def _to_decimal(value: Any, precision: int, scale: int) -> Decimal:
@@ -162,15 +181,39 @@ def _to_struct(value: Any, fields: list[tuple[str, _Convert]]) -> dict[str, Any]
 def _to_text(value: Any) -> str:
     if isinstance(value, str):
         text = value
-    elif isinstance(value, _Real):
-        text = value.text
     else:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        out: list[str] = []
+        _write(value, out)
+        text = "".join(out)
     try:
         text.encode()
     except UnicodeEncodeError:
         raise ValueError("the text holds half of a surrogate pair (\\ud800 to \\udfff)") from None
     return text
+
+
+def _write(value: Any, out: list[str]) -> None:
+    """A value as JSON again, with its numbers as they were written: a float has not all their digits."""
+    if isinstance(value, str):
+        out.append(encode_basestring(value))
+    elif isinstance(value, _Real):
+        out.append(value.text)
+    elif isinstance(value, dict):
+        before = "{"
+        for key, inner in value.items():
+            out.append(f"{before}{encode_basestring(key)}:")
+            _write(inner, out)
+            before = ","
+        out.append("}" if value else "{}")
+    elif isinstance(value, list):
+        before = "["
+        for inner in value:
+            out.append(before)
+            _write(inner, out)
+            before = ","
+        out.append("]" if value else "[]")
+    else:
+        out.append(json.dumps(value))
 
 
 def _kind(value: Any) -> str:

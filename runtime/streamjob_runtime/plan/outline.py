@@ -28,7 +28,12 @@ def outline(spec: Any, known: Mapping[str, Known], steps: Steps) -> list[str]:
             lines.append(f"{step.name}: known once somebody looks into the files of the tables: streamjob check")
             continue
         reads = _read(step.name, known, steps)
-        marks = [delays[name] for name in dict.fromkeys(_marks(step.name, steps, delays))]
+        own = list(dict.fromkeys(_marks(step.name, steps, delays)))
+        # A job has one watermark: who reads one of these waits for all of them.
+        marks = [
+            f"{delays[name]} of {name}" if len(delays) > 1 else delays[name]
+            for name in {**dict.fromkeys(own), **delays}
+        ]
         what = _what(known[step.name], steps, reads, _complete(spec, steps), marks)
         lines.append(f"{step.name}: {what}; can be written in {_either(modes_of(known[step.name]))} mode")
     return lines
@@ -65,10 +70,11 @@ def _bound(step: Aggregation, complete: Mapping[str, int], marks: list[str]) -> 
         return f"rows count for {_span(step.rolling.length_ms)}, and a group without any leaves"
     if step.event_window is not None:
         if not step.event_window.watermarked:
-            return "its windows stay for good, as they are over no source's watermark column"
+            return "its windows stay for good, as they are over no column with a watermark"
         if step.name in complete:
             return f"its windows stay for good, as spec.sinks[{complete[step.name]}] writes the whole table"
-        lowest = f"the watermark ({'; the lowest of '.join([marks[0], *marks[1:]])})" if marks else "the watermark"
+        several = "the lowest of the job's: " if len(marks) > 1 else ""
+        lowest = f"the watermark ({several}{', '.join(marks)})" if marks else "the watermark"
         return f"a window is final, and leaves, when {lowest} has reached its end"
     if step.ttl_ms is not None:
         return f"a group leaves when no row has touched it for {_span(step.ttl_ms)}"

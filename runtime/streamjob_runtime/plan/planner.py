@@ -30,7 +30,7 @@ from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import plan_sink
 from streamjob_runtime.plan.sources import TIMES, columns_found, declared_columns, implied_columns, watermark_problem
 from streamjob_runtime.plan.steps import plan_step
-from streamjob_runtime.plan.tree import Node, quoted, walk
+from streamjob_runtime.plan.tree import Node, function_name, quoted, walk
 from streamjob_runtime.plan.types import check_types
 
 _FRAMES = 8 * MAX_DEPTH
@@ -148,7 +148,8 @@ class _Planner:
         planned = SourcePlan(source.name, source.format, columns, None, tuple(source.metadata))
         if source.watermark is not None:
             computed = self._computed(path, source)
-            planned = replace(planned, computed=computed or "", watermark_column=self._mark(path, source, "Declare it"))
+            do = "Declare it" if source.watermark.expression is None else "Cast it in the expression"
+            planned = replace(planned, computed=computed or "", watermark_column=self._mark(path, source, do))
         self._sources.append(planned)
 
     def _computed(self, path: str, source: Any) -> str | None:
@@ -181,6 +182,8 @@ class _Planner:
             raise Refusal("has a query in it", "Write an expression over the source's columns.")
         if has_aggregates(self.catalog, flats[0].node):
             raise Refusal("is an aggregate", "Write an expression over the source's columns.")
+        if any(function_name(part) == "unnest" for part in walk(flats[0].node, into_subqueries=False)):
+            raise Refusal("is not one value for each row", "Take the list apart in a step, and give it the watermark.")
         step, known, columns = plan_step(self.catalog, self._known, flats[0])
         assert isinstance(step, Projection)
         return step, known, columns
