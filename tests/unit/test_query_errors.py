@@ -35,6 +35,23 @@ def test_a_value_that_is_not_of_its_type_is_named_with_source_and_column() -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("1767225600", "to_timestamp(t) makes a time of seconds"),
+        ("1767225600123", "epoch_ms(t) makes a time of milliseconds"),
+        ("1767225600123456", "make_timestamp(t) makes a time of microseconds"),
+        ("1767225600123456789", "make_timestamp_ns(t) makes a time of nanoseconds"),
+    ],
+)
+def test_a_number_in_place_of_a_time_is_told_the_function_of_its_unit(number: str, said: str) -> None:
+    query = open_query(spec({"v": "SELECT k, t FROM events"}, sources=[JSON_EVENTS]), threads=1)
+    given = rows(query, "events", [{"k": "a", "t": number}])
+    with pytest.raises(JobError) as caught:
+        query.run(BatchInput(0, START, None, None, {"events": given}))
+    assert str(caught.value).endswith(f"Declare the column as BIGINT: {said}.")
+
+
 def test_a_cast_in_sql_that_fails_says_what_it_could_not_do() -> None:
     run = Runner({"v": "SELECT CAST(value AS INTEGER) AS n FROM lines"}, [("v", "append")])
     with pytest.raises(JobError, match=r"^The batch failed: .* Could not convert string 'x' to INT32"):

@@ -14,6 +14,7 @@ from streamjob_runtime.plan.model import SourcePlan
 from streamjob_runtime.plan.tree import quoted
 
 _EXCERPT = 60  # characters
+_SECONDS = 11  # digits
 
 
 class SourceRows:
@@ -61,12 +62,22 @@ class SourceRows:
                 shown = value if len(value) <= _EXCERPT else value[:_EXCERPT] + "…"
                 remedy = "Declare the column as VARCHAR and use TRY_CAST, or mend the data."
                 if value.isdigit() and column.type.startswith("TIMESTAMP"):
-                    remedy = f"Declare the column as BIGINT: epoch_ms({column.name}) makes a time of milliseconds."
+                    made, unit = _of_number(len(value))
+                    remedy = f"Declare the column as BIGINT: {made}({column.name}) makes a time of {unit}."
                 raise JobError(
                     f"The source {self._source.name} has ",
                     Excerpt(f"the value {shown!r}", "a value"),
                     f" in the column {column.name}, which is not a {column.type}. {remedy}",
                 ) from None
+
+
+def _of_number(digits: int) -> tuple[str, str]:
+    """The function that makes a time of a number, and the unit: which of them this century's times have so many of."""
+    if digits <= _SECONDS:
+        return "to_timestamp", "seconds"
+    if digits <= _SECONDS + 3:
+        return "epoch_ms", "milliseconds"
+    return ("make_timestamp", "microseconds") if digits <= _SECONDS + 6 else ("make_timestamp_ns", "nanoseconds")
 
 
 def _wire(source: SourcePlan, declared: pa.Schema) -> pa.Schema:
