@@ -55,6 +55,11 @@ def values(texts: Iterable[str]) -> str:
     return f"[{', '.join(repr(text) for text in texts)}]"
 
 
+def has_variable(text: str) -> str:
+    """Whether the text has a variable, `${NAME}`, so that nothing can be said of it before it is filled."""
+    return f"{text}.contains('${{')"
+
+
 def exactly_one(kinds: Iterable[str], what: str) -> CelRule:
     """A source, table or sink is of one kind."""
     given = ", ".join(f"has(self.{kind})" for kind in kinds)

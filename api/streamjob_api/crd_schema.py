@@ -7,12 +7,16 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from streamjob_api.cel import CelRules
-from streamjob_api.fields import Model, bounds_of, inner_model, is_list, range_of, schemas_of, written
+from streamjob_api import durations, quantities
+from streamjob_api.cel import CelRules, has_variable
+from streamjob_api.fields import TEXTS, Model, bounds_of, inner_model, is_list, range_of, schemas_of, written
 
 # The lists whose items have a key: the API server refuses two with one key, and merges what several writers apply.
 _KEYS = {"sources": "name", "tables": "name", "pipeline": "name", "env": "name", "conditions": "type"}
 _SCALAR = ("type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum")
+# What differs between environments may be a variable until the operator fills it, and then has room for its name.
+_VARY = {durations.PATTERN, quantities.PATTERN} | {pattern for pattern, text in TEXTS.items() if text.varies}
+_ROOM = 128
 
 Schema = dict[str, Any]
 
@@ -63,7 +67,7 @@ class Structural:
 def _value(schema: Schema) -> Schema:
     """The schema of a value that is no model of ours."""
     if "x-kubernetes-int-or-string" in schema:
-        return {key: schema[key] for key in ("x-kubernetes-int-or-string", "pattern", "maxLength", "minimum")}
+        return _open({key: schema[key] for key in ("x-kubernetes-int-or-string", "pattern", "maxLength", "minimum")})
     if schema["type"] == "array":
         raise TypeError("a list within a list has no schema here")
     if schema["type"] == "object":
@@ -73,7 +77,14 @@ def _value(schema: Schema) -> Schema:
         value["enum"] = [schema["const"]]
     if value["type"] == "integer":
         value["format"] = "int64"
-    return value
+    return _open(value)
+
+
+def _open(value: Schema) -> Schema:
+    """The schema of a value that may be a variable as well."""
+    if value.get("pattern") not in _VARY:
+        return value
+    return value | {"pattern": rf"\$\{{|{value['pattern']}", "maxLength": max(_ROOM, value["maxLength"])}
 
 
 def _map(schema: Schema) -> Schema:
@@ -101,4 +112,4 @@ def _duration_bounds(field: FieldInfo) -> Schema | None:
     rules = [
         f"duration(self) {sign} duration('{written(b)}')" for sign, b in ((">=", low), ("<=", high)) if b is not None
     ]
-    return {"rule": " && ".join(rules), "message": f"takes {range_of(field)}"}
+    return {"rule": f"{has_variable('self')} || {' && '.join(rules)}", "message": f"takes {range_of(field)}"}

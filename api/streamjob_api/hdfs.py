@@ -17,6 +17,7 @@ KerberosPrincipal = Annotated[
         max_length=253,
         name="principal",
         words="a principal with its realm, such as etl@EXAMPLE.COM or etl/host@EXAMPLE.COM",
+        varies=True,
     ),
 ]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from streamjob_api.base import Int, Part, Ruled
+from streamjob_api.base import Bool, Int, NameRef, Part, Ruled
 from streamjob_api.durations import Duration
 from streamjob_api.quantities import Quantity
 from streamjob_api.rules import pods
@@ -13,7 +13,7 @@ from streamjob_api.texts import DnsName, EnvName, LabelKey, LabelValue
 from streamjob_api.trees import Rules
 
 # The fields of a spec that have an effect only on Kubernetes.
-FIELDS = ("suspend", "image", "resources", "restart", "nodeLoss", "deletion", "podTemplate")
+FIELDS = ("variablesFrom", "suspend", "image", "resources", "restart", "nodeLoss", "deletion", "podTemplate")
 
 # One of Kubernetes' own objects, as it is written in a pod: the API server looks at it when the pod is made.
 Foreign = dict[str, Any]
@@ -38,6 +38,18 @@ class Resources(Ruled):
 
     requests: Amounts | None = Field(None, description="What is kept free for the pod.")
     limits: Amounts | None = Field(None, description="What the pod may use at most.")
+
+
+class ConfigMapRef(NameRef):
+    """A ConfigMap of the same namespace, by name."""
+
+    optional: Bool = Field(False, description="Whether it may be missing.")
+
+
+class VariablesFrom(Part):
+    """Where values of variables are."""
+
+    config_map_ref: ConfigMapRef = Field(description="The ConfigMap whose keys are the names of variables.")
 
 
 class Backoff(Ruled):

@@ -4,7 +4,6 @@ The descriptions and bounds of the models are the one source of the CRD, of the 
 `streamjob validate` says. Rules that need more than one field stand in `rules`.
 """
 
-from collections import Counter
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
@@ -22,12 +21,14 @@ from streamjob_api.kubernetes import (
     PodTemplate,
     Resources,
     Restart,
+    VariablesFrom,
 )
 from streamjob_api.rules.across import DEFAULT_BATCH_INTERVAL, MIN_BATCHES_PER_CHECKPOINT, across
 from streamjob_api.sinks import Sink
 from streamjob_api.sources import Source, StaticTable, Watermark
 from streamjob_api.texts import DnsLabel, Endpoint, Identifier, ImageName, Location, Sql
 from streamjob_api.trees import Rules
+from streamjob_api.words import numbered
 
 
 class Metadata(Part):
@@ -115,6 +116,12 @@ class StreamJobSpec(Ruled):
     checkpoint: Checkpoint = Field(Checkpoint(), description="How often the state is kept, and where.")
     s3: S3Connection | None = Field(None, description="The connection for every `s3://` location.")
     hdfs: HdfsConnection | None = Field(None, description="The connection for every `hdfs://` location.")
+    variables_from: tuple[VariablesFrom, ...] = Field(
+        (),
+        max_length=8,
+        description="Where the operator finds the values of variables, `${NAME}`, in the texts of the spec; of two "
+        "values the later one counts. Left out: texts are taken as they are ([Variables](#variables)).",
+    )
     suspend: Bool = Field(
         False, description="Whether the job rests: it finishes its batch, takes a checkpoint, and its pod goes."
     )
@@ -155,13 +162,7 @@ class StreamJobSpec(Ruled):
     @property
     def sink_names(self) -> tuple[str, ...]:
         """A unique name for each sink: `views.files`, and `views.files.2` for the second of its kind on that step."""
-        seen: Counter[str] = Counter()
-        names = []
-        for sink in self.sinks:
-            name = f"{sink.from_}.{sink.kind}"
-            seen[name] += 1
-            names.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
-        return tuple(names)
+        return numbered(f"{sink.from_}.{sink.kind}" for sink in self.sinks)
 
 
 class StreamJob(Part):

@@ -71,6 +71,8 @@ _TEXTS = "".join(
     f"- **{text.name}**: {text.words}\n" for text in sorted(TEXTS.values(), key=lambda text: text.name.lower())
 )
 
+_VARYING = ", ".join(sorted({"duration", "quantity"} | {text.name for text in TEXTS.values() if text.varies}))
+
 HEAD = f"""\
 # The manifest
 
@@ -95,9 +97,18 @@ have no effect. The types are:
 A value may have variables: `${{NAME}}`, or `${{NAME:-default}}` for one that may have no value. `streamjob run`,
 `check`, `validate` and `checkpoints` take them from the environment, or from `--set NAME=value`; one that has no value
 is a mistake, and `$${{` is the two characters themselves. In a value without quotes, the type is that of the whole:
-`port: ${{PORT:-9999}}` is a number (within `{{ }}` YAML wants such a value in quotes, and then it is a text). So one
-manifest serves development, test and production. A cluster takes values only:
+`port: ${{PORT:-9999}}` is a number (within `{{ }}` YAML wants such a value in quotes, and then it is a text).
+
+On a cluster the operator fills the texts of a spec by the ConfigMaps that its `variablesFrom` names; `$${{` is literal
+there too, and a spec without `variablesFrom` is taken as it is. The API server lets a variable pass where environments
+differ: in texts of no special form, such as `sql`, and in those that are called
+{_VARYING}
+above. Numbers, `true` and `false`, fields that are one of several words, and all other names take no variable there;
+nor do the names of fields, in which nothing is filled anywhere. Or all is filled before:
 `streamjob render --set NAME=value FILE | kubectl apply -f -`.
+
+So [one manifest](environments.md) serves development, test and production, and `--replace FILE` puts other sources and
+sinks in.
 
 ## Rules between fields
 

@@ -15,6 +15,9 @@ class Text(StringConstraints):
 
     name: str  # what it is called, in the reference
     words: str  # what it must be, in messages
+    # Whether the API server lets a variable pass in it, because environments differ in it: what the variable becomes is
+    # looked at when it is filled.
+    varies: bool = False
 
 
 Identifier = Annotated[
@@ -47,7 +50,11 @@ DnsName = Annotated[
 Host = Annotated[
     str,
     Text(
-        pattern=r"^[A-Za-z0-9._:-]+$", max_length=253, name="host", words="a host name or an IP address, without a port"
+        pattern=r"^[A-Za-z0-9._:-]+$",
+        max_length=253,
+        name="host",
+        words="a host name or an IP address, without a port",
+        varies=True,
     ),
 ]
 ColumnName = Annotated[
@@ -75,6 +82,7 @@ Location = Annotated[
         max_length=1024,
         name="location",
         words="a path (relative to the manifest's folder, or absolute), s3://bucket/prefix or hdfs://host:port/path",
+        varies=True,
     ),
 ]
 Endpoint = Annotated[
@@ -84,6 +92,7 @@ Endpoint = Annotated[
         max_length=253,
         name="address",
         words="http://host:port or https://host:port, without a path and without credentials",
+        varies=True,
     ),
 ]
 EnvName = Annotated[
@@ -102,6 +111,7 @@ Instant = Annotated[
         max_length=24,
         name="instant",
         words="a time in UTC, such as 2026-11-21T09:00:00Z",
+        varies=True,
     ),
 ]
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
@@ -124,6 +134,7 @@ ImageName = Annotated[
         max_length=512,
         name="image",
         words="a container image, such as registry.example.com/team/runtime:1.0",
+        varies=True,
     ),
 ]
 Sql = Annotated[str, StringConstraints(min_length=1, max_length=65536)]

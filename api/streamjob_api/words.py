@@ -1,6 +1,7 @@
 """How messages write paths, values and suggestions."""
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -57,6 +58,16 @@ def suggest(name: str, known: Iterable[str], others: str) -> str:
         return f'did you mean "{shown(folded[near[0]])}"?'
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return f"{others} {', '.join(shown(n) for n in names[:_MOST])}{more}"
+
+
+def numbered(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, each unique: the second of a kind gets `.2` behind it, the third `.3`."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
+    return tuple(found)
 
 
 def sentence(*parts: str) -> str:

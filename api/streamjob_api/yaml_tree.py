@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from yaml.constructor import SafeConstructor
 
-from streamjob_api.variables import fill
+from streamjob_api.variables import Filler
 from streamjob_api.words import Path, shown
 from streamjob_api.yaml_words import syntax
 
@@ -34,6 +34,7 @@ class Place:
     key_line: int
     key_column: int
     block: bool = False  # a text whose lines stand below it
+    file: str = ""  # the one that it stands in, where that is not the manifest's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class _Walk:
 
     def __init__(self, document: Document, variables: Mapping[str, str] | None) -> None:
         self._document = document
-        self._variables = variables
+        self._filler = None if variables is None else Filler(variables)
         self._count = 0
         self._construct = SafeConstructor()
 
@@ -179,9 +180,9 @@ class _Walk:
 
     def _filled(self, node: yaml.Node, path: Path) -> yaml.Node:
         """The value with its variables filled; one without quotes becomes whatever YAML takes the whole for."""
-        if self._variables is None or not isinstance(node, yaml.ScalarNode) or "${" not in node.value:
+        if self._filler is None or not isinstance(node, yaml.ScalarNode) or "${" not in node.value:
             return node
-        filled = fill(node.value, self._variables)
+        filled = self._filler.fill(node.value)
         for message, hint in filled.wrong:
             self._fault(node.start_mark, path, message, hint)
         tag = node.tag

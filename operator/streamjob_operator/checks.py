@@ -16,7 +16,7 @@ def follow_spec(d: Decision) -> None:
     """Bring a changed spec one step nearer to the job."""
     s, wanted = d.s, d.o.wanted
     if wanted is None:
-        if not s.revision:
+        if not s.revision and not d.o.unset:
             d.conclude("Failed", "InvalidSpec", "; ".join(d.o.problems), d.o.job.generation)
         return
     if wanted.name == s.revision:

@@ -141,6 +141,8 @@ def _ready(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
             return Say("False", "BackOff", f"starts again at {to_text_ms(s.next_start)}, after: {failure}")
         if not s.alive and o.lost and o.problems:
             return Say("False", "ManifestLost", f"{o.lost}, and the spec cannot be run: mend the spec")
+        if not s.alive and o.unset:
+            return Say("False", _UNSET, "; ".join(o.problems))
         return Say("False", "Starting", "the job is being started")
     return _of_pod(o, pod)
 
@@ -178,7 +180,7 @@ def _progressing(o: Observed, s: State, pod: Pod | None, phase: Phase) -> Say:
     if s.outcome:
         return Say("False", s.outcome.kind, s.outcome.message)
     if o.problems:
-        return Say("False", _REFUSED, "; ".join(o.problems))
+        return Say("False", _UNSET if o.unset else _REFUSED, "; ".join(o.problems))
     if check and check.phase == "Failed":
         return Say("False", _REFUSED, f"the job runs on as it was: {check.message}")
     if check:
@@ -200,12 +202,12 @@ def _stalled(s: State, progressing: Say) -> Say:
     """What waits for a person: a job that was given up, a spec that does not run."""
     if s.outcome and s.outcome.kind == "Failed":
         return Say("True", s.outcome.reason, s.outcome.message)
-    if progressing.reason == _REFUSED:
-        return Say("True", _REFUSED, progressing.message)
+    if progressing.reason in (_REFUSED, _UNSET):
+        return Say("True", progressing.reason, progressing.message)
     return Say("False", "NotStalled", "nothing waits for a change of the spec")
 
 
-_REFUSED = "ChangeRefused"
+_REFUSED, _UNSET = "ChangeRefused", "VariablesMissing"
 _PROGRESS = {
     Phase.PENDING: "the pod waits to be started",
     Phase.STARTING: "the job opens its systems and recovers from its checkpoint",

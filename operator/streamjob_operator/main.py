@@ -36,6 +36,7 @@ from streamjob_operator.reconciler import Reconciler
 from streamjob_operator.rights import Rights
 from streamjob_operator.server import CannotServe, serve
 from streamjob_operator.store import Store
+from streamjob_operator.variables import Variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,8 @@ async def _act(
     progresses = Progresses(http, queue.add, rng)
     images = Images(options.runtime_image, options.image_pull_policy)
     statuses = Statuses()
-    observer = Observer(store, cluster, progresses, statuses, options.default_checkpoint_location, rng)
+    variables = Variables(cluster)
+    observer = Observer(store, cluster, progresses, statuses, variables, options.default_checkpoint_location, rng)
     reconciler = Reconciler(
         store,
         cluster,

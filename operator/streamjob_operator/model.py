@@ -135,6 +135,8 @@ class Observed:
     configs: frozenset[str] = frozenset()  # the revisions of its ConfigMaps, as last listed
     namespace_ends: bool = False  # the namespace is being deleted: nothing can be created in it
     lost: str = ""  # why `current` is not known any more, in words
+    unset: bool = False  # `problems` are of variables that have no value yet
+    variables_due: float | None = None  # when the values of variables are to be looked at again; None: there are none
     taken: int = 0  # the highest attempt that a pod has, also one of a job that had this name before
 
 

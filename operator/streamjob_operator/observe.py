@@ -1,9 +1,11 @@
 """From what the watches showed to all that a decision rests on."""
 
+import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamjob_api import names, resource
+from streamjob_api.variables import fill_tree
 from streamjob_operator.cluster import Cluster, NotFound
 from streamjob_operator.decision import revision_of
 from streamjob_operator.manifests import config_name
@@ -24,17 +26,24 @@ from streamjob_operator.revision import (
 )
 from streamjob_operator.state import State
 from streamjob_operator.store import Store, is_of
+from streamjob_operator.variables import Found, Variables, has_references
+
+_AS_IT_IS = (
+    "${…} is no variable in a spec without variablesFrom: name the ConfigMaps with the values there, or fill it "
+    "before: streamjob render"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was made of one generation of a spec."""
+    """What was made of one generation of a spec, with the values that its variables had."""
 
-    uid: str
-    generation: int
+    asked: tuple[str, int, str]  # by which uid, generation and request for a restart
+    found: Found
     policy: Policy
     wanted: Revision | None
     problems: tuple[str, ...]
+    unset: bool = False  # the problems are those of variables
 
 
 class Observer:
@@ -46,6 +55,7 @@ class Observer:
         cluster: Cluster,
         progresses: Progresses,
         statuses: Statuses,
+        variables: Variables,
         default_location: str | None,
         rng: random.Random,
     ) -> None:
@@ -53,6 +63,7 @@ class Observer:
         self._cluster = cluster
         self._progresses = progresses
         self._statuses = statuses
+        self._variables = variables
         self._default_location = default_location
         self._rng = rng
         self._read: dict[Key, _Read] = {}
@@ -67,7 +78,7 @@ class Observer:
             self._statuses.forget(key)
             return None
         job = _job(key, tree, self._statuses.of(key, tree))
-        read = self._interpret(job, tree)
+        read = await self._interpret(job, tree, now)
         wanted = read.wanted
         pods = [await self._pod(job, pod, now) for pod in self._store.pods(key) if is_of(pod, tree)]
         revision = revision_of(State.read(job.status), pods)
@@ -81,6 +92,8 @@ class Observer:
             policy=read.policy,
             wanted=wanted,
             problems=read.problems,
+            unset=read.unset,
+            variables_due=read.found.due,
             current=current,
             lost=lost,
             pods=tuple(pods),
@@ -90,12 +103,29 @@ class Observer:
         )
         return observed, tree
 
-    def _interpret(self, job: Job, tree: Tree) -> _Read:
-        known = self._read.get(job.key)
-        if known and (known.uid, known.generation) == (job.uid, job.generation):
-            return known
-        checked, broken = resource.check(tree)
+    async def _interpret(self, job: Job, tree: Tree, now: float) -> _Read:
+        known, asked = self._read.get(job.key), (job.uid, job.generation, job.restart_request)
+        found, same = Found(), known is not None and known.asked == asked
+        if has_references(job.spec):
+            found = await self._variables.of(job.key, job.spec, now, anew=not same)
+        if known is not None and same and known.found == found:
+            read = replace(known, found=found)
+        else:
+            read = self._make(job, tree, asked, found)
+        self._read[job.key] = read
+        return read
+
+    def _make(self, job: Job, tree: Tree, asked: tuple[str, int, str], found: Found) -> _Read:
+        spec, unset = job.spec, found.problems
+        if has_references(spec):
+            spec, wrong = fill_tree(spec, found.filler(spec), ("spec",))
+            unset = unset or tuple(map(str, wrong))
+        if unset:
+            return _Read(asked, found, Policy.of_broken(spec), None, unset, unset=True)
+        checked, broken = resource.check({**tree, "spec": spec})
         problems, wanted = tuple(str(b) for b in broken), None
+        if broken and spec is job.spec and "${" in json.dumps(spec):
+            problems += (_AS_IT_IS,)
         if checked is not None:
             try:
                 # By the model, so that a default which is written out, or which a newer CRD fills in, is no change.
@@ -105,10 +135,8 @@ class Observer:
                 wanted = render(job.key, spec, location or default_location(job.key, self._default_location))
             except NoCheckpointLocation as error:
                 problems = (str(error),)
-        policy = Policy.of(checked.spec) if checked else Policy.of_broken(job.spec)
-        read = _Read(job.uid, job.generation, policy, wanted, problems)
-        self._read[job.key] = read
-        return read
+        policy = Policy.of(checked.spec) if checked else Policy.of_broken(spec)
+        return _Read(asked, found, policy, wanted, problems)
 
     async def _pod(self, job: Job, tree: Tree, now: float) -> Pod:
         pod = read_pod(tree)

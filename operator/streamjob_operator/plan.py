@@ -49,6 +49,8 @@ class _Planner(Decision):
             delete_job(self)
         else:
             self._run_job()
+        if self.o.variables_due is not None:
+            self.wakes.append(self.o.variables_due)
         self._remember_location()
         self._restore_configs()
         self._sweep()

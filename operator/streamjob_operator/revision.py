@@ -13,8 +13,8 @@ import yaml
 from streamjob_api import names
 from streamjob_operator.model import Key, Revision, Tree
 
-# What only the operator reads: a change of these needs no new pod.
-IN_PLACE = ("suspend", "restart", "deletion", "nodeLoss")
+# What only the operator reads: a change of these needs no new pod. Of variables a pod gets the values.
+IN_PLACE = ("suspend", "restart", "deletion", "nodeLoss", "variablesFrom")
 SHOWN_FIELDS = 4
 # Digits of a revision's name: as many as nobody finds a second manifest for. Names were once of ten.
 _DIGITS, _LEAST_DIGITS = 32, 10

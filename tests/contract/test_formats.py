@@ -156,6 +156,7 @@ def test_values_of_json_fit_the_declared_types(record: str, row: dict[str, Any])
     [
         ("nonsense", "it is not JSON: Expecting value at column 1"),
         ('{"int":1', "it is not JSON: Expecting ',' delimiter at column 9"),
+        ('{"text":"a', "it is not JSON: Unterminated string starting at column 9"),
         ('{"int":1}{"int":2}', "it is not JSON: Extra data at column 10"),
         ("[1]", "a list stands where an object is expected, with a field a column"),
         ("null", "null stands where an object is expected, with a field a column"),

@@ -67,8 +67,9 @@ def test_two_operators_at_once(unserved: Jobs) -> None:
         job.finish()
     assert history.never_two(), (history.most_live, history.uids)
     assert sorted(history.uids) == ["shared-1-0", "shared-2-0", "shared-3-0"]
-    # One may start the pod while the other has yet to write down why: then nobody counts it.
-    assert job.status["restarts"] <= 1
+    # One may start the pod while the other has yet to write down why: then nobody counts it. Or it takes the pod that
+    # the other has asked to end for one that has failed.
+    assert job.status["restarts"] <= 2
 
 
 def test_a_leader_that_stalls_is_replaced_and_steps_down_when_it_wakes(operator: OperatorRelease, jobs: Jobs) -> None:

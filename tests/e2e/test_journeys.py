@@ -8,6 +8,7 @@ import pytest
 
 from streamjob_api import names
 from support.jobs import Job, Jobs
+from support.storage import BUCKET
 
 SOON_S = 60
 CONSOLE = {"from": "totals", "mode": "append", "console": {}}
@@ -50,6 +51,30 @@ def test_a_changed_job_is_checked_drained_and_goes_on_with_what_it_had(jobs: Job
     jobs.cluster.wait(lambda: not job.pods(names.ROLE_CHECK), what="the end of the check's pod")
     configs = jobs.cluster.objects("configmap", jobs.namespace, f"{names.LABEL_JOB}={job.name}")
     assert [config["metadata"]["name"] for config in configs] == [f"{job.name}-{job.status['revision']}"]
+    assert events(job) == ["Started", "Updating", "Started"]
+
+
+def test_a_value_of_a_config_map_that_changes_is_checked_and_the_job_goes_on_with_it(jobs: Jobs) -> None:
+    def say(interval: str) -> None:
+        data = {"BUCKET": BUCKET, "INTERVAL": interval}
+        config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "varied"}, "data": data}
+        jobs.cluster.apply(json.dumps(config), jobs.namespace)
+
+    job = jobs.job("varied", variablesFrom=[{"configMapRef": {"name": "varied"}}], batchInterval="${INTERVAL}")
+    location = job.spec["checkpoint"]["location"].replace(f"s3://{BUCKET}/", "s3://${BUCKET}/")
+    job.feed(3)
+    job.apply(checkpoint={**job.spec["checkpoint"], "location": location})
+    assert "there is no ConfigMap varied" in job.wait_for_condition("Ready", "VariablesMissing")
+    say("200ms")
+    job.wait_until_ready()
+    job.wait_until_read()
+    assert job.status["checkpointLocation"].startswith(f"s3://{BUCKET}/")
+    with job.fed():
+        say("100ms")
+        job.wait_for_attempt(2)
+        job.wait_until_read()
+    job.finish()
+    assert job.status["restarts"] == 0
     assert events(job) == ["Started", "Updating", "Started"]
 
 

@@ -58,6 +58,7 @@ class ClusterModel:
     deleting: bool = False
     restart_request: str = ""
     problems: tuple[str, ...] = ()
+    unset: bool = False  # the problems are of variables
     namespace_ends: bool = False
     gone: bool = False
     pods: dict[str, Pod] = field(default_factory=dict)
@@ -98,6 +99,7 @@ class ClusterModel:
             policy=self.policy,
             wanted=wanted,
             problems=self.problems,
+            unset=self.unset,
             current=current,
             configs=frozenset(self.configs),
             lost="" if unchanged or current or not revision else "the ConfigMap was deleted",

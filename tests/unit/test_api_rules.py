@@ -70,8 +70,8 @@ CASES: list[tuple[str, Any, str]] = [
         "spec",
         [],
         "spec: must be an object, and is a list; its fields are engine, batchInterval, trigger, sources, tables, "
-        "pipeline, sinks, checkpoint, s3, hdfs, suspend, excerptsInStatus, image, resources, restart, nodeLoss, "
-        "deletion, podTemplate",
+        "pipeline, sinks, checkpoint, s3, hdfs, variablesFrom, suspend, excerptsInStatus, image, resources, restart, "
+        "nodeLoss, deletion, podTemplate",
     ),
     ("spec.engine", "spark", 'spec.engine: must be embedded, and is "spark"; take embedded'),
     ("spec.sinkz", [], 'spec.sinkz: unknown field; did you mean "sinks"?'),
@@ -190,7 +190,7 @@ CASES: list[tuple[str, Any, str]] = [
         f"{SOURCE_0}.watermark.column",
         "id",
         'spec.sources[0].watermark.column: "id" is of type BIGINT; take a column of type TIMESTAMP or '
-        "TIMESTAMP WITH TIME ZONE",
+        "TIMESTAMP WITH TIME ZONE, or a new name and an expression, such as epoch_ms(sent)",
     ),
     (
         f"{SOURCE_0}.watermark.delay",

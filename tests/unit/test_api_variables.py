@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjob_api.variables import Filled, fill
+from streamjob_api.variables import Filled, Filler
 
 VALUES = {"HOST": "kafka", "PORT": "9092", "EMPTY": "", "NESTED": "${HOST}"}
 
@@ -24,7 +24,7 @@ VALUES = {"HOST": "kafka", "PORT": "9092", "EMPTY": "", "NESTED": "${HOST}"}
     ],
 )
 def test_what_a_variable_becomes(text: str, filled: str) -> None:
-    assert fill(text, VALUES) == Filled(filled)
+    assert Filler(VALUES).fill(text) == Filled(filled)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_what_a_variable_becomes(text: str, filled: str) -> None:
     ],
 )
 def test_what_cannot_be_filled_is_said(text: str, message: str, hint: str) -> None:
-    filled = fill(text, VALUES)
+    filled = Filler(VALUES).fill(text)
     assert filled.text == text
     ((said, remedy),) = filled.wrong
     assert said == message
@@ -47,4 +47,4 @@ def test_what_cannot_be_filled_is_said(text: str, message: str, hint: str) -> No
 
 @given(st.text())
 def test_any_text_can_be_written_literally(text: str) -> None:
-    assert fill(text.replace("${", "$${"), {}) == Filled(text)
+    assert Filler({}).fill(text.replace("${", "$${")) == Filled(text)

@@ -125,11 +125,16 @@ def test_a_job_that_was_killed_is_not_set_back_half() -> None:
 def test_a_watermark_that_stands_still_though_rows_come_is_said_once_and_again_when_it_had_moved() -> None:
     said: list[dict[str, Any]] = []
     progress, clock = Progress(), ManualClock()
-    watch = EventTimeWatch(progress, clock, lambda level, message, **fields: said.append(fields), 60)
+
+    def say(level: str, message: str, **fields: Any) -> None:
+        if "stands still" in message:
+            said.append(fields)
+
+    watch = EventTimeWatch(progress, clock, say, 60)
 
     def batches(mark: int | None, seconds: int, came: bool = True, lacking: tuple[str, ...] = ()) -> None:
         for _ in range(seconds):
-            watch.batch(mark, came, {}, lacking)
+            watch.batch(mark, {"clicks": 1} if came else {}, {}, lacking)
             clock.advance(1)
 
     batches(None, 100, lacking=("clicks",))
@@ -141,3 +146,27 @@ def test_a_watermark_that_stands_still_though_rows_come_is_said_once_and_again_w
     assert len(said) == 1, "where no rows come it has no reason to move"
     batches(6, 100)
     assert said[1:] == [{"watermark": iso(6), "why": "no row has a later event time"}]
+
+
+TIMELESS = ("warning", "no row has an event time, and such rows are in no window: is the watermark's column right?")
+
+
+@pytest.mark.parametrize(
+    ("script", "times"),
+    [
+        ([[None, None], [None]], 1),
+        ([[], [None], [1]], 1),
+        ([[None, 1], [None]], 0),
+        ([[1], [None]], 0),
+        ([[FAR, None], [None]], 0),  # that is said in words of its own
+        ([[], []], 0),
+    ],
+)
+def test_rows_of_which_none_has_an_event_time_are_said_at_once_and_once(
+    script: list[list[int | None]], times: int
+) -> None:
+    job = job_of(MANIFEST.format(ahead="", type="TIMESTAMP"))
+    batches = [{"e": [{"ts": None if minutes is None else at(minutes)} for minutes in batch]} for batch in script]
+    run = Simulation(job, batches)
+    assert run.run()
+    assert run.logged.count(TIMELESS) == times

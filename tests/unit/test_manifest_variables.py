@@ -93,3 +93,11 @@ def test_what_is_no_setting_is_refused(file: Path) -> None:
         done = CliRunner().invoke(main, ["render", "--set", wrong, str(file)])
         assert done.exit_code == 2
         assert "is not NAME=value" in done.output
+
+
+def test_no_variable_stays_as_it_is_behind_a_hundred_that_are_replaced() -> None:
+    many = "\n".join(f"      c{i}: ${{C{i}}}" for i in range(100))
+    text = TEXT.replace("    format: text\n", f"    format: json\n    schema:\n{many}\n", 1).replace("SKIP:-", "SKIP")
+    parts = [("parts.yaml", "sources: {lines: {schema: {value: VARCHAR}}}")]
+    problems = parse_manifest(text, "job.yaml", {"HOST": "h"}, parts).problems
+    assert problems, "SKIP has no value, and neither has too much else"

@@ -14,6 +14,7 @@ from streamjob_operator.observe import Observer
 from streamjob_operator.plan import plan
 from streamjob_operator.progress import Progresses
 from streamjob_operator.store import Store
+from streamjob_operator.variables import Variables
 from support.cluster_model import SPEC
 
 KEY = Key("shop", "views")
@@ -80,8 +81,9 @@ def observe(
     }
     store.put_job(tree)
     nobody = cast(Any, NobodyAsked())
+    cluster = cast(Cluster, nobody)
     observer = Observer(
-        store, cast(Cluster, nobody), cast(Progresses, nobody), Statuses(), default_location, random.Random(1)
+        store, cluster, cast(Progresses, nobody), Statuses(), Variables(cluster), default_location, random.Random(1)
     )
     seen = asyncio.run(observer.observe(KEY, 0.0))
     assert seen is not None

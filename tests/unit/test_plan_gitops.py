@@ -127,3 +127,30 @@ def test_a_job_that_is_being_deleted_is_on_its_way_out() -> None:
     cluster.deleting = True
     cluster.settle()
     assert seen(cluster) == ("Terminating", False)
+
+
+def test_a_job_whose_variables_have_no_values_waits_for_somebody_and_starts_when_they_do() -> None:
+    cluster = ClusterModel(problems=("spec.sinks[0].kafka.topic: the variable TOPIC has no value",), unset=True)
+    cluster.settle()
+    assert seen(cluster) == ("Failed", False) and not cluster.pods
+    [ready] = [c for c in cluster.status["conditions"] if c["type"] == "Ready"]
+    assert (ready["reason"], "TOPIC" in ready["message"]) == ("VariablesMissing", True)
+    assert cluster.status["phase"] == "Pending" and "outcome" not in cluster.status
+    cluster.problems, cluster.unset = (), False
+    cluster.settle()
+    cluster.starts()
+    cluster.settle()
+    assert seen(cluster) == ("Current", True)
+
+
+def test_a_running_job_whose_variables_lose_their_values_runs_on_and_is_replaced_as_it_was() -> None:
+    cluster = running()
+    ran = cluster.runtime().revision
+    cluster.problems, cluster.unset = ("spec.variablesFrom[0].configMapRef: there is no ConfigMap env",), True
+    cluster.settle()
+    assert seen(cluster) == ("Failed", False)
+    conditions = {c["type"]: c for c in cluster.status["conditions"]}
+    assert (conditions["Ready"]["status"], conditions["Stalled"]["reason"]) == ("True", "VariablesMissing")
+    cluster.removed(cluster.runtime())
+    cluster.settle()
+    assert (cluster.runtime().attempt, cluster.runtime().revision) == (2, ran)

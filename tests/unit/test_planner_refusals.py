@@ -8,6 +8,7 @@ from streamjob_runtime.plan.problems import PlanError, PlanProblem
 from support.queries import problems, spec
 
 STAR = "SELECT * FROM "
+NEWEST = "Of the newest row of each key: arg_max({'a': a, 'b': b}, time) with GROUP BY key, written in update mode."
 CASES = [
     (
         "SELECT DISTINCT k FROM events",
@@ -15,9 +16,24 @@ CASES = [
         "GROUP BY the columns, and write the groups in update mode.",
     ),
     (
-        "SELECT count(DISTINCT k) FROM events",
-        "The step v has DISTINCT inside count(), which cannot be combined over batches",
-        "Use approx_count_distinct(…).",
+        "SELECT list_sort(list(DISTINCT k)) FROM events",
+        "The step v has DISTINCT inside list(), which cannot be combined over batches",
+        "Write list_sort(list_distinct(list(x))).",
+    ),
+    (
+        "SELECT arg_max(DISTINCT k, n) FROM events",
+        "The step v has DISTINCT inside arg_max(), which cannot be combined over batches",
+        "Leave DISTINCT out.",
+    ),
+    (
+        "SELECT DISTINCT ON (k) * FROM events ORDER BY k, t DESC",
+        "The step v has DISTINCT on a stream, which comes later",
+        NEWEST,
+    ),
+    (
+        "SELECT * FROM events QUALIFY row_number() OVER (PARTITION BY k ORDER BY t DESC) = 1",
+        "The step v has a window function (OVER) on a stream, which never ends",
+        NEWEST,
     ),
     (
         "SELECT string_agg(k, ',' ORDER BY n) FROM events",
@@ -161,6 +177,11 @@ CASES = [
     (
         "SELECT k FROM events GROUP BY k, tumble(n, INTERVAL '1 minute')",
         "The step v has a window over a column of type BIGINT",
+        "It must be a TIMESTAMP: epoch_ms(x) of milliseconds, to_timestamp(x) of seconds.",
+    ),
+    (
+        "SELECT k FROM events GROUP BY tumble(k, INTERVAL '1 minute'), k",
+        "The step v has a window over a column of type VARCHAR",
         "It must be a TIMESTAMP: CAST(… AS TIMESTAMP).",
     ),
     (
@@ -315,7 +336,8 @@ MODES = [
         "SELECT k, count(*) AS c FROM events GROUP BY k, tumble(t + INTERVAL '1 hour', INTERVAL '1 minute')",
         "append",
         "v cannot be written in append mode: its groups change with every batch and never become final",
-        "Use update or complete, or group by tumble() or hop() over a column with a watermark.",
+        "Use update or complete, or group by tumble() or hop() over a column with a watermark, and not by "
+        "tumble((t + CAST('1 hour' AS INTERVAL)), 1m), which is over no such column.",
     ),
     (
         "SELECT k, sum(n) AS s FROM events GROUP BY k ORDER BY s LIMIT 3",

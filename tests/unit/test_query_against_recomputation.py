@@ -17,7 +17,8 @@ from support.queries import START, Row, Runner
 AGGREGATES = """count(*) AS c, count(n) AS cn, sum(n) AS s, avg(n) AS a, min(n) AS lo, max(n) AS hi,
     stddev_samp(n) AS sd, median(n) AS md, approx_count_distinct(n) AS acd, list_sort(list(n)) AS l,
     arg_max(n, n) AS am, bool_or(n > 2) AS b, count(*) FILTER (WHERE n > 1) AS f, sum(n) / count(*) AS q,
-    weighted_avg(n, n) AS w"""
+    weighted_avg(n, n) AS w, count(DISTINCT n) AS dc, sum(DISTINCT n) AS ds, avg(DISTINCT n) FILTER (n > 0) AS da,
+    count(DISTINCT (n, k)) AS dt, max(DISTINCT n) AS dm, median(DISTINCT n) AS dd, stddev_samp(DISTINCT n) AS dv"""
 BY_WINDOW = f"SELECT k, window_start, {AGGREGATES} FROM events GROUP BY k, window_start"
 EPOCH = datetime(1970, 1, 1)
 BASE = datetime(2026, 1, 1)

@@ -28,10 +28,10 @@ HANDED_ON = {
 }
 KEPT = {
     "g": "SELECT k, max(v) AS hi, min(v) AS lo, max(v) FILTER (WHERE n > 0) AS above, arg_max(v, n) AS newest, "
-    "arg_min(n, v) AS place, list_sort(list(v)) AS every, count(v) AS c, approx_count_distinct(v) AS d "
-    "FROM p GROUP BY k",
+    "arg_min(n, v) AS place, list_sort(list(v)) AS every, count(v) AS c, approx_count_distinct(v) AS d, "
+    "count(DISTINCT v) AS e FROM p GROUP BY k",
     "shown": "SELECT k, typeof(hi) AS kind, hi::VARCHAR AS hi, lo::VARCHAR AS lo, above::VARCHAR AS above, "
-    "newest::VARCHAR AS newest, place, typeof(every) AS kinds, every::VARCHAR AS every, c, d FROM g",
+    "newest::VARCHAR AS newest, place, typeof(every) AS kinds, every::VARCHAR AS every, c, d, e FROM g",
     "top": "SELECT typeof(max(hi)) AS kind, max(hi)::VARCHAR AS hi, list_sort(list(lo))::VARCHAR AS los FROM g",
     "by_value": "SELECT v AS x, count(*) AS c, max(n) AS m FROM p GROUP BY v",
     "value": "SELECT typeof(x) AS kind, x::VARCHAR AS x, c, m FROM by_value",

@@ -252,6 +252,28 @@ def test_it_says_what_each_step_becomes(tmp_path: Path, capsys: pytest.CaptureFi
     ]
 
 
+def test_it_names_groups_without_their_types(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(
+        tmp_path / "job.yaml",
+        """
+  sources:
+  - name: events
+    queue: {}
+    schema: {k: "STRUCT(a INTEGER, b VARCHAR)", "my key": "DECIMAL(9, 2)", t: TIMESTAMP WITH TIME ZONE}
+    watermark: {column: t, delay: 10s}
+  pipeline:
+  - {name: windows, sql: "SELECT k, count(*) AS c FROM events GROUP BY k, tumble(t, INTERVAL 10 SECOND)"}
+  - {name: groups, sql: 'SELECT count(*) AS c FROM events GROUP BY k, t, "my key"'}
+  sinks:
+  - {from: windows, queue: {}}
+""".lstrip("\n"),
+    )
+    assert validate_files([file]) == 0
+    _, windows, groups = capsys.readouterr().out.splitlines()
+    assert windows.startswith("  windows: a table with a row for each k and window tumble(t, 10s) of events; ")
+    assert groups.startswith('  groups: a table with a row for each k, t and "my key" of events; ')
+
+
 SMALL = Limits(cpu_s=10, memory=700 << 20)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from streamjob_api import trees
-from streamjob_api.cel import CelRule, CelRules
+from streamjob_api.cel import CelRule, CelRules, has_variable
 from streamjob_api.durations import format_duration
 from streamjob_api.systems.kinds import Alone
 from streamjob_api.systems.registry import SINKS, SOURCES
@@ -152,6 +152,7 @@ def _nearest(count: int, low: int, high: int) -> int:
 
 _CHECKPOINT_INTERVAL = CelRule(
     "!has(self.checkpoint) || !has(self.checkpoint.interval) || "
+    f"{has_variable('self.checkpoint.interval')} || {has_variable('self.batchInterval')} || "
     "duration(self.checkpoint.interval).getMilliseconds() in [5, 6, 7, 8, 9, 10].map(times, "
     "times * duration(self.batchInterval).getMilliseconds())",
     "must be a whole multiple of batchInterval, 5 to 10 times as long; or leave it out",

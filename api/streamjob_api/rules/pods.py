@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from streamjob_api import trees
-from streamjob_api.cel import CelRule, CelRules, exactly_one
+from streamjob_api.cel import CelRule, CelRules, exactly_one, has_variable
 from streamjob_api.durations import format_duration
 from streamjob_api.names import GROUP, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME
 from streamjob_api.quantities import parse_quantity
@@ -45,6 +45,7 @@ def resources(tree: Tree) -> Iterator[Broken]:
 _RESOURCES = tuple(
     CelRule(
         f"!has(self.requests) || !has(self.limits) || !has(self.requests.{name}) || !has(self.limits.{name}) || "
+        f"{has_variable(f'string(self.requests.{name})')} || {has_variable(f'string(self.limits.{name})')} || "
         f"!quantity(string(self.requests.{name})).isGreaterThan(quantity(string(self.limits.{name})))",
         f"more {label} is requested than the limit allows; ask for less, or raise limits.{label}",
         field=f"requests['{label}']",
@@ -66,7 +67,7 @@ def backoff(tree: Tree) -> Iterator[Broken]:
 
 _BACKOFF = (
     CelRule(
-        "duration(self.initial) <= duration(self.max)",
+        f"{has_variable('self.initial')} || {has_variable('self.max')} || duration(self.initial) <= duration(self.max)",
         "is longer than max; take less, or raise max",
         says="self.initial + ' is longer than max, ' + self.max + '; take less, or raise max'",
         field="initial",

@@ -17,7 +17,10 @@ from streamjob_api.words import Path, shown, suggest
 _OF_FORMATS = {"text": {"value": "VARCHAR"}, "raw": {"value": "BLOB"}}  # the columns of those that have their own
 _NEED_SCHEMA = ("json", "csv", "avro", "parquet")
 
-_TAKE_A_TIME = "take a column of type TIMESTAMP or TIMESTAMP WITH TIME ZONE"
+_TAKE_A_TIME = (
+    "take a column of type TIMESTAMP or TIMESTAMP WITH TIME ZONE, or a new name and an expression, such as "
+    "epoch_ms(sent)"
+)
 
 _WITHOUT_FORMAT = [name for name, kind in SOURCES.items() if not kind.formats]
 _WITH_COLUMNS = [name for name, kind in SOURCES.items() if kind.columns]

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from streamjob_api import trees
 from streamjob_api.base import Bool, Int, Part
-from streamjob_api.cel import CelRule
+from streamjob_api.cel import CelRule, has_variable
 from streamjob_api.systems.kinds import FORMATS, Alone, SinkKind, SourceKind, TableKind, path_of
 from streamjob_api.systems.named_columns import each_once, each_once_cel
 from streamjob_api.texts import ColumnName, Location
@@ -95,7 +95,7 @@ def _source(item: Tree) -> Iterator[Broken]:
 _FOLLOW = (
     CelRule(
         "!has(self.files) || !has(self.files.follow) || !self.files.follow || !self.files.path.contains('://') || "
-        "self.files.path.startsWith('file://')",
+        f"self.files.path.startsWith('file://') || {has_variable('self.files.path')}",
         "only local files grow line by line; leave it out: an object is read as a whole",
         field="files.follow",
     ),

@@ -20,6 +20,7 @@ PostgresName = Annotated[
         max_length=63,
         name="PostgreSQL name",
         words="a name in PostgreSQL, without quotes and points; where it lies is said by schema: public",
+        varies=True,
     ),
 ]
 

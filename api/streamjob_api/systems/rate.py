@@ -15,7 +15,8 @@ class RateSource(Part):
 
 # That a watermark's column is of type TIMESTAMP, for the API server, which does not know the columns.
 _WATERMARK = CelRule(
-    "!has(self.watermark) || !has(self.rate) || self.watermark.column.lowerAscii() == 'timestamp'",
+    "!has(self.watermark) || has(self.watermark.expression) || !has(self.rate) || "
+    "self.watermark.column.lowerAscii() == 'timestamp'",
     "take the column of type TIMESTAMP: timestamp",
     field="watermark.column",
 )

@@ -43,6 +43,7 @@ class CheckOptions:
     secrets: Path | None = None
     log_format: str = "text"
     termination_log: Path | None = None
+    replace: tuple[Path, ...] = ()  # files with parts that take the places of those of `file`
 
 
 def check_job(options: CheckOptions, patience_s: float = PATIENCE_S, limits: Limits = LIMITS) -> int:
@@ -54,7 +55,7 @@ def check_job(options: CheckOptions, patience_s: float = PATIENCE_S, limits: Lim
     log = Logger(sys.stderr, cast(Style, options.log_format), SystemClock())
     ending = Ending(log, options.termination_log, over=words.over)
     try:
-        job, loaded = load_planned(options.file, limits)
+        job, loaded = load_planned(options.file, options.replace, limits)
         ending = replace(ending, excerpts=job.spec.excerpts_in_status)
         _check(options, patience_s, job, loaded, ending, words)
     except Exception as error:

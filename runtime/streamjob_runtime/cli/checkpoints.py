@@ -39,13 +39,17 @@ SHOWN_RECORDS = 40
 
 
 def on_job_store(
-    file: Path, checkpoint: str | None, secrets: Path | None, command: Callable[[StreamJob, Store, Console], int]
+    file: Path,
+    checkpoint: str | None,
+    secrets: Path | None,
+    replace: Sequence[Path],
+    command: Callable[[StreamJob, Store, Console], int],
 ) -> int:
     """Run a command on the store of the job in the file; give the exit code."""
     # What reads a pipe wants a record a line.
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 500)
     try:
-        job, _ = load_job(file)
+        job, _ = load_job(file, replace)
         location = location_of(job, file, checkpoint)
         store = open_store(location, Connections(job.spec.s3, Secrets(secrets, os.environ), job.spec.hdfs))
         return command(job, store, console)

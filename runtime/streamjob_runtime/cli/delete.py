@@ -5,6 +5,7 @@ import random
 import secrets as randomness
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -29,7 +30,12 @@ PATIENCE_S = 30.0
 
 
 def delete_checkpoints(
-    file: Path, checkpoint: str | None, secrets: Path | None, yes: bool, termination_log: Path | None
+    file: Path,
+    checkpoint: str | None,
+    secrets: Path | None,
+    replace: Sequence[Path],
+    yes: bool,
+    termination_log: Path | None,
 ) -> int:
     """Delete them, after asking unless `yes`; the exit code."""
     clock = SystemClock()
@@ -37,7 +43,7 @@ def delete_checkpoints(
     give_up = threading.Event()
     try:
         with end_on_signals(give_up):
-            job, _ = load_job(file)
+            job, _ = load_job(file, replace)
             name = full_name(job.metadata.namespace, job.metadata.name)
             bare = open_store(
                 location_of(job, file, checkpoint),

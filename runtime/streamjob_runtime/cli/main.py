@@ -52,6 +52,14 @@ _setting = click.option(
     help="The value of ${NAME} in the manifest; without it, what the environment says.",
 )
 
+_replace = click.option(
+    "--replace",
+    type=Manifest,
+    multiple=True,
+    metavar="FILE",
+    help="Sources, tables and sinks in place of those of the same names; of several files one after the other.",
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="streamjob")
@@ -64,6 +72,7 @@ def main() -> None:
 @main.command()
 @click.argument("file", type=Manifest)
 @_setting
+@_replace
 @click.option("--checkpoint", type=Location(), metavar="DIR|URL", help="Keep the log and snapshots there instead.")
 @click.option("--secrets", type=Folder, help="A folder with a folder for each Secret, a file for each of its keys.")
 @click.option("--http-port", type=click.IntRange(0, 65535), help="Serve /metrics, /healthz, /readyz and /progress.")
@@ -78,6 +87,7 @@ def run(
     http_host: str,
     log_format: str,
     termination_log: Path | None,
+    replace: tuple[Path, ...],
 ) -> None:
     """Run the StreamJob in FILE until it is done or Ctrl-C.
 
@@ -86,19 +96,25 @@ def run(
     """
     from streamjob_runtime.cli.run import RunOptions, run_job
 
-    options = RunOptions(file, checkpoint, secrets, http_port, http_host, log_format, termination_log)
+    options = RunOptions(file, checkpoint, secrets, http_port, http_host, log_format, termination_log, replace)
     sys.exit(run_job(options))
 
 
 @main.command()
 @click.argument("file", type=Manifest)
 @_setting
+@_replace
 @click.option("--checkpoint", type=Location(), metavar="DIR|URL", help="Look for the log there instead.")
 @click.option("--secrets", type=Folder, help="As for `run`.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--termination-log", type=File, help="Write how the check ended there.")
 def check(
-    file: Path, checkpoint: str | None, secrets: Path | None, log_format: str, termination_log: Path | None
+    file: Path,
+    checkpoint: str | None,
+    secrets: Path | None,
+    log_format: str,
+    termination_log: Path | None,
+    replace: tuple[Path, ...],
 ) -> None:
     """Find out whether the StreamJob in FILE could start now: its SQL, its systems, and the state it would go on from.
 
@@ -107,20 +123,21 @@ def check(
     """
     from streamjob_runtime.cli.check import CheckOptions, check_job
 
-    sys.exit(check_job(CheckOptions(file, checkpoint, secrets, log_format, termination_log)))
+    sys.exit(check_job(CheckOptions(file, checkpoint, secrets, log_format, termination_log, replace)))
 
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=Manifest)
 @_setting
-def validate(files: tuple[Path, ...]) -> None:
+@_replace
+def validate(files: tuple[Path, ...], replace: tuple[Path, ...]) -> None:
     """Say every mistake in the StreamJobs in FILES, or what each of their steps becomes.
 
     Ends with 0 (no mistake; warnings are none), 1 (some) or 2 (wrong usage).
     """
     from streamjob_runtime.cli.validate import validate_files
 
-    sys.exit(validate_files(files))
+    sys.exit(validate_files(files, replace=replace))
 
 
 @main.command()
@@ -147,11 +164,12 @@ def schema() -> None:
 @main.command()
 @click.argument("file", type=Manifest)
 @_setting
-def render(file: Path) -> None:
+@_replace
+def render(file: Path, replace: tuple[Path, ...]) -> None:
     """Print the StreamJob in FILE, and what stands beside it, with the variables filled: for `kubectl apply -f -`."""
     from streamjob_runtime.cli.render import render as print_filled
 
-    sys.exit(print_filled(file))
+    sys.exit(print_filled(file, replace))
 
 
 @main.group()
@@ -162,6 +180,7 @@ def checkpoints() -> None:
 def _checkpoint_options(command: click.decorators.FC) -> click.decorators.FC:
     for option in (
         _setting,
+        _replace,
         click.option("--secrets", type=Folder, help="As for `run`."),
         click.option("--checkpoint", type=Location(), metavar="DIR|URL", help="Look there instead."),
         click.argument("file", type=Manifest),
@@ -172,27 +191,34 @@ def _checkpoint_options(command: click.decorators.FC) -> click.decorators.FC:
 
 @checkpoints.command("list")
 @_checkpoint_options
-def list_(file: Path, checkpoint: str | None, secrets: Path | None) -> None:
+def list_(file: Path, checkpoint: str | None, secrets: Path | None, replace: tuple[Path, ...]) -> None:
     """The checkpoints of the job in FILE, and what a restart would replay."""
     from streamjob_runtime.cli.checkpoints import list_checkpoints, on_job_store
 
-    sys.exit(on_job_store(file, checkpoint, secrets, list_checkpoints))
+    sys.exit(on_job_store(file, checkpoint, secrets, replace, list_checkpoints))
 
 
 @checkpoints.command()
 @_checkpoint_options
-def show(file: Path, checkpoint: str | None, secrets: Path | None) -> None:
+def show(file: Path, checkpoint: str | None, secrets: Path | None, replace: tuple[Path, ...]) -> None:
     """The last batches of the job in FILE, record by record."""
     from streamjob_runtime.cli.checkpoints import on_job_store, show_log
 
-    sys.exit(on_job_store(file, checkpoint, secrets, show_log))
+    sys.exit(on_job_store(file, checkpoint, secrets, replace, show_log))
 
 
 @checkpoints.command()
 @_checkpoint_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--termination-log", type=File, help="Write how it ended there.")
-def delete(file: Path, checkpoint: str | None, secrets: Path | None, yes: bool, termination_log: Path | None) -> None:
+def delete(
+    file: Path,
+    checkpoint: str | None,
+    secrets: Path | None,
+    replace: tuple[Path, ...],
+    yes: bool,
+    termination_log: Path | None,
+) -> None:
     """Delete all that the job in FILE keeps at its checkpoint location. Its results stay.
 
     A process that still runs the job can write no record more. Another job's log is refused (78).
@@ -201,14 +227,21 @@ def delete(file: Path, checkpoint: str | None, secrets: Path | None, yes: bool, 
 
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("Nobody is there to be asked: to delete all that the job has kept, give --yes.")
-    sys.exit(delete_checkpoints(file, checkpoint, secrets, yes, termination_log))
+    sys.exit(delete_checkpoints(file, checkpoint, secrets, replace, yes, termination_log))
 
 
 @checkpoints.command("reset-watermark")
 @_checkpoint_options
 @click.option("--to", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]), help="UTC; left out: now.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def reset_watermark(file: Path, checkpoint: str | None, secrets: Path | None, to: datetime | None, yes: bool) -> None:
+def reset_watermark(
+    file: Path,
+    checkpoint: str | None,
+    secrets: Path | None,
+    replace: tuple[Path, ...],
+    to: datetime | None,
+    yes: bool,
+) -> None:
     """Set the watermark of the job in FILE back, after a wrong event time has driven it ahead of the clock.
 
     For a job that has stopped in good order. Event times later than --to are forgotten; the state stays as it is.
@@ -217,13 +250,13 @@ def reset_watermark(file: Path, checkpoint: str | None, secrets: Path | None, to
 
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("Nobody is there to be asked: to set the watermark back, give --yes.")
-    sys.exit(run_reset(file, checkpoint, secrets, to, yes))
+    sys.exit(run_reset(file, checkpoint, secrets, replace, to, yes))
 
 
 @checkpoints.command()
 @_checkpoint_options
-def verify(file: Path, checkpoint: str | None, secrets: Path | None) -> None:
+def verify(file: Path, checkpoint: str | None, secrets: Path | None, replace: tuple[Path, ...]) -> None:
     """Read all that the job in FILE would need at a restart, and find any damage. Ends with 1 if there is some."""
     from streamjob_runtime.cli.checkpoints import on_job_store, verify_all
 
-    sys.exit(on_job_store(file, checkpoint, secrets, verify_all))
+    sys.exit(on_job_store(file, checkpoint, secrets, replace, verify_all))

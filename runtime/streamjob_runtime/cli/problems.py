@@ -65,9 +65,9 @@ def located(loaded: LoadedManifest, problems: Sequence[PlanProblem]) -> list[Pro
     found = []
     for problem in problems:
         line, column = loaded.locate(problem.path, problem.sql, problem.offset)
-        found.append(Problem(loaded.file, line, column, problem.path, problem.text))
+        found.append(Problem(loaded.file_of(problem.path), line, column, problem.path, problem.text))
     return sorted(found, key=_place)
 
 
-def _place(problem: Problem) -> tuple[int, int]:
-    return problem.line, problem.column
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column

@@ -4,6 +4,7 @@ import os
 import random
 import secrets as randomness
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,12 +23,19 @@ from streamjob_runtime.stores.connections import Connections, Secrets
 from streamjob_runtime.stores.open import open_store
 
 
-def reset_watermark(file: Path, checkpoint: str | None, secrets: Path | None, to: datetime | None, yes: bool) -> int:
+def reset_watermark(
+    file: Path,
+    checkpoint: str | None,
+    secrets: Path | None,
+    replace: Sequence[Path],
+    to: datetime | None,
+    yes: bool,
+) -> int:
     """Forget the event times that are later than `to` (None: now), after asking unless `yes`; the exit code."""
     clock = SystemClock()
     ending = Ending(Logger(sys.stderr, "text", clock), None)
     try:
-        job, _ = load_job(file)
+        job, _ = load_job(file, replace)
         name = full_name(job.metadata.namespace, job.metadata.name)
         connections = Connections(job.spec.s3, Secrets(secrets, os.environ), job.spec.hdfs)
         store = open_store(location_of(job, file, checkpoint), connections)

@@ -49,6 +49,7 @@ class RunOptions:
     http_host: str = "127.0.0.1"
     log_format: str = "text"
     termination_log: Path | None = None
+    replace: tuple[Path, ...] = ()  # files with parts that take the places of those of `file`
 
 
 def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRACE_S, limits: Limits = LIMITS) -> int:
@@ -62,7 +63,7 @@ def run_job(options: RunOptions, hook: StepHook = no_hook, grace_s: float = GRAC
     words = LastWords(options.termination_log)
     ending = Ending(log, options.termination_log, lambda: last_of(progress, clock.now_ms()), words.over)
     try:
-        job, loaded = load_planned(options.file, limits)
+        job, loaded = load_planned(options.file, options.replace, limits)
         ending = replace(ending, excerpts=job.spec.excerpts_in_status)
         stopped = _run(options, job, loaded, hook, grace_s, clock, progress, ending, words)
     except Exception as error:

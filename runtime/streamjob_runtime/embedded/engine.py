@@ -22,8 +22,8 @@ from streamjob_runtime.plan.states import ENGINE, readable
 from streamjob_runtime.plan.tree import quoted
 from streamjob_runtime.query import BatchInput, BatchOutput
 
-# relation, operator, mode, columns as text: sinks that share these get the same rows
-_Result = tuple[str, str | None, str, tuple[str, ...]]
+# relation, operators, mode, columns as text: sinks that share these get the same rows
+_Result = tuple[str, tuple[str, ...], str, tuple[str, ...]]
 
 
 class EmbeddedQuery:
@@ -63,7 +63,7 @@ class EmbeddedQuery:
         self._complete: dict[_Result, pa.Table] = {}  # what did not change since it was computed
 
     def _open(self, step: Aggregation) -> Operator:
-        readers = [s for s in self._plan.sinks if s.operator == step.name]
+        readers = [s for s in self._plan.sinks if step.name in s.operators]
         below = [s for s in self._plan.sinks if s.mode == "complete" and self._shows(s.relation, step.name)]
         wanted = Wanted(
             append=any(s.mode == "append" for s in readers),
@@ -87,12 +87,12 @@ class EmbeddedQuery:
         return frozenset(streams - as_they_come) | self._computed_times.keys()
 
     def _empty_result(self, sink: SinkPlan) -> pa.Table:
-        if sink.operator is not None:
-            self._db.view(rows_table(sink.operator), self._operators[sink.operator].nothing)
+        for name in sink.operators:
+            self._db.view(rows_table(name), self._operators[name].nothing)
         return self._db.schema(at_time(self._sink_sql(sink), 0)).empty_table()
 
     def _sink_sql(self, sink: SinkPlan) -> str:
-        ready = self._shared if sink.operator is None else self._shared | {sink.operator}
+        ready = self._shared | {*sink.operators}
         texts = ", ".join(f"CAST({quoted(c)} AS VARCHAR) AS {quoted(c)}" for c in sink.as_text)
         columns = f"* REPLACE ({texts})" if texts else "*"
         return self._composer.statement(f"SELECT {columns} FROM {quoted(sink.relation)}", (sink.relation,), ready)
@@ -220,15 +220,20 @@ class EmbeddedQuery:
             if key not in self._complete or MARK in sql or moved & self._composer.depends_on(sink.relation):
                 self._complete[key] = compute()
             return self._complete[key]
-        if sink.operator is None:
+        if not sink.operators:
             return compute() if self._read_from[sink.relation] & filled else self._empty[_key(sink)]
-        operator = self._operators[sink.operator]
-        returned = operator.final if sink.mode == "append" else operator.changed
-        if returned is None or (rows := returned.rows).num_rows == 0:
+        operators = {name: self._operators[name] for name in sink.operators}
+        returned = {name: o.final if sink.mode == "append" else o.changed for name, o in operators.items()}
+        rows = {name: found.rows for name, found in returned.items() if found is not None}
+        if not any(table.num_rows for table in rows.values()):
             return self._empty[_key(sink)]
         if _as_it_is(sink):
-            return rows
-        self._db.hold(rows_table(sink.operator), returned)
+            return rows[sink.relation]
+        for name, found in returned.items():
+            if found is None:
+                self._db.view(rows_table(name), operators[name].nothing)
+            else:
+                self._db.hold(rows_table(name), found)
         return compute()
 
     def snapshot(self) -> Mapping[str, pa.Table]:
@@ -253,12 +258,12 @@ class EmbeddedQuery:
 
 
 def _key(sink: SinkPlan) -> _Result:
-    return (sink.relation, sink.operator, sink.mode if sink.operator else "", sink.as_text)
+    return (sink.relation, sink.operators, sink.mode if sink.operators else "", sink.as_text)
 
 
 def _as_it_is(sink: SinkPlan) -> bool:
     """Whether a sink gets the rows of its operator without a further step."""
-    return sink.relation == sink.operator and not sink.as_text
+    return sink.operators == (sink.relation,) and not sink.as_text
 
 
 def _check_wide_integers(sink: SinkPlan, rows: pa.Table) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from streamjob_runtime.embedded import combine
 from streamjob_runtime.embedded.compose import Composer, at_time
 from streamjob_runtime.embedded.database import Database, Returned
 from streamjob_runtime.embedded.stored import from_stored, to_stored
@@ -118,7 +119,7 @@ class Operator(ABC):
         """Combine states into the table, and take the changed rows if somebody reads them."""
         columns = (*self.step.key_columns, *self.step.state_columns, *self.beside)
         on = " AND ".join(f"s.{k} IS NOT DISTINCT FROM d.{k}" for k in self.step.key_columns) or "true"
-        combined = [f"{a} = combine(s.{a}, d.{a})" for a in self.step.state_columns]
+        combined = [f"{a} = {combine.two(self.step, a, f's.{a}', f'd.{a}')}" for a in self.step.state_columns]
         sets = ", ".join([*combined, *(f"{c} = d.{c}" for c in self.beside)])
         matched = f"UPDATE SET {sets}" if sets else "DO NOTHING"
         merge = (

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from streamjob_runtime.embedded import combine
 from streamjob_runtime.embedded.compose import Composer, at_time
 from streamjob_runtime.embedded.database import Database
 from streamjob_runtime.embedded.kept import RESTORED, Moment, Operator, Wanted
@@ -49,7 +50,7 @@ class Rolling(Operator):
         self._tables: set[tuple[int, int]] = set()  # (level, group): the units [group * 8, group * 8 + 8) of the level
         self._fetched: dict[int, tuple[list[int], pa.Table]] = {}  # group -> its panes, and their rows in a snapshot
         self._columns = ", ".join((*step.key_columns, *step.state_columns))
-        self._combined = ", ".join((*step.key_columns, *(f"combine_aggr({a}) AS {a}" for a in step.state_columns)))
+        self._combined = ", ".join((*step.key_columns, *(combine.many(step, a) for a in step.state_columns)))
         self._group = f"GROUP BY {', '.join(step.key_columns)}" if step.keys else ""
         self._zero = quoted(f"zero:{step.name}")  # without keys there is always one row: at first this one
         db.do(f"CREATE TABLE {self._zero} AS SELECT * FROM {self._state}")

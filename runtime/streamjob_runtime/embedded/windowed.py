@@ -7,6 +7,7 @@ are combined into every window that it is part of: a row costs the same whatever
 
 from collections.abc import Set
 
+from streamjob_runtime.embedded import combine
 from streamjob_runtime.embedded.compose import Composer, at_time
 from streamjob_runtime.embedded.database import Database
 from streamjob_runtime.embedded.kept import Kept, Moment, Wanted
@@ -80,7 +81,7 @@ class Windowed(Kept):
         keys = [k for k in self.step.key_columns if k != "w"]
         last = f"time_bucket(to_microseconds({slide}), p.w, {self._at(0)})"
         start = f"{last} - to_microseconds(r.i * {slide})"
-        states = [f"combine_aggr({a}) AS {a}" for a in self.step.state_columns]
+        states = [combine.many(self.step, a) for a in self.step.state_columns]
         columns = ", ".join([*keys, f"{start} AS w", *states, "CAST(sum(n) AS BIGINT) AS n"])
         return (
             f"SELECT {columns} FROM ({delta}) AS p, range({-(-size // slide)}) AS r(i) "

@@ -24,12 +24,17 @@ class EventTimeWatch:
         self._said_ahead = False
         self._ahead_rows: dict[str, int] = {}
         self._said_rows: dict[str, int] = {}
+        self._said_timeless: set[str] = set()
 
-    def batch(self, mark: int | None, came: bool, ahead: Mapping[str, int], lacking: Sequence[str]) -> None:
-        """A batch is done. `mark`: the watermark of the next one; `came`: whether a row came that could move it.
+    def batch(
+        self, mark: int | None, marked: Mapping[str, int], ahead: Mapping[str, int], lacking: Sequence[str]
+    ) -> None:
+        """A batch is done. `mark`: the watermark of the next one.
 
-        `ahead`: source -> rows too far ahead of the clock for that; `lacking`: the sources without a row that counts.
+        `marked`: source or step with a watermark -> its rows, where it had any; `ahead`: the same -> rows too far ahead
+        of the clock to move it; `lacking`: those of which no row that counts has ever come.
         """
+        came = bool(marked)
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
         if mark != self._mark:
             self._mark, self._came, self._said_still = mark, None, False
@@ -39,6 +44,7 @@ class EventTimeWatch:
         ahead_ms = max(0, mark - now_ms) if mark is not None else 0
         self._progress.update(watermark=WatermarkNow(ahead_ms, round(1000 * standing_s)))
         self._tell_rows(ahead)
+        self._tell_timeless(marked, lacking)
         if standing_s >= self._still_s and not self._said_still:
             self._said_still = True
             why = (
@@ -55,6 +61,18 @@ class EventTimeWatch:
                 remedy="streamjob checkpoints reset-watermark, and a smaller watermark.maxAhead",
             )
         self._said_ahead = ahead_ms > 0
+
+    def _tell_timeless(self, marked: Mapping[str, int], lacking: Sequence[str]) -> None:
+        """As of a time that is parsed by a pattern which fits no row: at once, since a job may be done in a second."""
+        for name, rows in marked.items():
+            if name in lacking and name not in self._ahead_rows and name not in self._said_timeless:
+                self._said_timeless.add(name)
+                self._say(
+                    "warning",
+                    "no row has an event time, and such rows are in no window: is the watermark's column right?",
+                    of=name,
+                    rows=rows,
+                )
 
     def _tell_rows(self, ahead: Mapping[str, int]) -> None:
         for source, rows in ahead.items():

@@ -283,8 +283,7 @@ class Loop:
         if self._settings.delays_ms and not silent and not again:
             mark = watermark(self._settings.delays_ms, self._event_times, self._last_watermark_ms)
             lacking = sorted(self._settings.delays_ms.keys() - self._event_times.keys())
-            came = bool(result.output.marked_rows)
-            self._event_time.batch(mark, came, result.output.rows_ahead, lacking)
+            self._event_time.batch(mark, result.output.marked_rows, result.output.rows_ahead, lacking)
         return rows
 
     def _begin_checkpoint(self, now: bool = False) -> None:

@@ -64,7 +64,7 @@ def _row(line: bytes, converters: list[tuple[str, _Convert]]) -> dict[str, Any]:
     try:
         record = _DECODER.decode(line.decode())
     except json.JSONDecodeError as e:
-        raise _NoObjectError(f"it is not JSON: {e.msg} at column {e.colno}") from None
+        raise _NoObjectError(f"it is not JSON: {e.msg.removesuffix(' at')} at column {e.colno}") from None
     except RecursionError:
         raise _NoObjectError("its values are nested too deeply") from None
     if not isinstance(record, dict):

@@ -7,15 +7,16 @@ import duckdb
 
 from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.distinct import is_set, result_of, set_of, without_distinct
 from streamjob_runtime.plan.event_time import KeyWindow, find_window, pane_start
-from streamjob_runtime.plan.fingerprint import fingerprint, parts_of
+from streamjob_runtime.plan.fingerprint import fingerprint, parts_of, window_of
 from streamjob_runtime.plan.leaving import of_groups
 from streamjob_runtime.plan.model import MARK, Aggregation, RollingWindow, state_table
 from streamjob_runtime.plan.order import refuse_order, refuse_shown_order, settled
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Changes, Scope
 from streamjob_runtime.plan.states import is_tied
-from streamjob_runtime.plan.storable import Stored, stored_key, stored_state
+from streamjob_runtime.plan.storable import Stored, stored_key, stored_set, stored_state
 from streamjob_runtime.plan.tree import (
     STATE,
     Node,
@@ -168,13 +169,15 @@ class Splitter:
     def _aggregate(self, node: Node) -> Node:
         """The result of an aggregate, read from the state."""
         refuse_aggregate(node)
-        aggregate, read = settled({**node, "alias": ""})
+        aggregate, read = settled(without_distinct({**node, "alias": ""}))
         wanted = self._canonical(aggregate)
         position = next((i for i, a in enumerate(self.aggregates) if self._canonical(a) == wanted), None)
         if position is None:
             position = len(self.aggregates)
             self.aggregates.append(aggregate)
             self.written.append(node)
+        if is_set(aggregate):
+            return result_of(aggregate, STATE, f"a{position}")
         return read(call("finalize", column(STATE, f"a{position}")))
 
     def _not_grouped(self, node: Node) -> Refusal:
@@ -190,13 +193,10 @@ class Splitter:
 
 
 def refuse_aggregate(node: Node) -> None:
-    """Refuse what does not combine: DISTINCT and ORDER BY inside an aggregate."""
+    """Refuse what does not combine: ORDER BY inside an aggregate."""
     name = function_name(node)
     if any(part.get("class") == "STAR" for part in walk(node)):
         raise Refusal(f"has several columns at once inside {name}()", "Write the aggregate for each column.", node)
-    if node.get("distinct"):
-        remedy = "Use approx_count_distinct(…)." if name == "count" else "Leave DISTINCT out."
-        raise Refusal(f"has DISTINCT inside {name}(), which cannot be combined over batches", remedy, node)
     if node.get("order_bys", {}).get("orders"):
         raise Refusal(
             f"has ORDER BY inside {name}(), which cannot be combined over batches",
@@ -258,10 +258,15 @@ def plan_aggregation(
             having=None if having is None else catalog.render_expression(having),
             event_window=split.window.event if split.window else None,
             rolling=rolling,
+            each=(
+                *map(catalog.render_expression, split.keys),
+                *([f"window {window_of(catalog, split.window)}"] if split.window else []),
+            ),
             parts=parts,
             fingerprint=fingerprint(catalog, node, *meaning, delta, parts),
             tied=tuple(sorted({name for a in split.aggregates if is_tied(name := function_name(a))})),
             ttl_ms=ttl_ms,
+            sets=frozenset(f"a{i}" for i, a in enumerate(split.aggregates) if is_set(a)),
         ),
         one_by_one,
         of_groups(items, having, split.aggregates, rolling is not None, ttl_ms is not None),
@@ -300,7 +305,8 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> tuple[str, list[Sto
         keys.append(aliased(pane_start(split.window), f"{_INNER}w"))
         there = {"class": "OPERATOR", "type": "OPERATOR_IS_NOT_NULL", "children": [split.window.column]}
         where = conjunction([*([where] if where else []), there])
-    states = [aliased({**a, "export_state": True}, f"{_INNER}a{i}") for i, a in enumerate(split.aggregates)]
+    exported = [set_of(a) if is_set(a) else {**a, "export_state": True} for a in split.aggregates]
+    states = [aliased(a, f"{_INNER}a{i}") for i, a in enumerate(exported)]
     stored = []
     for i, key in enumerate(split.keys):
         _bind(catalog, select([key], node["from_table"], where), key)
@@ -308,8 +314,12 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> tuple[str, list[Sto
     if split.window is not None:
         stored.append(("w", "w"))
     for i, (written, aggregate, state) in enumerate(zip(split.written, split.aggregates, states, strict=True)):
-        _bind(catalog, select([aliased({**written, "export_state": True}, "")], node["from_table"], where), written)
+        bound = written if is_set(aggregate) else {**written, "distinct": False, "export_state": True}
+        _bind(catalog, select([aliased(bound, "")], node["from_table"], where), written)
         refuse_order(aggregate)
+        if is_set(aggregate):
+            stored.append(stored_set(catalog, node["from_table"], written, state, f"a{i}"))
+            continue
         stored.append(stored_state(catalog, node["from_table"], written, aggregate, state, f"a{i}"))
     rows = [aliased(call("count_star"), f"{_INNER}n")] if split.window is not None else []
     inner = select([*keys, *states, *rows], node["from_table"], where, len(keys))

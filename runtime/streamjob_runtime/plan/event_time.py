@@ -7,6 +7,7 @@ import duckdb
 
 from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.kinds import NUMBERS
 from streamjob_runtime.plan.model import EventWindow
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Scope
@@ -72,7 +73,9 @@ def _time_type(catalog: Catalog, event_time: Node, from_table: Node) -> str:
     except duckdb.Error as error:
         raise explain(error, event_time) from None
     if kind not in TIMES:
-        remedy = "It must be a TIMESTAMP: CAST(… AS TIMESTAMP)."
+        number = kind.partition("(")[0] in NUMBERS
+        how = "epoch_ms(x) of milliseconds, to_timestamp(x) of seconds" if number else "CAST(… AS TIMESTAMP)"
+        remedy = f"It must be a TIMESTAMP: {how}."
         raise Refusal(f"has a window over a column of type {kind}", remedy, event_time)
     return kind
 

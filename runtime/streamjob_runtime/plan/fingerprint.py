@@ -29,15 +29,20 @@ def parts_of(
     """The keys, the window and the aggregates of a SELECT, as people read them."""
     found = [("key", f"{catalog.render_expression(k)} {_types(catalog, node, [k])[0]}") for k in keys]
     if window is not None:
-        lengths = dict.fromkeys([window.event.slide_us, window.event.size_us])
-        written = ", ".join([catalog.render_expression(aliased(window.column, "")), *map(_length, lengths)])
-        found.append(("window", f"{function_name(window.call)}({written}) {window.event.type}"))
+        found.append(("window", f"{window_of(catalog, window)} {window.event.type}"))
     for aggregate in aggregates:
         given = ", ".join(_types(catalog, node, arguments(aggregate)))
         found.append(("aggregate", catalog.render_expression(aggregate) + (f" of {given}" if given else "")))
     if rolling is not None:
         found.append(("rolling window", f"{_length(rolling.length_ms * 1000)}{' inclusive' * rolling.inclusive}"))
     return tuple(found)
+
+
+def window_of(catalog: Catalog, window: KeyWindow) -> str:
+    """A window as people read it: `tumble(event_time, 10s)`."""
+    lengths = dict.fromkeys([window.event.slide_us, window.event.size_us])
+    written = ", ".join([catalog.render_expression(aliased(window.column, "")), *map(_length, lengths)])
+    return f"{function_name(window.call)}({written})"
 
 
 def fingerprint(

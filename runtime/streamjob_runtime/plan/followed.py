@@ -1,4 +1,4 @@
-"""Where a stream's watermark column goes on: the same values, under whatever name."""
+"""Where a column goes on: the same values, under whatever name. As that of a watermark, or the bound of a window."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,13 @@ def shown_event_time(catalog: Catalog, scope: Scope, node: Node) -> str | None:
     leaf = next((leaf for leaf in scope.leaves if leaf.known is not None and leaf.known.shape == "stream"), None)
     if leaf is None or leaf.event_time is None:
         return None
+    return shown_as(catalog, scope, leaf, leaf.event_time, node)
+
+
+def shown_as(catalog: Catalog, scope: Scope, leaf: Leaf, column: str, node: Node) -> str | None:
+    """The name under which a SELECT shows a column of one of its relations, untouched; None: under none, surely."""
     for item in node["select_list"]:
-        shown = _shown(catalog, scope, leaf, leaf.event_time, item, node["from_table"])
+        shown = _shown(catalog, scope, leaf, column, item, node["from_table"])
         if shown is not None:
             return shown
     return None
@@ -35,7 +40,7 @@ def united_event_time(parts: Sequence[Known], by_name: bool) -> str | None:
 def _shown(catalog: Catalog, scope: Scope, leaf: Leaf, event_time: str, item: Node, from_table: Node) -> str | None:
     """The name under which an item of the SELECT shows it."""
     if item["class"] == "COLUMN_REF":
-        return catalog.output_name(item) if scope.is_event_time(item, leaf) else None
+        return catalog.output_name(item) if scope.find(item) == (leaf.alias.lower(), event_time.lower()) else None
     if item["class"] == "STAR" and not item.get("columns"):
         return _by_star(scope, leaf, event_time.lower(), item)
     return _by_pattern(catalog, scope, leaf, event_time, item, from_table)

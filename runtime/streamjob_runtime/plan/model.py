@@ -95,10 +95,12 @@ class Aggregation:
     having: str | None  # which rows are in it
     event_window: EventWindow | None
     rolling: RollingWindow | None
+    each: tuple[str, ...]  # the keys, and `window` with how it is written, for people
     parts: tuple[tuple[str, str], ...]  # "key", "window", "aggregate" or "rolling window" -> how it is written
     fingerprint: str  # a hash that says whether a state is this aggregation's, and behind a space the parts as JSON
     tied: tuple[str, ...]  # the aggregates whose states not every version of the engine reads as what they are
     ttl_ms: int | None = None  # how long a group stays that no row touches, by batch time; None: for good
+    sets: frozenset[str] = frozenset()  # the state columns that are lists of distinct values
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -124,7 +126,8 @@ class SinkPlan:
 
     relation: str
     mode: Literal["append", "update", "complete"]
-    operator: str | None  # the aggregation whose new, changed or final rows it gets; None: a stream, or all rows
+    # The aggregation whose changed rows it gets, or those whose final rows; empty: a stream, or all rows.
+    operators: tuple[str, ...]
     as_text: tuple[str, ...] = ()  # columns that it gets as text
     wide_integers: tuple[str, ...] = ()  # columns with a HUGEINT in them, which must fit into a decimal of 38 digits
 

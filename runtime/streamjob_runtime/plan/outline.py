@@ -47,19 +47,19 @@ def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], m
         rolling = f", which count for {_span(known.rolling.length_ms)}" if known.rolling else ""
         return f"a stream of the new rows of {reads}{rolling}"
     operator = step if isinstance(step, Aggregation) else steps.get(known.operator or "")
+    if not isinstance(operator, Aggregation) and known.windowed is not None:
+        return f"what {reads} give of each window, final with it"
     if not isinstance(operator, Aggregation):
         return f"a view of {reads} as a whole, computed anew when a batch changes these"
-    keys = [text.rpartition(" ")[0] for kind, text in operator.parts if kind == "key"]
-    window = next((text.rpartition(" ")[0] for kind, text in operator.parts if kind == "window"), None)
-    each = [*keys, *([f"window {window}"] if window else [])]
+    each = operator.each
     rows = f"a row for each {' and '.join([', '.join(each[:-1]), each[-1]] if len(each) > 1 else each)}" if each else ""
     shown = "a table" if known.shape == "table" else "a view of a table"
     if operator.name != known.name:
-        return f"{shown} that shows {reads} row by row; {_bound(operator, keys, complete, marks)}"
-    return f"{shown} with {rows or 'one row'} of {reads}; {_bound(operator, keys, complete, marks)}"
+        return f"{shown} that shows {reads} row by row; {_bound(operator, complete, marks)}"
+    return f"{shown} with {rows or 'one row'} of {reads}; {_bound(operator, complete, marks)}"
 
 
-def _bound(step: Aggregation, keys: list[str], complete: Mapping[str, int], marks: list[str]) -> str:
+def _bound(step: Aggregation, complete: Mapping[str, int], marks: list[str]) -> str:
     """What keeps the state from growing for ever."""
     if step.rolling is not None:
         return f"rows count for {_span(step.rolling.length_ms)}, and a group without any leaves"
@@ -72,7 +72,7 @@ def _bound(step: Aggregation, keys: list[str], complete: Mapping[str, int], mark
         return f"a window is final, and leaves, when {lowest} has reached its end"
     if step.ttl_ms is not None:
         return f"a group leaves when no row has touched it for {_span(step.ttl_ms)}"
-    return "each group stays for good: the number of keys must be bounded" if keys else "it holds that row only"
+    return "each group stays for good: the number of keys must be bounded" if step.keys else "it holds that row only"
 
 
 def _complete(spec: Any, steps: Steps) -> dict[str, int]:

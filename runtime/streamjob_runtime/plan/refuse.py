@@ -6,6 +6,9 @@ from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Known, Leaf
 from streamjob_runtime.plan.tree import Node, walk
 
+# The newest row of each key, as it is asked for by DISTINCT ON and by row_number().
+_NEWEST = "Of the newest row of each key: arg_max({'a': a, 'b': b}, time) with GROUP BY key, written in update mode."
+
 
 def refuse_on_stream(
     catalog: Catalog, node: Node, parts: list[Leaf], relations: dict[str, Known], grouped: bool
@@ -88,9 +91,10 @@ def _order(node: Node) -> None:
                 modifier["orders"][0]["expression"],
             )
         if kind == "DISTINCT_MODIFIER":
+            groups = "GROUP BY the columns, and write the groups in update mode."
             raise Refusal(
                 "has DISTINCT on a stream, which comes later",
-                "GROUP BY the columns, and write the groups in update mode.",
+                _NEWEST if modifier.get("distinct_on_targets") else groups,
             )
         raise Refusal(
             "has LIMIT on a stream, which never ends",
@@ -99,8 +103,9 @@ def _order(node: Node) -> None:
         )
     for part in walk([node["select_list"], node.get("qualify")], into_subqueries=False):
         if part.get("class") == "WINDOW":
+            numbered = part["type"] == "WINDOW_ROW_NUMBER" and part.get("partitions") and part.get("orders")
             raise Refusal(
                 "has a window function (OVER) on a stream, which never ends",
-                "Group the rows by tumble() or hop(), or use OVER on a table.",
+                _NEWEST if numbered else "Group the rows by tumble() or hop(), or use OVER on a table.",
                 part,
             )

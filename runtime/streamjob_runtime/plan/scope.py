@@ -23,6 +23,16 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class Windowed:
+    """The windows that a relation's rows are of: each row of one, and final with it."""
+
+    operators: tuple[str, ...]  # the aggregations that its rows follow from, all of windows alike
+    size_us: int
+    slide_us: int
+    bounds: Mapping[str, str]  # column that is a bound of the row's window -> "start" or "end"
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the planner knows of a relation."""
 
@@ -33,8 +43,10 @@ class Known:
     rolling: RollingWindow | None = None  # stream: rows count for that long only
     operator: str | None = None  # table: the aggregation whose rows it shows one by one
     final: bool = False  # table: its windows become final by the watermark
-    truncates: str = ""  # table: a key that cuts times off, as windows do, but is none
+    no_window: str = ""  # table: what is in the place of a final window, and why it is none
     changes: Changes = Changes()  # table: of its rows
+    windowed: Windowed | None = None  # table, view: it concerns each window by itself
+    across: str = ""  # view of windowed results: why it does not
 
 
 @dataclass(frozen=True, slots=True)

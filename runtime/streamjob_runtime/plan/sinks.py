@@ -29,8 +29,17 @@ def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> 
     unwritable = unwritable_column(path, known.name, columns, sink)
     if unwritable is not None:
         return unwritable
-    operator = known.operator if sink.mode != "complete" else None
-    return SinkPlan(known.name, sink.mode, operator, as_text(columns, sink), wide_integers(columns, sink))
+    return SinkPlan(
+        known.name, sink.mode, _operators(known, sink.mode), as_text(columns, sink), wide_integers(columns, sink)
+    )
+
+
+def _operators(known: Known, mode: str) -> tuple[str, ...]:
+    if mode == "complete" or known.shape == "stream":
+        return ()
+    if mode == "append" and known.windowed is not None:
+        return known.windowed.operators
+    return (known.operator,) if known.operator is not None else ()
 
 
 def _named(sink: Any) -> Iterator[tuple[str, int, str]]:
@@ -71,6 +80,10 @@ def _refused(known: Known, mode: str, kind: str) -> tuple[str, str] | None:
     if known.shape == "static":
         return "it follows from static tables only", "Use complete."
     if known.shape == "view":
+        if mode == "append" and known.windowed is not None:
+            return None
+        if mode == "append" and known.across:
+            return known.across, "Or use complete."
         return (
             "it is a view of a table as a whole (ORDER BY, LIMIT, OVER, a join or an aggregate of tables)",
             "Use complete.",
@@ -79,7 +92,7 @@ def _refused(known: Known, mode: str, kind: str) -> tuple[str, str] | None:
         return (
             "its groups change with every batch and never become final",
             "Use update or complete, or group by tumble() or hop() over a column with a watermark"
-            + (f", and not by {known.truncates}, which is no window." if known.truncates else "."),
+            + (f", and not by {known.no_window}." if known.no_window else "."),
         )
     if mode == "update" and kind and SINKS[kind].by_key and known.changes.leave:
         return (

@@ -16,10 +16,11 @@ from streamjob_runtime.plan.normalize import Flat
 from streamjob_runtime.plan.order import settle_over_table
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.refuse import refuse_on_stream
-from streamjob_runtime.plan.scope import BATCH_TIME, Known, Leaf, Scope, leaves, merged_columns
+from streamjob_runtime.plan.scope import BATCH_TIME, Known, Leaf, Scope, Windowed, leaves, merged_columns
 from streamjob_runtime.plan.times import narrower, put_times, put_times_in_union, take_rolling
-from streamjob_runtime.plan.tree import Node, walk
+from streamjob_runtime.plan.tree import Node, names, walk
 from streamjob_runtime.plan.types import check_columns
+from streamjob_runtime.plan.window_local import window_local
 
 _CUTS = re.compile(r"(date_trunc|datetrunc|time_bucket|date_bin)\(")
 
@@ -44,6 +45,8 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat, ttl_ms:
             node = settle_over_table(catalog, node)
         refuse_windows(node, "on what is no stream")
         known = _over_tables(catalog, flat.name, node, scope, parts, shapes, grouped)
+        local = window_local(catalog, scope, parts, node, grouped)
+        known = replace(known, windowed=local.windowed, across=local.why)
         return _projection(catalog, flat, node, inputs, known)
     refuse_on_stream(catalog, flat.node, parts, relations, grouped)
     rolling, where = take_rolling(catalog, scope, flat.node.get("where_clause"))
@@ -78,7 +81,12 @@ def _projection(catalog: Catalog, flat: Flat, node: Node, inputs: tuple[str, ...
     shown = tuple(c.name for c in columns)
     # A column that is named keeps the spelling with which it was declared.
     event_time = next((c for c in shown if c.lower() == (known.event_time or "").lower()), None)
-    known = replace(known, columns=shown, event_time=event_time)
+    windowed = known.windowed
+    if windowed is not None:
+        declared = {c.lower(): c for c in shown}
+        bounds = {declared[name.lower()]: kind for name, kind in windowed.bounds.items()}
+        windowed = replace(windowed, bounds=bounds)
+    known = replace(known, columns=shown, event_time=event_time, windowed=windowed)
     return Projection(flat.name, sql, inputs), known, columns
 
 
@@ -114,14 +122,30 @@ def _aggregation(
         tuple(c.name for c in columns),
         operator=name if one_by_one else None,
         final=final,
-        truncates=next((text.rpartition(")")[0] + ")" for text in _keys(step) if _CUTS.match(text)), ""),
+        no_window=_no_window(step),
         changes=changes,
+        windowed=_windowed(scope, node, step, columns) if final else None,
     )
     return step, known, columns
 
 
-def _keys(step: Aggregation) -> list[str]:
-    return [text for kind, text in step.parts if kind == "key"]
+def _windowed(scope: Scope, node: Node, step: Aggregation, columns: tuple[Column, ...]) -> Windowed:
+    """The windows that the groups are of."""
+    assert step.event_window is not None
+    bounds = {}
+    for item, shown in zip(node["select_list"], columns, strict=True):
+        if item["type"] == "COLUMN_REF" and scope.find(item) is None:
+            kind = names(item)[-1].lower().removeprefix("window_")
+            if kind in ("start", "end"):
+                bounds[shown.name] = kind
+    return Windowed((step.name,), step.event_window.size_us, step.event_window.slide_us, bounds)
+
+
+def _no_window(step: Aggregation) -> str:
+    if step.event_window is not None and not step.event_window.watermarked:
+        return f"{step.each[-1].removeprefix('window ')}, which is over no such column"
+    cuts = next((key for key in step.each[: step.keys] if _CUTS.match(key)), None)
+    return f"{cuts}, which is no window" if cuts else ""
 
 
 def _over_tables(
@@ -146,7 +170,7 @@ def _over_tables(
         return Known(name, "view", ())
     changes = of_rows(catalog, scope, kept[0], node)
     return Known(
-        name, "table", (), operator=table.operator, final=table.final, truncates=table.truncates, changes=changes
+        name, "table", (), operator=table.operator, final=table.final, no_window=table.no_window, changes=changes
     )
 
 

@@ -39,6 +39,13 @@ def stored_key(catalog: Catalog, source: Node, key: Node, name: str) -> Stored:
     return (name, name) if first_of(kind, frozenset(_TEXTS)) is None else _by_text(name, kind)
 
 
+def stored_set(catalog: Catalog, source: Node, written: Node, values: Node, name: str) -> Stored:
+    """How a set of values is stored, a list. Raises `Refusal` for a type that no snapshot holds."""
+    kind = type_of(catalog, values, source)
+    _refuse_unkept(f"keeps in {function_name(written)}()", written, kind)
+    return (name, name) if first_of(kind, frozenset(_TEXTS)) is None else _by_text(name, kind)
+
+
 def stored_state(catalog: Catalog, source: Node, written: Node, aggregate: Node, state: Node, name: str) -> Stored:
     """How an aggregate's state is stored. Raises `Refusal` for values that no snapshot holds.
 

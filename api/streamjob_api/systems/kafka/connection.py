@@ -20,6 +20,7 @@ KafkaServers = Annotated[
         max_length=2048,
         name="servers",
         words="host:port, several separated by commas, without credentials",
+        varies=True,
     ),
 ]
 KafkaTopic = Annotated[
@@ -29,6 +30,7 @@ KafkaTopic = Annotated[
         max_length=249,
         name="topic",
         words="a topic's name: letters, digits, ., _ and -",
+        varies=True,
     ),
 ]
 RegistryUrl = Annotated[
@@ -38,6 +40,7 @@ RegistryUrl = Annotated[
         max_length=1024,
         name="address",
         words="http://host:port or https://host:port, perhaps with a path, without credentials",
+        varies=True,
     ),
 ]
 
