@@ -29,7 +29,7 @@ def fingerprints(**steps: str) -> dict[str, str]:
          "v changed: its key k VARCHAR is now upper(k) VARCHAR"),
         ("SELECT k, l, sum(n) AS s, count(*) AS c FROM events GROUP BY k, l", "v changed: its key l BIGINT[] is new"),
         ("SELECT k, sum(n) AS s, count(*) AS c FROM events GROUP BY k, tumble(t, INTERVAL '1 minute')",
-         "v changed: its window tumble(t, 1m) TIMESTAMP is new"),
+         "v changed: its window tumble(t, 1m) TIMESTAMP with a watermark is new"),
         ("SELECT k, sum(n) AS s, count(*) AS c FROM events WHERE batch_time > now() - INTERVAL '1 hour' GROUP BY k",
          "v changed: its rolling window 1h is new"),
         ("SELECT k, count(*) AS c, sum(n) AS s FROM events GROUP BY k",

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from streamjob_runtime.checkpoint.fit import differences
 from streamjob_runtime.plan.model import Aggregation
 from streamjob_runtime.plan.planner import plan
 from support.queries import spec
@@ -63,3 +64,16 @@ def test_what_does_not_touch_the_state_may_change() -> None:
     plain = fingerprint("DECIMAL(10, 2)", "SELECT k, sum(v) AS x FROM events GROUP BY k")
     shown = "SELECT k, sum(v) * 2 AS y, upper(k) AS u FROM events WHERE k <> '' GROUP BY k HAVING sum(v) > 1"
     assert fingerprint("DECIMAL(10, 2)", shown) == plain
+
+
+def test_a_watermark_that_came_is_told_of_a_window() -> None:
+    sql = "SELECT count(*) AS c FROM events GROUP BY tumble(t, INTERVAL '10 seconds')"
+    source = {"name": "events", "queue": {}, "schema": {"t": "TIMESTAMP"}}
+    before, now = (
+        plan(spec({"v": sql}, [("v", "update")], sources=[given])).steps[0]
+        for given in (source, {**source, "watermark": {"column": "t", "delay": "1s"}})
+    )
+    assert isinstance(before, Aggregation) and isinstance(now, Aggregation)
+    assert list(differences({"v": before.fingerprint}, {"v": now.fingerprint})) == [
+        "v changed: its window tumble(t, 10s) TIMESTAMP is now tumble(t, 10s) TIMESTAMP with a watermark"
+    ]

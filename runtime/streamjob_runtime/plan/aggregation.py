@@ -9,7 +9,7 @@ from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.distinct import is_set, result_of, set_of, without_distinct
 from streamjob_runtime.plan.event_time import KeyWindow, find_window, pane_start
-from streamjob_runtime.plan.fingerprint import fingerprint, parts_of, window_of
+from streamjob_runtime.plan.fingerprint import fingerprint, window_of
 from streamjob_runtime.plan.leaving import of_groups
 from streamjob_runtime.plan.model import MARK, Aggregation, RollingWindow, state_table
 from streamjob_runtime.plan.order import refuse_order, refuse_shown_order, settled
@@ -241,7 +241,6 @@ def plan_aggregation(
     )
     delta, stored = _delta(catalog, split, node)
     meaning = (split.keys, split.window, split.aggregates, rolling)
-    parts = parts_of(catalog, node, *meaning)
     if split.window is not None or rolling is not None or not split.keys:
         ttl_ms = None  # what it is for is not here
     return (
@@ -262,8 +261,7 @@ def plan_aggregation(
                 *map(catalog.render_expression, split.keys),
                 *([f"window {window_of(catalog, split.window)}"] if split.window else []),
             ),
-            parts=parts,
-            fingerprint=fingerprint(catalog, node, *meaning, delta, parts),
+            fingerprint=fingerprint(catalog, node, *meaning, delta),
             tied=tuple(sorted({name for a in split.aggregates if is_tied(name := function_name(a))})),
             ttl_ms=ttl_ms,
             sets=frozenset(f"a{i}" for i, a in enumerate(split.aggregates) if is_set(a)),

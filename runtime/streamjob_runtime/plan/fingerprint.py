@@ -18,7 +18,7 @@ _MEANING = 1
 Parts = tuple[tuple[str, str], ...]  # what it is -> how it is written, with its types
 
 
-def parts_of(
+def _parts_of(
     catalog: Catalog,
     node: Node,
     keys: Sequence[Node],
@@ -29,7 +29,8 @@ def parts_of(
     """The keys, the window and the aggregates of a SELECT, as people read them."""
     found = [("key", f"{catalog.render_expression(k)} {_types(catalog, node, [k])[0]}") for k in keys]
     if window is not None:
-        found.append(("window", f"{window_of(catalog, window)} {window.event.type}"))
+        marked = " with a watermark" if window.event.watermarked else ""
+        found.append(("window", f"{window_of(catalog, window)} {window.event.type}{marked}"))
     for aggregate in aggregates:
         given = ", ".join(_types(catalog, node, arguments(aggregate)))
         found.append(("aggregate", catalog.render_expression(aggregate) + (f" of {given}" if given else "")))
@@ -53,7 +54,6 @@ def fingerprint(
     aggregates: Sequence[Node],
     rolling: RollingWindow | None,
     delta: str,
-    parts: Parts,
 ) -> str:
     """A hash, which alone counts, and behind a space the parts as JSON, which say what changed."""
     what = {
@@ -69,7 +69,7 @@ def fingerprint(
         "rolling": repr(rolling) if rolling else None,
     }
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    return f"{digest} {json.dumps(parts, ensure_ascii=False)}"
+    return f"{digest} {json.dumps(_parts_of(catalog, node, keys, window, aggregates, rolling), ensure_ascii=False)}"
 
 
 def _length(micros: int) -> str:

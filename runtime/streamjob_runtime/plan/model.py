@@ -96,7 +96,6 @@ class Aggregation:
     event_window: EventWindow | None
     rolling: RollingWindow | None
     each: tuple[str, ...]  # the keys, and `window` with how it is written, for people
-    parts: tuple[tuple[str, str], ...]  # "key", "window", "aggregate" or "rolling window" -> how it is written
     fingerprint: str  # a hash that says whether a state is this aggregation's, and behind a space the parts as JSON
     tied: tuple[str, ...]  # the aggregates whose states not every version of the engine reads as what they are
     ttl_ms: int | None = None  # how long a group stays that no row touches, by batch time; None: for good
