@@ -150,6 +150,9 @@ class PodTemplate(Ruled):
         None, description="The service account. Left out: `default`. Its credential is not mounted."
     )
     priority_class_name: DnsName | None = Field(None, description="The priority class.")
+    image_pull_secrets: tuple[NameRef, ...] = Field(
+        (), max_length=8, description="The Secrets with the credentials of a private registry, as in a pod."
+    )
 
 
 DEFAULT_RESOURCES = Resources(

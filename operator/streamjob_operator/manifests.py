@@ -85,6 +85,7 @@ def pod(job: Job, action: CreatePod, images: Images) -> dict[str, Any]:
         },
         "spec": {
             **_picked(template, "nodeSelector", "affinity", "serviceAccountName", "priorityClassName"),
+            **_picked(template, "imagePullSecrets"),  # of the job's own image
             # The first toleration that fits a taint is the one that counts.
             "tolerations": [*_lost_nodes(action.node_loss_after), *(template.get("tolerations") or ())],
             **_deadline(action.role),

@@ -117,6 +117,7 @@ def test_a_template_adds_to_the_pod_and_takes_nothing_from_it() -> None:
             "volumeMounts": [{"name": "data", "mountPath": "/data"}],
             "serviceAccountName": "etl",
             "priorityClassName": "high",
+            "imagePullSecrets": [{"name": "registry"}],
         },
     )
     assert tree["metadata"]["labels"]["team"] == "ads"
@@ -128,6 +129,7 @@ def test_a_template_adds_to_the_pod_and_takes_nothing_from_it() -> None:
         "etl",
         "high",
     )
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
     assert spec["tolerations"][-1] == SPOT
     only = container(tree)
     assert only["image"] == "mine:2" and only["resources"] == {"limits": {"memory": "4Gi"}}
