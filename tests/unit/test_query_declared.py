@@ -99,5 +99,5 @@ def test_a_time_that_would_lose_something_is_refused_with_its_value(kind: str, t
     with pytest.raises(JobError, match="the value") as error:
         read(kind, text)
     assert shown in str(error.value)
-    assert ("Declare the column as BIGINT: epoch_ms(v)" in str(error.value)) == shown.isdigit()
+    assert ("Declare the column as BIGINT: " in str(error.value)) == shown.isdigit()
     assert f"not a {kind}" in str(error.value)
