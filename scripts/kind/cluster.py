@@ -36,6 +36,7 @@ def up(kubeconfig: Path | None = None, with_images: bool = False) -> None:
         images.python()
         with step("the project's images"):
             run(sys.executable, "-m", "scripts.images")
+    remove_what_stands_still()
     image = None if is_up() else choose_node_image()
     kind, kubectl = program("kind"), program("kubectl")
     if image is None:
@@ -62,7 +63,23 @@ def down(keep_engine: bool = False) -> None:
 
 def is_up() -> bool:
     """Whether the cluster's nodes are there, as containers of an engine that answers."""
-    return bool(run("docker", "ps", "--all", "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={NAME}"))
+    return bool(nodes("--all"))
+
+
+def nodes(*flags: str) -> list[str]:
+    """The containers of the cluster's nodes that run; with `--all` those too that do not."""
+    return run("docker", "ps", *flags, "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={NAME}").split()
+
+
+def remove_what_stands_still() -> None:
+    """A cluster of a run that was ended with its engine: its nodes would not find each other again."""
+    there = nodes("--all")
+    if len(nodes()) == len(there):
+        return
+    if not is_ci():
+        raise StepError(f"nodes of the cluster {NAME} are stopped. To begin anew: make kind-down")
+    with step(f"removing the cluster {NAME}, whose nodes are stopped"):
+        run(program("kind"), "delete", "cluster", "--name", NAME)
 
 
 def choose_node_image() -> str:
