@@ -39,6 +39,7 @@ DOWN_WITHIN_S = 180
 
 def main(arguments: list[str]) -> int:
     """Lint and test; the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no cluster is left
     with ExitStack() as stack:
         stack.enter_context(as_it_was())
         helpers = prepare(stack)
