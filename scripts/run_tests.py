@@ -61,12 +61,20 @@ def run_tests(arguments: list[str]) -> int:
             return tests.wait(CI_ENDS_AFTER_S if is_ci() else None)
         except subprocess.TimeoutExpired:
             say(f"the tests were ended, for they took more than {CI_ENDS_AFTER_S // 60} minutes")
-            tests.send_signal(signal.SIGINT)
-            try:
-                return tests.wait(TELLS_WITHIN_S) or 1
-            except subprocess.TimeoutExpired:
-                tests.kill()
-                return 1
+            end(tests)
+            return 1
+        except SystemExit:
+            end(tests)
+            raise
+
+
+def end(tests: "subprocess.Popen[bytes]") -> None:
+    """End pytest, which tells what it knows."""
+    tests.send_signal(signal.SIGINT)
+    try:
+        tests.wait(TELLS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        tests.kill()
 
 
 @contextmanager
