@@ -2,12 +2,20 @@
 
 import contextlib
 import itertools
+import json
 import os
 import subprocess
 from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
 
+import pytest
+
+from streamjob_api import names
+from streamjob_api.quantities import parse_quantity
 from support import tcp_lines
-from support.cluster import Cluster, path
+from support.cluster import Cluster, CommandFailed, path
+from support.images import RUNTIME
 from support.jobs import Job, Jobs
 from support.storage import BUCKET
 
@@ -40,6 +48,102 @@ def test_a_pod_that_is_deleted(jobs: Jobs) -> None:
     job.finish()
     assert job.status["lastFailure"]["reason"] == "PodDeleted"
     assert job.status["failures"] == {"application": 0, "infrastructure": 2}
+
+
+def test_a_pod_that_is_evicted_once_its_disruption_budget_lets_it(jobs: Jobs) -> None:
+    cluster, namespace = jobs.cluster, jobs.namespace
+    job = jobs.running("evicted")
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "evicted"},
+        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {names.LABEL_JOB: job.name}}},
+    }
+    cluster.apply(json.dumps(budget), namespace)
+    with pytest.raises(CommandFailed, match="disruption budget"):
+        evict(cluster, job)
+    with job.fed():
+        cluster.kubectl("delete", "pdb", "evicted", "-n", namespace)
+        evict(cluster, job)
+        job.wait_for_attempt(2)
+        job.wait_until_read()
+    job.finish()
+    assert job.status["lastFailure"]["reason"] == "EvictionByEvictionAPI"
+    assert job.status["failures"] == {"application": 0, "infrastructure": 1}
+
+
+def test_a_pod_that_must_make_room_for_a_more_urgent_one(jobs: Jobs) -> None:
+    cluster, namespace = jobs.cluster, jobs.namespace
+    job = jobs.running("preempted")
+    node = cluster.node_of(job.pod, namespace)
+    urgent = f"{namespace}-urgent"
+    priority = {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": urgent},
+        "value": 1_000_000,
+    }
+    cluster.apply(json.dumps(priority))
+    try:
+        with job.fed():
+            cluster.apply(json.dumps(pause(node, urgent, free_cpu(cluster, node) + Decimal("0.025"))), namespace)
+            job.wait_for_attempt(2)
+            job.wait_until_read()
+        job.finish()
+    finally:
+        cluster.kubectl("delete", "priorityclass", urgent)
+        cluster.kubectl("delete", "pod", "urgent", "-n", namespace, "--ignore-not-found", "--wait=false")
+    assert job.status["lastFailure"]["reason"] == "PreemptionByScheduler"
+    assert job.status["failures"] == {"application": 0, "infrastructure": 1}
+
+
+def evict(cluster: Cluster, job: Job) -> None:
+    """As `kubectl drain` does with each pod of a node."""
+    pod, namespace = job.pod, job.namespace
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
+    cluster.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+
+
+def free_cpu(cluster: Cluster, node: str) -> Decimal:
+    """What of a node's processors no pod has asked for."""
+    pods = json.loads(cluster.kubectl("get", "pods", "-A", "--field-selector", f"spec.nodeName={node}", "-o", "json"))
+    asked = [
+        parse_quantity(container.get("resources", {}).get("requests", {}).get("cpu", "0"))
+        for pod in pods["items"]
+        if pod["status"]["phase"] in ("Pending", "Running")
+        for container in pod["spec"]["containers"]
+    ]
+    return parse_quantity(cluster.get("node", node)["status"]["allocatable"]["cpu"]) - sum(asked, Decimal(0))
+
+
+def pause(node: str, priority: str, cpu: Decimal) -> dict[str, Any]:
+    """A pod that does nothing, and wants so much of that node."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "urgent"},
+        "spec": {
+            "priorityClassName": priority,
+            "nodeSelector": {"kubernetes.io/hostname": node},
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": names.USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "pause",
+                    "image": RUNTIME,
+                    "imagePullPolicy": "Never",
+                    "command": ["sleep", "600"],
+                    "resources": {"requests": {"cpu": str(cpu)}},
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
 
 
 def test_a_process_that_runs_out_of_memory_and_then_fails_too_often(jobs: Jobs) -> None:
