@@ -86,6 +86,7 @@ def test_values_that_are_left_out_are_written_and_objects_are_not(api: Cluster, 
         "sources": [{"name": "ticks", "rate": {"rowsPerSecond": 1}}],
         "sinks": [{"from": "ticks", "mode": "append", "console": {"rows": 20}}],
         "suspend": False,
+        "excerptsInStatus": False,
     }
 
 

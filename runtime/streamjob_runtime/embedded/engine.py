@@ -160,7 +160,8 @@ class EmbeddedQuery:
                 marked = self._marked_rows(batch)
                 seen = {n: self._event_time(n).look(self._db, batch.ahead_ms.get(n)) for n in marked}
                 earliest = {n: None if t is None else t.lowest for n, t in seen.items()}
-                moment = Moment(batch.batch_time_ms, batch.watermark_ms, batch.late_before_ms, earliest)
+                rows = sum(table.num_rows for table in batch.rows.values())
+                moment = Moment(batch.batch_time_ms, batch.watermark_ms, batch.late_before_ms, earliest, rows)
                 moved = self._run_operators(moment, filled)
                 sinks = self._results(moment, filled, moved)
         except Exception:

@@ -37,7 +37,7 @@ class Expiring(Kept):
             self._sweep(self._removed)
             self._find_oldest()
         if sources:
-            self._merge(at_time(self._delta_sql, moment.batch_time_ms))
+            self._merge(at_time(self._delta_sql, moment.batch_time_ms), moment.rows)
             if self._oldest is None:
                 self._oldest = moment.batch_time_ms
         return bool(sources) or self._removed > 0

@@ -64,7 +64,7 @@ class Rolling(Operator):
         if gone:
             self._recompute(gone, added)
         elif added is not None:
-            self._merge(added)
+            self._merge(added, moment.rows)
         if added is not None:
             self._grow()
         self._rows_total = sum(p.rows for p in self._panes)
