@@ -66,6 +66,13 @@ def judge(pod: Pod, end: End, memory_limit: str) -> Failure:
     return Failure(kind, end.reason, end.exit_code, end.message or _by_code(end.exit_code), end.time)
 
 
+def deleted(pod: Pod, now: float) -> Failure:
+    """The end of a pod that somebody else deletes: the cluster says why, where it was the cluster."""
+    if pod.infrastructure is None:
+        return vanished(now)
+    return Failure(Kind.INFRASTRUCTURE, pod.infrastructure, None, "the cluster has taken the pod away", now)
+
+
 def vanished(now: float) -> Failure:
     """The end of a pod that is not there any more, and that the operator did not delete."""
     return Failure(Kind.INFRASTRUCTURE, "PodDeleted", None, "the pod was deleted", now)

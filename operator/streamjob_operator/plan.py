@@ -98,8 +98,9 @@ class _Planner(Decision):
             return failures.vanished(now)
         if pod.ended is not None:
             # Whoever deletes a pod makes its process end: that is no failure of the process.
-            deleted = pod.deleting_until is not None
-            return failures.vanished(now) if deleted else failures.judge(pod, pod.ended, self.o.policy.memory_limit)
+            if pod.deleting_until is not None:
+                return failures.deleted(pod, now)
+            return failures.judge(pod, pod.ended, self.o.policy.memory_limit)
         return failures.node_lost(pod, now) if self.force_out_if_lost(pod) else None
 
     def _react_to(self, failure: Failure) -> None:

@@ -68,7 +68,8 @@ def test_a_pod_that_is_evicted_once_its_disruption_budget_lets_it(jobs: Jobs) ->
         job.wait_for_attempt(2)
         job.wait_until_read()
     job.finish()
-    assert job.status["lastFailure"]["reason"] == "EvictionByEvictionAPI"
+    # The pod may be gone before the operator has seen it end.
+    assert job.status["lastFailure"]["reason"] in ("EvictionByEvictionAPI", "PodDeleted")
     assert job.status["failures"] == {"application": 0, "infrastructure": 1}
 
 
@@ -93,7 +94,8 @@ def test_a_pod_that_must_make_room_for_a_more_urgent_one(jobs: Jobs) -> None:
     finally:
         cluster.kubectl("delete", "priorityclass", urgent)
         cluster.kubectl("delete", "pod", "urgent", "-n", namespace, "--ignore-not-found", "--wait=false")
-    assert job.status["lastFailure"]["reason"] == "PreemptionByScheduler"
+    # The pod may be gone before the operator has seen it end.
+    assert job.status["lastFailure"]["reason"] in ("PreemptionByScheduler", "PodDeleted")
     assert job.status["failures"] == {"application": 0, "infrastructure": 1}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIME
 from streamjob_operator.backoff import RestartPolicy
-from streamjob_operator.model import CreatePod, DeletePod, EndSidecars, Waiting
+from streamjob_operator.model import CreatePod, DeletePod, End, EndSidecars, Waiting
 from streamjob_operator.mounts import MANIFEST_MISSING
 from streamjob_operator.plan import plan
 from streamjob_operator.policy import Policy
@@ -273,6 +273,17 @@ def test_a_pod_that_is_being_deleted_keeps_its_place_until_it_is_gone() -> None:
     cluster.settle()
     assert cluster.runtime().attempt == 2
     assert cluster.status["lastFailure"]["reason"] == "PodDeleted"
+
+
+def test_a_pod_that_the_cluster_takes_away_is_told_by_the_clusters_reason() -> None:
+    cluster = running()
+    cluster.change(cluster.runtime(), deleting_until=cluster.now + 30, infrastructure="PreemptionByScheduler")
+    cluster.step()
+    cluster.change(cluster.runtime(), ended=End(0, "Stopped", "", cluster.now))
+    cluster.settle()
+    failure = cluster.status["lastFailure"]
+    assert (failure["reason"], failure["message"]) == ("PreemptionByScheduler", "the cluster has taken the pod away")
+    assert cluster.status["failures"] == {"application": 0, "infrastructure": 1}
 
 
 def test_a_lost_node_is_given_its_time_and_then_the_pod_is_forced_out_and_replaced() -> None:
