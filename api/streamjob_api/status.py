@@ -138,3 +138,6 @@ class Status(Report):
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = Field(
         (), description="Kubernetes' conditions, one a type: for `kubectl wait` and other programs."
     )
+    digest: str | None = Field(
+        None, description="Of the other fields: an operator knows by it that no one but an operator wrote them."
+    )

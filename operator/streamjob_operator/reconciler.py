@@ -8,7 +8,7 @@ from streamjob_api.names import ROLE_RUNTIME
 from streamjob_operator.apply import DELETION, Applier, Hook
 from streamjob_operator.cluster import ApiError, Cluster, NamespaceEnds, NotFound
 from streamjob_operator.events import event
-from streamjob_operator.memory import Statuses
+from streamjob_operator.memory import Statuses, sealed
 from streamjob_operator.metrics import Metrics
 from streamjob_operator.model import CreatePod, Job, Key, News, Observed, Plan, RemoveFinalizer, Tree
 from streamjob_operator.observe import Observer
@@ -79,8 +79,9 @@ class Reconciler:
             # When many jobs are applied at once, all their pods come before what there is to say of them.
             return 0.0
         gone = not refused and any(isinstance(action, RemoveFinalizer) for action in decided.actions)
-        if not gone and decided.status != (tree.get("status") or {}):
-            await self._write_status(job, tree, decided.status)
+        status = sealed(decided.status)
+        if not gone and status != (tree.get("status") or {}):
+            await self._write_status(job, tree, status)
             self._hook("StatusWritten")
         self._follow_progress(job, observed, decided)
         self._count(job.status, decided.status)
