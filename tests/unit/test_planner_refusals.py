@@ -76,9 +76,9 @@ CASES = [
         "Keep the values themselves, list_sort(list(x)), or use another aggregate.",
     ),
     (
-        STAR + "events JOIN other USING (k)",
-        "The step v joins two streams, events and other, which comes later",
-        "Join with a static table, or unite them with UNION ALL and group.",
+        "SELECT n FROM events JOIN other ON n < m",
+        "The step v joins the streams events and other without an equality",
+        "Join them by a column that both have: ON a.key = b.key.",
     ),
     (
         "SELECT k FROM events ORDER BY n",

@@ -67,6 +67,10 @@ class Database:
         """Keep the rows of a query by name, in DuckDB's types, in place of those that had it."""
         self._kept[name] = self.do(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {sql}")
 
+    def keep_more(self, name: str, columns: str, sql: str) -> None:
+        """Add rows to those that are kept by that name; `columns`: which ones the query gives."""
+        self._kept[name] += self.do(f"INSERT INTO {quoted(name)} ({columns}) {sql}")
+
     def kept(self, name: str) -> int:
         """How many rows are kept by that name."""
         return self._kept[name]

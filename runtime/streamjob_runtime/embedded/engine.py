@@ -2,7 +2,8 @@
 """The query of a job: its plan, run batch by batch on DuckDB."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -12,12 +13,13 @@ from streamjob_runtime.embedded.declared import declared
 from streamjob_runtime.embedded.event_times import EventTimeColumn, computed_event_times
 from streamjob_runtime.embedded.expiring import Expiring
 from streamjob_runtime.embedded.inputs import SourceRows
+from streamjob_runtime.embedded.joined import Joined
 from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.embedded.rolling import Rolling
 from streamjob_runtime.embedded.room import Room
 from streamjob_runtime.embedded.windowed import Windowed
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.plan.model import MARK, Aggregation, Plan, SinkPlan
+from streamjob_runtime.plan.model import MARK, Aggregation, Plan, SinkPlan, StreamJoin
 from streamjob_runtime.plan.states import ENGINE, readable
 from streamjob_runtime.plan.tree import quoted
 from streamjob_runtime.query import BatchInput, BatchOutput
@@ -50,13 +52,24 @@ class EmbeddedQuery:
         self._computed_times = computed_event_times(plan)
         self._shared = self._find_shared()
         self._operators: dict[str, Operator] = {}
-        self._read_from = {r: self._composer.depends_on(r) & set(self._sources) for r in plan.relations}
-        self._compute_shared(0, set(self._sources))
+        self._joins: dict[str, Joined] = {}
+        joins = {step.name for step in plan.steps if isinstance(step, StreamJoin)}
+        # Sources and joins: what gives a batch's rows.
+        self._read_from = {r: self._composer.depends_on(r) & {*self._sources, *joins} for r in plan.relations}
+        early = [n for n in self._shared if not self._read_from[n] & joins]
+        self._early = [n for n in (*self._sources, *(s.name for s in plan.steps)) if n in early]
+        self._late = self._shared - set(early)
+        self._compute(self._early, 0, set(self._sources))
         for step in plan.steps:
-            if isinstance(step, Aggregation):
+            if isinstance(step, StreamJoin):
+                self._joins[step.name] = Joined(db, step, self._composer, self._shared)
+            elif isinstance(step, Aggregation):
                 self._operators[step.name] = self._open(step)
+            elif step.name in self._late:
+                self._compute([step.name], 0, joins)
+        self._stateful: dict[str, Operator | Joined] = {**self._joins, **self._operators}
         self._delta_sources = {
-            name: set().union(*(self._read_from[i] for i in o.step.inputs)) for name, o in self._operators.items()
+            name: set().union(*(self._read_from[i] for i in o.step.inputs)) for name, o in self._stateful.items()
         }
         self._empty = {_key(s): self._empty_result(s) for s in plan.sinks}
         self._room = Room(db)
@@ -84,7 +97,8 @@ class EmbeddedQuery:
         readers.update(s.relation for s in self._plan.sinks)
         as_they_come = {name for name, s in self._sources.items() if not s.casts}
         streams = {r for r, n in readers.items() if n > 1 and self._plan.relations[r].kind == "stream"}
-        return frozenset(streams - as_they_come) | self._computed_times.keys()
+        joins = {s.name for s in self._plan.steps if isinstance(s, StreamJoin)}
+        return frozenset(streams - as_they_come - joins) | self._computed_times.keys()
 
     def _empty_result(self, sink: SinkPlan) -> pa.Table:
         for name in sink.operators:
@@ -115,7 +129,7 @@ class EmbeddedQuery:
     @property
     def fingerprints(self) -> Mapping[str, str]:
         """See `Query`."""
-        return {name: o.step.fingerprint for name, o in self._operators.items()}
+        return {name: o.step.fingerprint for name, o in self._stateful.items()}
 
     @property
     def engine(self) -> str:
@@ -147,7 +161,9 @@ class EmbeddedQuery:
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
         """See `Query`."""
-        return any(o.wants_batch(batch_time_ms, watermark_ms) for o in self._operators.values())
+        return any(o.wants_batch(batch_time_ms, watermark_ms) for o in self._operators.values()) or any(
+            j.wants_batch(watermark_ms) for j in self._joins.values()
+        )
 
     def run(self, batch: BatchInput) -> BatchOutput:
         """See `Query`."""
@@ -156,13 +172,13 @@ class EmbeddedQuery:
             source.take(batch.rows.get(name))
         try:
             with translated("The batch"):
-                self._compute_shared(batch.batch_time_ms, filled)
+                self._compute(self._early, batch.batch_time_ms, filled)
                 marked = self._marked_rows(batch)
                 seen = {n: self._event_time(n).look(self._db, batch.ahead_ms.get(n)) for n in marked}
                 earliest = {n: None if t is None else t.lowest for n, t in seen.items()}
                 rows = sum(table.num_rows for table in batch.rows.values())
                 moment = Moment(batch.batch_time_ms, batch.watermark_ms, batch.late_before_ms, earliest, rows)
-                moved = self._run_operators(moment, filled)
+                moved = self._run_steps(moment, filled)
                 sinks = self._results(moment, filled, moved)
         except Exception:
             for source in self._sources.values():
@@ -173,7 +189,7 @@ class EmbeddedQuery:
         self._db.release_large()
         latest = {n: t.highest // 1000 for n, t in seen.items() if t is not None and t.highest is not None}
         ahead = {n: t.ahead for n, t in seen.items() if t is not None and t.ahead}
-        return BatchOutput(sinks, marked, latest, ahead, tuple(o.progress() for o in self._operators.values()))
+        return BatchOutput(sinks, marked, latest, ahead, tuple(o.progress() for o in self._stateful.values()))
 
     def _marked_rows(self, batch: BatchInput) -> dict[str, int]:
         """The rows of each source and step with a watermark, of those that have any."""
@@ -186,23 +202,33 @@ class EmbeddedQuery:
         assert found is not None
         return found
 
-    def _compute_shared(self, batch_time_ms: int, filled: set[str]) -> None:
-        done: set[str] = set()
-        order = [*self._sources, *(s.name for s in self._plan.steps)]
-        for name in (n for n in order if n in self._shared):
+    def _compute(self, names: Iterable[str], batch_time_ms: int, filled: set[str]) -> None:
+        """Compute streams that are read more than once, each after those that it reads."""
+        for name in names:
             if self._read_from[name] & filled:
-                sql = at_time(self._composer.relation(name, frozenset(done)), batch_time_ms)
+                sql = at_time(self._composer.relation(name, self._shared - {name}), batch_time_ms)
                 self._db.keep(rows_table(name), sql)
             else:
                 self._db.keep_none(rows_table(name))  # the last batch's: another source may have rows in this one
-            done.add(name)
 
-    def _run_operators(self, moment: Moment, filled: set[str]) -> set[str]:
+    def _run_steps(self, moment: Moment, filled: set[str]) -> set[str]:
+        """Run the operators in order; joins that give rows are added to `filled`. Which kept tables have changed."""
         moved = set()
-        for name, operator in self._operators.items():
-            operator.begin(moment.batch_time_ms)
-            if operator.run(moment, self._delta_sources[name] & filled):
-                moved.add(name)
+        earliest = dict(moment.earliest_us)
+        moment = replace(moment, earliest_us=earliest)
+        for step in self._plan.steps:
+            name = step.name
+            if name in self._joins:
+                self._joins[name].begin()
+                if self._joins[name].run(moment, bool(self._delta_sources[name] & filled)):
+                    filled.add(name)
+                    earliest[name] = None  # its rows have waited: they may be older than all others
+            elif name in self._operators:
+                self._operators[name].begin(moment.batch_time_ms)
+                if self._operators[name].run(moment, self._delta_sources[name] & filled):
+                    moved.add(name)
+            elif name in self._late:
+                self._compute([name], moment.batch_time_ms, filled)
         return moved
 
     def _results(self, moment: Moment, filled: set[str], moved: set[str]) -> tuple[pa.Table, ...]:
@@ -239,9 +265,9 @@ class EmbeddedQuery:
 
     def snapshot(self) -> Mapping[str, pa.Table]:
         """See `Query`."""
-        self._room.check({name: o.progress().rows_total for name, o in self._operators.items()})
+        self._room.check({name: o.progress().rows_total for name, o in self._stateful.items()})
         with translated("Taking a snapshot"):
-            state = {name: o.snapshot() for name, o in self._operators.items()}
+            state = {name: o.snapshot() for name, o in self._stateful.items()}
         self._room.note(state)
         return state
 
@@ -249,7 +275,7 @@ class EmbeddedQuery:
         """See `Query`."""
         with translated("Taking up the state"):
             for name, rows in state.items():
-                self._operators[name].restore(rows)
+                self._stateful[name].restore(rows)
         self._room.note(state)
         self._complete.clear()
 

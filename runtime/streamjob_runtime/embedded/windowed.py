@@ -69,7 +69,7 @@ class Windowed(Kept):
         if watermark_ms is None or not self._window.watermarked:
             return None
         slide = self._window.slide_us
-        last = (watermark_ms * 1000 - self._window.size_us) // slide * slide
+        last = (watermark_ms * 1000 - self._window.lag_us - self._window.size_us) // slide * slide
         return last if last >= _FIRST_US else None
 
     def _at(self, micros: int) -> str:

@@ -55,7 +55,8 @@ def find_window(catalog: Catalog, scope: Scope, group: Node, from_table: Node) -
     leaf = scope.leaf_of(given[0]) if given[0]["type"] == "COLUMN_REF" else None
     watermarked = leaf is not None and scope.is_event_time(given[0], leaf)
     kind = _time_type(catalog, given[0], from_table)
-    return KeyWindow(group, given[0], EventWindow(size, slide, kind, watermarked))
+    lag = leaf.known.lag_us if watermarked and leaf is not None and leaf.known is not None else 0
+    return KeyWindow(group, given[0], EventWindow(size, slide, kind, watermarked, lag))
 
 
 def _length(catalog: Catalog, node: Node) -> int:

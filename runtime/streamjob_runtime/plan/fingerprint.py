@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from streamjob_api.durations import format_duration
@@ -68,8 +68,13 @@ def fingerprint(
         "event_window": repr(window.event) if window else None,
         "rolling": repr(rolling) if rolling else None,
     }
+    return fingerprint_of(what, _parts_of(catalog, node, keys, window, aggregates, rolling))
+
+
+def fingerprint_of(what: Mapping[str, object], parts: Parts) -> str:
+    """The hash of what counts, and behind a space the parts as people read them."""
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    return f"{digest} {json.dumps(_parts_of(catalog, node, keys, window, aggregates, rolling), ensure_ascii=False)}"
+    return f"{digest} {json.dumps(parts, ensure_ascii=False)}"
 
 
 def _length(micros: int) -> str:

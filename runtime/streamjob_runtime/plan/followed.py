@@ -9,12 +9,17 @@ from streamjob_runtime.plan.scope import Known, Leaf, Scope
 from streamjob_runtime.plan.tree import Node, arguments, function_name, select, walk
 
 
-def shown_event_time(catalog: Catalog, scope: Scope, node: Node) -> str | None:
-    """The column of a SELECT that is its stream's event time, untouched; None: no column surely is."""
-    leaf = next((leaf for leaf in scope.leaves if leaf.known is not None and leaf.known.shape == "stream"), None)
-    if leaf is None or leaf.event_time is None:
-        return None
-    return shown_as(catalog, scope, leaf, leaf.event_time, node)
+def shown_event_time(catalog: Catalog, scope: Scope, node: Node) -> tuple[str | None, int]:
+    """The column of a SELECT that is the event time of one of its streams, untouched, and its lag (microseconds).
+
+    None: no column surely is one.
+    """
+    for leaf in scope.leaves:
+        if leaf.known is not None and leaf.known.shape == "stream" and leaf.event_time is not None:
+            shown = shown_as(catalog, scope, leaf, leaf.event_time, node)
+            if shown is not None:
+                return shown, leaf.known.lag_us
+    return None, 0
 
 
 def shown_as(catalog: Catalog, scope: Scope, leaf: Leaf, column: str, node: Node) -> str | None:

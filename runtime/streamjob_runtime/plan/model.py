@@ -4,7 +4,7 @@ In SQL texts the relations stand under their own names, quoted; `NOW` stands for
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 # Stands in SQL texts for the batch's time. No manifest may contain this character.
@@ -64,6 +64,8 @@ class EventWindow:
     slide_us: int  # equal to the size: tumbling
     type: str  # of the start: TIMESTAMP or TIMESTAMP WITH TIME ZONE
     watermarked: bool  # the event time is the watermark's column of a source or a step
+    # Rows that are not late are later than the watermark less this. A state means the same whatever it is.
+    lag_us: int = field(default=0, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,40 @@ class Aggregation:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinSide:
+    """One side of a join of streams: the rows that wait for a match.
+
+    All expressions are over its own columns, `c0`, `c1` …, which no column of the other side is called.
+    """
+
+    sql: str  # SELECT of a batch's rows
+    columns: tuple[str, ...]
+    stored: tuple[str, ...]  # the columns as expressions for the rows of a snapshot
+    restored: tuple[str, ...]  # the same back, over the rows of a snapshot
+    keys: tuple[str, ...]  # a row with NULL in one of them has no match
+    ends: tuple[str, ...]  # TIMESTAMPs: once the watermark has reached one, or one is NULL, no match can come any more
+    late: tuple[str, ...]  # TIMESTAMPs: a row of which the watermark of the batch before has reached one is late
+    shown_alone: bool  # a row that found no match comes out without
+
+
+@dataclass(frozen=True, slots=True)
+class StreamJoin:
+    """A join of two streams. Its rows have the columns of both sides; of a semi or anti join those of the left one."""
+
+    name: str
+    kind: Literal["INNER", "LEFT", "RIGHT", "FULL", "SEMI", "ANTI"]
+    left: JoinSide
+    right: JoinSide
+    condition: str  # over `l` and `r`
+    inputs: tuple[str, ...]
+    fingerprint: str  # as an aggregation's
+    of: tuple[str, str]  # what it joins, for people
+
+
+Step = Projection | Aggregation | StreamJoin
+
+
+@dataclass(frozen=True, slots=True)
 class SinkPlan:
     """What a sink is given."""
 
@@ -138,5 +174,5 @@ class Plan:
     relations: Mapping[str, Relation]
     sources: tuple[SourcePlan, ...]
     tables: tuple[Relation, ...]
-    steps: tuple[Projection | Aggregation, ...]  # each reads only what stands before it
+    steps: tuple[Step, ...]  # each reads only what stands before it
     sinks: tuple[SinkPlan, ...]

@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 from streamjob_api.durations import format_duration
-from streamjob_runtime.plan.model import Aggregation, Projection
+from streamjob_runtime.plan.model import Aggregation, Step, StreamJoin
 from streamjob_runtime.plan.problems import PlanProblem
 from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import modes_of
 
-Steps = Mapping[str, Projection | Aggregation]
+Steps = Mapping[str, Step]
 
 
 def outline(spec: Any, known: Mapping[str, Known], steps: Steps) -> list[str]:
@@ -41,7 +41,7 @@ def outline(spec: Any, known: Mapping[str, Known], steps: Steps) -> list[str]:
 
 def warnings(spec: Any, known: Mapping[str, Known], steps: Steps, reserved: set[str]) -> list[PlanProblem]:
     """What is no mistake, but may not be what was meant."""
-    return [*_kept_windows(spec, known, steps), *_reserved(spec, reserved)]
+    return [*_kept_windows(spec, known, steps), *_endless_joins(spec, steps), *_reserved(spec, reserved)]
 
 
 def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], marks: list[str]) -> str:
@@ -50,7 +50,7 @@ def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], m
         return f"rows of {reads}, which change when that is read again"
     if known.shape == "stream":
         rolling = f", which count for {_span(known.rolling.length_ms)}" if known.rolling else ""
-        return f"a stream of the new rows of {reads}{rolling}"
+        return f"a stream of the new rows of {reads}{rolling}{''.join(_joins(known.name, steps))}"
     operator = step if isinstance(step, Aggregation) else steps.get(known.operator or "")
     if not isinstance(operator, Aggregation) and known.windowed is not None:
         return f"what {reads} give of each window, final with it"
@@ -62,6 +62,34 @@ def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], m
     if operator.name != known.name:
         return f"{shown} that shows {reads} row by row; {_bound(operator, complete, marks)}"
     return f"{shown} with {rows or 'one row'} of {reads}; {_bound(operator, complete, marks)}"
+
+
+def _own_joins(name: str, steps: Steps) -> Iterator[StreamJoin]:
+    """The joins of streams that a step of the manifest makes itself."""
+    for other, step in steps.items():
+        if isinstance(step, StreamJoin) and other.startswith(f"{name}."):
+            yield step
+
+
+def _joins(name: str, steps: Steps) -> Iterator[str]:
+    for join in _own_joins(name, steps):
+        for side, of in zip((join.left, join.right), join.of, strict=True):
+            until = "until the watermark says that no match can come" if side.ends else "for good"
+            yield f"; rows of {of} wait for a match {until}"
+
+
+def _endless_joins(spec: Any, steps: Steps) -> Iterator[PlanProblem]:
+    for i, step in enumerate(spec.pipeline):
+        for join in _own_joins(step.name, steps) if step is not None else ():
+            endless = [of for side, of in zip((join.left, join.right), join.of, strict=True) if not side.ends]
+            if endless:
+                yield PlanProblem(
+                    f"spec.pipeline[{i}].sql",
+                    f"{step.name} keeps all rows of {' and of '.join(endless)} for good, as nothing in its join says "
+                    "when no match can come any more",
+                    "Bound the times that match, with a watermark on them: AND b.t BETWEEN a.t AND a.t + INTERVAL "
+                    "'10 minutes'.",
+                )
 
 
 def _bound(step: Aggregation, complete: Mapping[str, int], marks: list[str]) -> str:

@@ -22,6 +22,8 @@ from streamjob_runtime.plan.model import (
     Relation,
     SinkPlan,
     SourcePlan,
+    Step,
+    StreamJoin,
 )
 from streamjob_runtime.plan.normalize import Flat, Target, flatten
 from streamjob_runtime.plan.outline import outline, warnings
@@ -30,6 +32,7 @@ from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import plan_sink
 from streamjob_runtime.plan.sources import TIMES, columns_found, declared_columns, implied_columns, watermark_problem
 from streamjob_runtime.plan.steps import plan_step
+from streamjob_runtime.plan.stream_join import split_joins
 from streamjob_runtime.plan.tree import Node, function_name, quoted, walk
 from streamjob_runtime.plan.types import check_types
 
@@ -101,7 +104,7 @@ class _Planner:
         self._complete = complete  # whether every relation's name is known
         self._at_step = at_step
         self._sources: list[SourcePlan] = []
-        self._steps: dict[str, Projection | Aggregation] = {}
+        self._steps: dict[str, Step] = {}
 
     def plan(self) -> Plan:
         """See the module's `plan`."""
@@ -205,6 +208,13 @@ class _Planner:
                 f"{part.name} is not a stream: a watermark is of new rows",
                 "Put it on the step or the source that the groups are made of.",
             )
+        elif self._follows_join(part.name):
+            problem = PlanProblem(
+                f"{path}.watermark",
+                f"The rows of {part.name} have waited for a match in a join of streams: their times do not say how far "
+                "event time has come",
+                "Put the watermark on the sources, or on the steps that are joined.",
+            )
         elif column.type not in TIMES:
             problem = watermark_problem(path, column, do)
         if problem is not None:
@@ -214,6 +224,10 @@ class _Planner:
         assert column is not None
         self._known[part.name] = replace(known, event_time=column.name)
         return column.name
+
+    def _follows_join(self, name: str) -> bool:
+        step = self._steps.get(name)
+        return isinstance(step, StreamJoin) or (step is not None and any(map(self._follows_join, step.inputs)))
 
     def _table(self, path: str, table: Any) -> Relation | None:
         columns: tuple[Column, ...] | None
@@ -250,9 +264,9 @@ class _Planner:
         forgets = False
         try:
             for flat in self._flatten(f"broken step.{i}" if unseen else name, sql):
+                flat = split_joins(self.catalog, self._known, flat, self._take)
                 planned, known, columns = plan_step(self.catalog, self._known, flat, ttl_ms)
-                self._steps[flat.name] = planned
-                self._add(known, columns)
+                self._take(planned, known, columns)
                 forgets = forgets or (isinstance(planned, Aggregation) and planned.ttl_ms is not None)
             if ttl_ms is not None and not forgets:
                 self._problems.append(_nothing_to_forget(f"spec.pipeline[{i}].ttl", name))
@@ -262,6 +276,10 @@ class _Planner:
                 self._problems.append(
                     _problem(f"spec.pipeline[{i}].sql", f"The step {name or 'without a name'}", sql, refusal)
                 )
+
+    def _take(self, planned: Step, known: Known, columns: tuple[Column, ...]) -> None:
+        self._steps[planned.name] = planned
+        self._add(known, columns)
 
     def _flatten(self, name: str, sql: str) -> list[Flat]:
         if MARK in sql:
@@ -310,7 +328,7 @@ def _reads_broken(tree: object) -> bool:
     return isinstance(tree, list) and any(_reads_broken(v) for v in tree)
 
 
-def _needed(steps: list[Projection | Aggregation], sinks: list[SinkPlan]) -> list[Projection | Aggregation]:
+def _needed(steps: list[Step], sinks: list[SinkPlan]) -> list[Step]:
     """The steps that some sink's rows follow from, in order."""
     wanted = {s.relation for s in sinks}
     # A watermark of a step counts whoever reads the step, as one of a source does.

@@ -28,12 +28,6 @@ def refuse_on_stream(
 def _sides(parts: list[Leaf]) -> None:
     streams = [leaf for leaf in parts if leaf.known is not None and leaf.known.shape == "stream"]
     kept = [leaf for leaf in parts if leaf.known is not None and leaf.known.shape in ("table", "view")]
-    if len(streams) > 1:
-        raise Refusal(
-            f"joins two streams, {streams[0].alias} and {streams[1].alias}, which comes later",
-            "Join with a static table, or unite them with UNION ALL and group.",
-            streams[1].node,
-        )
     if kept and streams:
         raise Refusal(
             f"joins the stream {streams[0].alias} with {kept[0].alias}, which changes with every batch",
@@ -48,6 +42,8 @@ def _joins(node: Node, relations: dict[str, Known]) -> None:
     left, right = _has_stream(node["left"], relations), _has_stream(node["right"], relations)
     kind = str(node["join_type"])
     remedy = "Put the stream on the side that is kept: stream LEFT JOIN table."
+    if left and right:
+        return  # the rows of a join of streams, which are beside each other already
     if (left or right) and node.get("ref_type") in ("ASOF", "POSITIONAL"):
         raise Refusal(f"has a {node['ref_type']} JOIN on a stream", "Join by equality.", node)
     if (left and kind in ("RIGHT", "FULL")) or (right and kind in ("LEFT", "FULL")):

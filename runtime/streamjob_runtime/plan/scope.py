@@ -40,6 +40,8 @@ class Known:
     shape: str  # "static": of static tables only; "stream"; "table": a kept result; "view": all else over tables
     columns: tuple[str, ...]
     event_time: str | None = None  # stream: the column that holds a source's watermark column, untouched
+    lag_us: int = 0  # stream: by how much its event time may be behind a watermark that has not passed it
+    joined: str = ""  # stream: the join of streams of which it has one side's rows, beside those of the others
     rolling: RollingWindow | None = None  # stream: rows count for that long only
     operator: str | None = None  # table: the aggregation whose rows it shows one by one
     final: bool = False  # table: its windows become final by the watermark

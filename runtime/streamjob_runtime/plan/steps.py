@@ -60,8 +60,8 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat, ttl_ms:
         return _aggregation(catalog, flat.name, scope, timed, rolling, inputs, ttl_ms)
     refuse_windows(node, "without GROUP BY")
     _keep_batch_time(catalog, scope, node)
-    event_time = shown_event_time(catalog, scope, node)
-    known = Known(flat.name, "stream", (), event_time=event_time, rolling=rolling)
+    event_time, lag_us = shown_event_time(catalog, scope, node)
+    known = Known(flat.name, "stream", (), event_time=event_time, lag_us=lag_us, rolling=rolling)
     return _projection(catalog, flat, put_times(catalog, scope, relations, node), inputs, known)
 
 
@@ -200,7 +200,14 @@ def _set_operation(
         flat,
         flat.node,
         inputs,
-        Known(flat.name, "stream", (), event_time=event_time, rolling=known[0].rolling),
+        Known(
+            flat.name,
+            "stream",
+            (),
+            event_time=event_time,
+            lag_us=max(k.lag_us for k in known),
+            rolling=known[0].rolling,
+        ),
     )
 
 
