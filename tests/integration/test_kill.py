@@ -45,7 +45,12 @@ spec:
     sql: |
       SELECT label, window_start, count(*) AS n FROM events JOIN kinds USING (kind)
       GROUP BY label, tumble(t, INTERVAL '5 seconds')
+  - name: pairs
+    sql: |
+      SELECT a.id, b.id AS next, a.t FROM events AS a LEFT JOIN events AS b
+      ON a.kind = b.kind AND b.t BETWEEN a.t + INTERVAL '1 millisecond' AND a.t + INTERVAL '4 seconds'
   sinks:
+  - {{from: pairs, mode: append, files: {{path: "{root}/pairs/"}}, format: json}}
   - {{from: labelled, mode: append, files: {{path: "{root}/labelled/"}}, format: parquet}}
   - {{from: counts, mode: complete, files: {{path: "{root}/counts/"}}, format: json}}
   - {{from: windows, mode: append, files: {{path: "{root}/windows/", partitionBy: [label]}}, format: csv}}
@@ -64,7 +69,7 @@ class World(killed.World):
 
     def output(self) -> dict[str, bytes]:
         """Every file that the sinks have written; of the groups, which nobody has asked to sort, the rows in order."""
-        entries = [e for sink in ("labelled/", "counts/", "windows/") for e in self.store.list(sink)]
+        entries = [e for sink in ("labelled/", "counts/", "windows/", "pairs/") for e in self.store.list(sink)]
         read = {e.key: self.store.read(e.key) for e in entries}
         return {k: b"".join(sorted(v.splitlines(True))) if k.startswith("counts/") else v for k, v in read.items()}
 
@@ -109,6 +114,9 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     assert len([key for key in output if key.startswith("labelled/")]) == FILES
     assert b'"n":115' in output["counts/table.json"].replace(b" ", b"")
     assert len([key for key in output if key.startswith("windows/")]) >= 8
+    pairs = b"".join(rows for key, rows in output.items() if key.startswith("pairs/"))
+    assert pairs.count(b'"next":null') > 1
+    assert pairs.count(b"\n") > 2 * pairs.count(b'"next":null')
     return output
 
 

@@ -230,7 +230,7 @@ CASES = [
         "Put the stream on the side that is kept: stream LEFT JOIN table.",
     ),
     (
-        STAR + "events WHERE k IN (SELECT k FROM other)",
+        STAR + "events WHERE k NOT IN (SELECT k FROM other)",
         "The step v has a subquery over a stream inside an expression",
         "Only static tables can be asked there; make the subquery a step and join.",
     ),

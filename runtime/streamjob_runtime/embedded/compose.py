@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from streamjob_runtime.plan.model import NOW, Aggregation, Plan, StreamJoin
+from streamjob_runtime.plan.model import NOW, Aggregation, FinalRows, Plan, StreamJoin
 from streamjob_runtime.plan.tree import quoted
 
 
@@ -29,7 +29,7 @@ class Composer:
                 # From its state; of what its rows came from, only tables can stand in its result (in subqueries).
                 self._sql[step.name] = step.result
                 self._inputs[step.name] = tuple(i for i in step.inputs if plan.relations[i].kind == "table")
-            elif isinstance(step, StreamJoin):
+            elif isinstance(step, StreamJoin | FinalRows):
                 self._sql[step.name] = f"SELECT * FROM {quoted(rows_table(step.name))}"
                 self._inputs[step.name] = ()
                 self._marked.add(step.name)
@@ -58,7 +58,7 @@ class Composer:
         return found
 
     def marks(self, name: str) -> set[str]:
-        """The sources and steps with a watermark, and the joins, that a stream's event time comes from."""
+        """The sources and steps with a watermark, joins and final rows that a stream's event time comes from."""
         if name in self._marked:
             return {name}
         return set().union(*(self.marks(below) for below in self._inputs.get(name, ())))

@@ -19,7 +19,7 @@ from streamjob_runtime.embedded.rolling import Rolling
 from streamjob_runtime.embedded.room import Room
 from streamjob_runtime.embedded.windowed import Windowed
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.plan.model import MARK, Aggregation, Plan, SinkPlan, StreamJoin
+from streamjob_runtime.plan.model import MARK, Aggregation, FinalRows, Plan, SinkPlan, StreamJoin
 from streamjob_runtime.plan.states import ENGINE, readable
 from streamjob_runtime.plan.tree import quoted
 from streamjob_runtime.query import BatchInput, BatchOutput
@@ -53,10 +53,10 @@ class EmbeddedQuery:
         self._shared = self._find_shared()
         self._operators: dict[str, Operator] = {}
         self._joins: dict[str, Joined] = {}
-        joins = {step.name for step in plan.steps if isinstance(step, StreamJoin)}
-        # Sources and joins: what gives a batch's rows.
-        self._read_from = {r: self._composer.depends_on(r) & {*self._sources, *joins} for r in plan.relations}
-        early = [n for n in self._shared if not self._read_from[n] & joins]
+        waited = {s.name for s in plan.steps if isinstance(s, StreamJoin | FinalRows)}
+        # What gives a batch's rows: sources, joins and windows that became final.
+        self._read_from = {r: self._composer.depends_on(r) & {*self._sources, *waited} for r in plan.relations}
+        early = [n for n in self._shared if not self._read_from[n] & waited]
         self._early = [n for n in (*self._sources, *(s.name for s in plan.steps)) if n in early]
         self._late = self._shared - set(early)
         self._compute(self._early, 0, set(self._sources))
@@ -65,8 +65,11 @@ class EmbeddedQuery:
                 self._joins[step.name] = Joined(db, step, self._composer, self._shared)
             elif isinstance(step, Aggregation):
                 self._operators[step.name] = self._open(step)
+            elif isinstance(step, FinalRows):
+                self._rows_of(step.operators, "append")
+                self._db.keep(rows_table(step.name), at_time(self._final_sql(step), 0))
             elif step.name in self._late:
-                self._compute([step.name], 0, joins)
+                self._compute([step.name], 0, waited)
         self._stateful: dict[str, Operator | Joined] = {**self._joins, **self._operators}
         self._delta_sources = {
             name: set().union(*(self._read_from[i] for i in o.step.inputs)) for name, o in self._stateful.items()
@@ -77,12 +80,13 @@ class EmbeddedQuery:
 
     def _open(self, step: Aggregation) -> Operator:
         readers = [s for s in self._plan.sinks if step.name in s.operators]
+        again = any(isinstance(s, FinalRows) and step.name in s.operators for s in self._plan.steps)
         below = [s for s in self._plan.sinks if s.mode == "complete" and self._shows(s.relation, step.name)]
         wanted = Wanted(
-            append=any(s.mode == "append" for s in readers),
+            append=again or any(s.mode == "append" for s in readers),
             update=any(s.mode == "update" for s in readers),
             complete=bool(below),
-            by_steps=any(not _as_it_is(s) for s in readers),
+            by_steps=again or any(not _as_it_is(s) for s in readers),
         )
         kept = Expiring if step.ttl_ms is not None else Grouped
         kind = Windowed if step.event_window else Rolling if step.rolling else kept
@@ -97,13 +101,30 @@ class EmbeddedQuery:
         readers.update(s.relation for s in self._plan.sinks)
         as_they_come = {name for name, s in self._sources.items() if not s.casts}
         streams = {r for r, n in readers.items() if n > 1 and self._plan.relations[r].kind == "stream"}
-        joins = {s.name for s in self._plan.steps if isinstance(s, StreamJoin)}
-        return frozenset(streams - as_they_come - joins) | self._computed_times.keys()
+        waited = {s.name for s in self._plan.steps if isinstance(s, StreamJoin | FinalRows)}
+        return frozenset(streams - as_they_come - waited) | self._computed_times.keys()
 
     def _empty_result(self, sink: SinkPlan) -> pa.Table:
         for name in sink.operators:
             self._db.view(rows_table(name), self._operators[name].nothing)
         return self._db.schema(at_time(self._sink_sql(sink), 0)).empty_table()
+
+    def _final_sql(self, step: FinalRows) -> str:
+        ready = self._shared | {*step.operators}
+        return self._composer.statement(f"SELECT * FROM {quoted(step.of)}", (step.of,), ready)
+
+    def _rows_of(self, operators: Iterable[str], mode: str) -> bool:
+        """Make the rows that became final, or that changed, readable for later steps; whether there are any."""
+        there = False
+        for name in operators:
+            operator = self._operators[name]
+            found = operator.final if mode == "append" else operator.changed
+            there = there or (found is not None and found.rows.num_rows > 0)
+            if found is None:
+                self._db.view(rows_table(name), operator.nothing)
+            else:
+                self._db.hold(rows_table(name), found)
+        return there
 
     def _sink_sql(self, sink: SinkPlan) -> str:
         ready = self._shared | {*sink.operators}
@@ -227,6 +248,13 @@ class EmbeddedQuery:
                 self._operators[name].begin(moment.batch_time_ms)
                 if self._operators[name].run(moment, self._delta_sources[name] & filled):
                     moved.add(name)
+            elif isinstance(step, FinalRows):
+                if self._rows_of(step.operators, "append"):
+                    self._db.keep(rows_table(name), at_time(self._final_sql(step), moment.batch_time_ms))
+                    filled.add(name)
+                    earliest[name] = None
+                else:
+                    self._db.keep_none(rows_table(name))
             elif name in self._late:
                 self._compute([name], moment.batch_time_ms, filled)
         return moved
@@ -249,19 +277,11 @@ class EmbeddedQuery:
             return self._complete[key]
         if not sink.operators:
             return compute() if self._read_from[sink.relation] & filled else self._empty[_key(sink)]
-        operators = {name: self._operators[name] for name in sink.operators}
-        returned = {name: o.final if sink.mode == "append" else o.changed for name, o in operators.items()}
-        rows = {name: found.rows for name, found in returned.items() if found is not None}
-        if not any(table.num_rows for table in rows.values()):
-            return self._empty[_key(sink)]
         if _as_it_is(sink):
-            return rows[sink.relation]
-        for name, found in returned.items():
-            if found is None:
-                self._db.view(rows_table(name), operators[name].nothing)
-            else:
-                self._db.hold(rows_table(name), found)
-        return compute()
+            operator = self._operators[sink.relation]
+            found = operator.final if sink.mode == "append" else operator.changed
+            return found.rows if found is not None and found.rows.num_rows else self._empty[_key(sink)]
+        return compute() if self._rows_of(sink.operators, sink.mode) else self._empty[_key(sink)]
 
     def snapshot(self) -> Mapping[str, pa.Table]:
         """See `Query`."""

@@ -159,7 +159,8 @@ class Splitter:
             return None
         if key_of(node) == key_of(self.window.call):
             return column(STATE, "w")
-        if node["type"] == "COLUMN_REF" and self.scope.find(node) is None:
+        # A column of FROM of that name, which a windowed result has, is not one value of a group, unless it is a key.
+        if bare_name(node) is not None or (node["type"] == "COLUMN_REF" and self.scope.find(node) is None):
             if names(node)[-1].lower() == "window_start":
                 return column(STATE, "w")
             if names(node)[-1].lower() == "window_end":

@@ -55,7 +55,11 @@ def find_window(catalog: Catalog, scope: Scope, group: Node, from_table: Node) -
     leaf = scope.leaf_of(given[0]) if given[0]["type"] == "COLUMN_REF" else None
     watermarked = leaf is not None and scope.is_event_time(given[0], leaf)
     kind = _time_type(catalog, given[0], from_table)
-    lag = leaf.known.lag_us if watermarked and leaf is not None and leaf.known is not None else 0
+    lag = 0
+    if watermarked and leaf is not None and leaf.known is not None:
+        grid = leaf.known.grid_us
+        # The last of the times that are in a window is a whole step of the grid before its end.
+        lag = leaf.known.lag_us - (grid if grid and slide % grid == 0 and size % grid == 0 else 0)
     return KeyWindow(group, given[0], EventWindow(size, slide, kind, watermarked, lag))
 
 

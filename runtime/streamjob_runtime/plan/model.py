@@ -152,7 +152,21 @@ class StreamJoin:
     of: tuple[str, str]  # what it joins, for people
 
 
-Step = Projection | Aggregation | StreamJoin
+@dataclass(frozen=True, slots=True)
+class FinalRows:
+    """A stream: the rows of a windowed result, as they become final."""
+
+    name: str
+    of: str
+    operators: tuple[str, ...]  # the aggregations that the result follows from
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What it follows from."""
+        return (self.of,)
+
+
+Step = Projection | Aggregation | StreamJoin | FinalRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ import pyarrow as pa
 from streamjob_api.words import suggest
 from streamjob_runtime.plan.aggregation import has_aggregates
 from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
+from streamjob_runtime.plan.final_rows import read_final
 from streamjob_runtime.plan.functions import check_calls, expand_calls
 from streamjob_runtime.plan.model import (
     MARK,
     Aggregation,
     Column,
+    FinalRows,
     Plan,
     Projection,
     Relation,
@@ -211,9 +213,9 @@ class _Planner:
         elif self._follows_join(part.name):
             problem = PlanProblem(
                 f"{path}.watermark",
-                f"The rows of {part.name} have waited for a match in a join of streams: their times do not say how far "
-                "event time has come",
-                "Put the watermark on the sources, or on the steps that are joined.",
+                f"The rows of {part.name} have waited, for a match in a join of streams or until their window was "
+                "final: their times do not say how far event time has come",
+                "Put the watermark on the sources, or on the steps that are joined or grouped.",
             )
         elif column.type not in TIMES:
             problem = watermark_problem(path, column, do)
@@ -227,7 +229,9 @@ class _Planner:
 
     def _follows_join(self, name: str) -> bool:
         step = self._steps.get(name)
-        return isinstance(step, StreamJoin) or (step is not None and any(map(self._follows_join, step.inputs)))
+        return isinstance(step, StreamJoin | FinalRows) or (
+            step is not None and any(map(self._follows_join, step.inputs))
+        )
 
     def _table(self, path: str, table: Any) -> Relation | None:
         columns: tuple[Column, ...] | None
@@ -264,6 +268,8 @@ class _Planner:
         forgets = False
         try:
             for flat in self._flatten(f"broken step.{i}" if unseen else name, sql):
+                node = read_final(flat.node, self._known, self._relations, self._take)
+                flat = replace(flat, node=node)
                 flat = split_joins(self.catalog, self._known, flat, self._take)
                 planned, known, columns = plan_step(self.catalog, self._known, flat, ttl_ms)
                 self._take(planned, known, columns)

@@ -29,6 +29,7 @@ class Windowed:
     operators: tuple[str, ...]  # the aggregations that its rows follow from, all of windows alike
     size_us: int
     slide_us: int
+    lag_us: int  # it is final when the watermark less this has reached its end
     bounds: Mapping[str, str]  # column that is a bound of the row's window -> "start" or "end"
 
 
@@ -41,6 +42,7 @@ class Known:
     columns: tuple[str, ...]
     event_time: str | None = None  # stream: the column that holds a source's watermark column, untouched
     lag_us: int = 0  # stream: by how much its event time may be behind a watermark that has not passed it
+    grid_us: int = 0  # stream: its event time is a multiple of this since 1970; 0: nobody knows
     joined: str = ""  # stream: the join of streams of which it has one side's rows, beside those of the others
     rolling: RollingWindow | None = None  # stream: rows count for that long only
     operator: str | None = None  # table: the aggregation whose rows it shows one by one

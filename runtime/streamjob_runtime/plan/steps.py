@@ -18,7 +18,7 @@ from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.refuse import refuse_on_stream
 from streamjob_runtime.plan.scope import BATCH_TIME, Known, Leaf, Scope, Windowed, leaves, merged_columns
 from streamjob_runtime.plan.times import narrower, put_times, put_times_in_union, take_rolling
-from streamjob_runtime.plan.tree import Node, names, walk
+from streamjob_runtime.plan.tree import STATE, Node, bare_name, names, walk
 from streamjob_runtime.plan.types import check_columns
 from streamjob_runtime.plan.window_local import window_local
 
@@ -133,12 +133,14 @@ def _windowed(scope: Scope, node: Node, step: Aggregation, columns: tuple[Column
     """The windows that the groups are of."""
     assert step.event_window is not None
     bounds = {}
-    for item, shown in zip(node["select_list"], columns, strict=True):
-        if item["type"] == "COLUMN_REF" and scope.find(item) is None:
+    for item, shown, text in zip(node["select_list"], columns, step.items, strict=True):
+        is_key = text.startswith(f"{STATE}.k")
+        if bare_name(item) is not None or (item["type"] == "COLUMN_REF" and scope.find(item) is None):
             kind = names(item)[-1].lower().removeprefix("window_")
-            if kind in ("start", "end"):
+            if kind in ("start", "end") and not is_key:
                 bounds[shown.name] = kind
-    return Windowed((step.name,), step.event_window.size_us, step.event_window.slide_us, bounds)
+    window = step.event_window
+    return Windowed((step.name,), window.size_us, window.slide_us, window.lag_us, bounds)
 
 
 def _no_window(step: Aggregation) -> str:

@@ -12,6 +12,7 @@ import duckdb
 from streamjob_runtime.plan.aggregation import is_aggregate
 from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
+from streamjob_runtime.plan.exists import as_joins
 from streamjob_runtime.plan.fingerprint import fingerprint_of
 from streamjob_runtime.plan.functions import time_call
 from streamjob_runtime.plan.join_bounds import Bound, bounds_of
@@ -60,6 +61,8 @@ def split_joins(catalog: Catalog, relations: dict[str, Known], flat: Flat, take:
     node = flat.node
     if node["type"] != "SELECT_NODE":
         return flat
+    if _streams(node["from_table"], relations):
+        node = as_joins(catalog, relations, node)
     while (join := _innermost(node["from_table"], relations)) is not None:
         node, join = without_using(catalog, node, join, leaves(node["from_table"], relations, catalog))
         name = f"{flat.name}.join"

@@ -28,7 +28,7 @@ def window_local(catalog: Catalog, scope: Scope, parts: list[Leaf], node: Node, 
     """Whether the SELECT, which reads no stream, concerns each window by itself."""
     kept = [leaf for leaf in parts if leaf.known is not None and leaf.known.shape != "static"]
     of = [leaf.known.windowed for leaf in kept if leaf.known is not None]
-    windows = {(w.size_us, w.slide_us) for w in of if w is not None}
+    windows = {(w.size_us, w.slide_us, w.lag_us) for w in of if w is not None}
     if not of or None in of:
         return WindowLocal(None)
     if len(windows) > 1:
@@ -54,9 +54,9 @@ def window_local(catalog: Catalog, scope: Scope, parts: list[Leaf], node: Node, 
             on = modifier.get("distinct_on_targets") or []
             if not (any(map(tied.is_bound, on)) if on else bounds):
                 return WindowLocal(None, "its DISTINCT is over all windows: show window_start as well")
-    ((size_us, slide_us),) = windows
+    ((size_us, slide_us, lag_us),) = windows
     operators = tuple(dict.fromkeys(name for w in of if w is not None for name in w.operators))
-    return WindowLocal(Windowed(operators, size_us, slide_us, bounds))
+    return WindowLocal(Windowed(operators, size_us, slide_us, lag_us, bounds))
 
 
 _EXPRESSIONS = ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers")
