@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 
 from streamjob_runtime.embedded.compose import Composer, at_time, rows_table
-from streamjob_runtime.embedded.database import INCOMING, Database, translated
+from streamjob_runtime.embedded.database import INCOMING, Database, Returned, translated
 from streamjob_runtime.embedded.declared import declared
 from streamjob_runtime.embedded.event_times import EventTimeColumn, computed_event_times
 from streamjob_runtime.embedded.expiring import Expiring
@@ -69,7 +69,8 @@ class EmbeddedQuery:
             append=any(s.mode == "append" for s in readers),
             update=any(s.mode == "update" for s in readers),
             complete=bool(below),
-            by_steps=any(not _as_it_is(s) for s in readers),
+            by_steps=any(s.deleted_by is not None or not _as_it_is(s) for s in readers),
+            before=any(s.deleted_by is not None for s in readers),
         )
         kept = Expiring if step.ttl_ms is not None else Grouped
         kind = Windowed if step.event_window else Rolling if step.rolling else kept
@@ -111,6 +112,11 @@ class EmbeddedQuery:
     def sink_schemas(self) -> tuple[pa.Schema, ...]:
         """See `Query`."""
         return tuple(self._empty[_key(s)].schema for s in self._plan.sinks)
+
+    @property
+    def deletions(self) -> tuple[bool, ...]:
+        """See `Query`."""
+        return tuple(s.deleted_by is not None for s in self._plan.sinks)
 
     @property
     def fingerprints(self) -> Mapping[str, str]:
@@ -164,6 +170,7 @@ class EmbeddedQuery:
                 moment = Moment(batch.batch_time_ms, batch.watermark_ms, batch.late_before_ms, earliest, rows)
                 moved = self._run_operators(moment, filled)
                 sinks = self._results(moment, filled, moved)
+                deleted = self._deleted(moment)
         except Exception:
             for source in self._sources.values():
                 source.blame()
@@ -173,7 +180,8 @@ class EmbeddedQuery:
         self._db.release_large()
         latest = {n: t.highest // 1000 for n, t in seen.items() if t is not None and t.highest is not None}
         ahead = {n: t.ahead for n, t in seen.items() if t is not None and t.ahead}
-        return BatchOutput(sinks, marked, latest, ahead, tuple(o.progress() for o in self._operators.values()))
+        progress = tuple(o.progress() for o in self._operators.values())
+        return BatchOutput(sinks, deleted, marked, latest, ahead, progress)
 
     def _marked_rows(self, batch: BatchInput) -> dict[str, int]:
         """The rows of each source and step with a watermark, of those that have any."""
@@ -231,11 +239,40 @@ class EmbeddedQuery:
         if _as_it_is(sink):
             return rows[sink.relation]
         for name, found in returned.items():
-            if found is None:
-                self._db.view(rows_table(name), operators[name].nothing)
-            else:
-                self._db.hold(rows_table(name), found)
+            self._read_as(name, operators[name].nothing, found)
         return compute()
+
+    def _deleted(self, moment: Moment) -> tuple[pa.Table | None, ...]:
+        return tuple(None if s.deleted_by is None else self._gone(s, s.deleted_by, moment) for s in self._plan.sinks)
+
+    def _gone(self, sink: SinkPlan, key: tuple[str, ...], moment: Moment) -> pa.Table:
+        """What the rows that changed were before, where none has their key now."""
+        (name,) = sink.operators
+        operator = self._operators[name]
+        if not self._db.kept(operator.before):
+            return self._empty[_key(sink)]
+        sql = at_time(self._sink_sql(sink), moment.batch_time_ms)
+        now, before = "now:", "was:"
+        self._read_as(name, operator.nothing, operator.changed)
+        self._db.keep(now, sql)
+        self._db.view(rows_table(name), f"SELECT * FROM {quoted(operator.before)}")
+        self._db.keep(before, sql)
+        same = " AND ".join(f"b.{c} IS NOT DISTINCT FROM n.{c}" for c in map(quoted, key)) or "true"
+        by = f"DISTINCT ON ({', '.join(f'b.{quoted(c)}' for c in key)})" if key else ""
+        rows = self._db.rows(
+            f"SELECT {by} * FROM {quoted(before)} AS b ANTI JOIN {quoted(now)} AS n ON {same}"
+            + ("" if key else " LIMIT 1")
+        )
+        self._db.keep_none(now)
+        self._db.keep_none(before)
+        return _in_types(rows, self._empty[_key(sink)].schema)
+
+    def _read_as(self, name: str, nothing: str, found: Returned | None) -> None:
+        """Let later steps read these rows as the operator's."""
+        if found is None:
+            self._db.view(rows_table(name), nothing)
+        else:
+            self._db.hold(rows_table(name), found)
 
     def snapshot(self) -> Mapping[str, pa.Table]:
         """See `Query`."""
@@ -265,6 +302,15 @@ def _key(sink: SinkPlan) -> _Result:
 def _as_it_is(sink: SinkPlan) -> bool:
     """Whether a sink gets the rows of its operator without a further step."""
     return sink.operators == (sink.relation,) and not sink.as_text
+
+
+def _in_types(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows in the sink's own types: a table has none for what is always NULL."""
+    columns = [
+        pa.chunked_array([pa.nulls(rows.num_rows)]) if pa.types.is_null(field.type) else column.cast(field.type)
+        for column, field in zip(rows.columns, schema, strict=True)
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def _check_wide_integers(sink: SinkPlan, rows: pa.Table) -> None:

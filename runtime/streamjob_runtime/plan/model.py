@@ -129,6 +129,8 @@ class SinkPlan:
     operators: tuple[str, ...]
     as_text: tuple[str, ...] = ()  # columns that it gets as text
     wide_integers: tuple[str, ...] = ()  # columns with a HUGEINT in them, which must fit into a decimal of 38 digits
+    # update: the columns by which rows that are no longer in the result are told apart; None: it is not told of any
+    deleted_by: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from streamjob_runtime.plan.written import as_text, columns_in, unwritable_colum
 
 def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> SinkPlan | PlanProblem:
     """What the sink is given, or why its mode does not fit its relation."""
-    refused = _refused(known, sink.mode, sink.kind)
+    key = tuple(getattr(sink.config, "key", None) or ())
+    refused = _refused(known, sink.mode, sink.kind, key)
     if refused is not None:
         message, remedy = refused
         return PlanProblem(f"{path}.mode", f"{known.name} cannot be written in {sink.mode} mode: {message}", remedy)
@@ -30,7 +31,12 @@ def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> 
     if unwritable is not None:
         return unwritable
     return SinkPlan(
-        known.name, sink.mode, _operators(known, sink.mode), as_text(columns, sink), wide_integers(columns, sink)
+        known.name,
+        sink.mode,
+        _operators(known, sink.mode),
+        as_text(columns, sink),
+        wide_integers(columns, sink),
+        _deleted_by(known, sink, key) if sink.mode == "update" else None,
     )
 
 
@@ -70,7 +76,23 @@ def modes_of(known: Known) -> list[str]:
     return [mode for mode in ("append", "update", "complete") if _refused(known, mode, "") is None]
 
 
-def _refused(known: Known, mode: str, kind: str) -> tuple[str, str] | None:
+def _deleted_by(known: Known, sink: Any, key: Sequence[str]) -> tuple[str, ...] | None:
+    """The columns by which the sink is told of rows that are no longer in the result; None: it need not, or cannot."""
+    changes = known.changes
+    if known.shape != "table" or not SINKS[sink.kind].tells_deletions or changes.clock:
+        return None
+    if "key" in SINKS[sink.kind].columns and not key:
+        return None
+    by = {name.lower() for name in key}
+    if not key:
+        by = {c.lower() for c in known.columns} if changes.identity is None else {*changes.fixed}
+    elif changes.clocked & by:
+        return None  # a row of each batch is what is meant
+    leaves = bool(changes.leave) or bool(by - changes.fixed if key else ())
+    return tuple(c for c in known.columns if c.lower() in by) if leaves else None
+
+
+def _refused(known: Known, mode: str, kind: str, key: Sequence[str] = ()) -> tuple[str, str] | None:
     if known.shape == "stream":
         if mode == "complete":
             return "it is a stream, which never ends", "Use append, or group the rows first."
@@ -94,9 +116,19 @@ def _refused(known: Known, mode: str, kind: str) -> tuple[str, str] | None:
             "Use update or complete, or group by tumble() or hop() over a column with a watermark"
             + (f", and not by {known.no_window}." if known.no_window else "."),
         )
-    if mode == "update" and kind and SINKS[kind].by_key and known.changes.leave:
+    if mode == "update" and kind == "kafka" and known.changes.leave and not known.changes.clock and not key:
         return (
-            f"{known.changes.leave}, and its row would stay in {SINKS[kind].by_key} for ever",
-            "Use complete; or show the condition as a column, and filter by it where the rows are read.",
+            f"{known.changes.leave}, and without a key nobody can be told of it",
+            "Name the columns that tell rows apart, kafka.key, for a tombstone by it; or show the condition as a "
+            "column.",
         )
+    if mode == "update" and kind and SINKS[kind].by_key and known.changes.leave:
+        clocked = known.changes.clocked & {name.lower() for name in key}
+        if known.changes.clock or clocked:
+            of = f", and its key has {', '.join(sorted(clocked))}" if clocked else ""
+            return (
+                f"{known.changes.leave}{of}, which the clock decides, and its row would stay in "
+                f"{SINKS[kind].by_key} for ever",
+                "Use complete; or show the condition as a column, and filter by it where the rows are read.",
+            )
     return None
