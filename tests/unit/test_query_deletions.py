@@ -1,5 +1,6 @@
 """In update mode the rows that are no longer in the result: applied by their key they leave the complete result."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,6 +40,51 @@ JOBS: dict[str, tuple[Steps, tuple[str, ...]]] = {
     "ttl": ({"v": {"sql": SUMS, "ttl": "3s"}}, ("k",)),
     "ttl, HAVING": ({"v": {"sql": f"{SUMS} HAVING c % 2 = 1", "ttl": "3s"}}, ("k",)),
 }  # fmt: skip
+TOPS = "SELECT k, n, count(*) AS c, max(t) AS t FROM events WHERE n IS NOT NULL GROUP BY k, n"
+BY_WINDOW = "SELECT k, window_start AS w, sum(n)::BIGINT AS s FROM events GROUP BY k, tumble(t, INTERVAL '10 seconds')"
+# The same of views: results of results.
+VIEWS: dict[str, tuple[Steps, tuple[str, ...]]] = {
+    "top N": ({"g": SUMS, "v": "SELECT k, s, c FROM g ORDER BY s DESC, k LIMIT 2"}, ("k",)),
+    "top N at once": ({"v": "SELECT k, sum(n)::BIGINT AS s FROM events GROUP BY k ORDER BY s, k LIMIT 2"}, ("k",)),
+    "top N per key": (
+        {"g": TOPS, "v": "SELECT * FROM g QUALIFY row_number() OVER (PARTITION BY k ORDER BY c DESC, n) <= 2"},
+        ("k", "n"),
+    ),
+    "ranks": (
+        {"g": SUMS, "v": "SELECT row_number() OVER (ORDER BY s, k) AS r, k, lag(s) OVER (ORDER BY s, k) AS p FROM g"},
+        ("r",),
+    ),
+    "DISTINCT ON": ({"g": TOPS, "v": "SELECT DISTINCT ON (k) k, n, t FROM g ORDER BY k, t DESC, n"}, ("k",)),
+    "DISTINCT": ({"g": SUMS, "v": "SELECT DISTINCT s, c FROM g"}, ("s", "c")),
+    "an aggregate of aggregates": (
+        {"g": TOPS, "v": "SELECT n, count(*) AS ks, avg(c) AS mean FROM g GROUP BY n"}, ("n",)
+    ),
+    "its HAVING": ({"g": TOPS, "v": "SELECT k, max(c) AS most FROM g GROUP BY k HAVING most % 2 = 1"}, ("k",)),
+    "of all": ({"g": SUMS, "v": "SELECT 'all' AS of, max(s) AS most, count(*) AS ks FROM g"}, ("of",)),
+    "a join of tables": (
+        {"g": SUMS, "h": "SELECT n AS m, count(*) AS d FROM events GROUP BY n",
+         "v": "SELECT k, m, s, d FROM g FULL JOIN h ON g.c = h.d"},
+        ("k", "m"),
+    ),
+    "a set of tables": (
+        {"g": SUMS, "h": TOPS, "v": "SELECT k FROM g WHERE s > 2 EXCEPT SELECT k FROM h WHERE n = 1"}, ("k",)
+    ),
+    "a view of a view": (
+        {"g": SUMS, "h": "SELECT k, s FROM g ORDER BY s, k LIMIT 3", "v": "SELECT s, count(*) AS c FROM h GROUP BY s"},
+        ("s",),
+    ),
+    "top N of a rolling window": (
+        {"g": f"{ROLLING} GROUP BY k", "v": "SELECT k, s FROM g ORDER BY c DESC, k LIMIT 2"}, ("k",)
+    ),
+    "top N of what a ttl ends": (
+        {"g": {"sql": SUMS, "ttl": "3s"}, "v": "SELECT k, s FROM g ORDER BY c DESC, k LIMIT 2"}, ("k",)
+    ),
+    "best of windows": ({"g": BY_WINDOW, "v": "SELECT k, max(s) AS most FROM g GROUP BY k"}, ("k",)),
+    "best of each window": (
+        {"g": BY_WINDOW, "v": "SELECT * FROM g QUALIFY row_number() OVER (PARTITION BY w ORDER BY s, k) = 1"}, ("w",)
+    ),
+    "the clock": ({"g": SUMS, "v": "SELECT k, epoch(now())::BIGINT % 3 AS e FROM g ORDER BY s, k LIMIT 2"}, ("k", "e")),
+}  # fmt: skip
 MOVES = ("a match or none", "a key that moves")  # none of its rows leaves, but from under its key
 
 event = st.fixed_dictionaries(
@@ -49,7 +95,7 @@ event = st.fixed_dictionaries(
     }
 )
 batches = st.lists(st.tuples(st.lists(event, max_size=4), st.integers(0, 3)), min_size=1, max_size=8)
-few = settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+few = settings(max_examples=4, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
 
 def apply(table: dict[tuple[Any, ...], Row], key: Sequence[str], rows: list[Row], deleted: list[Row] | None) -> None:
@@ -118,6 +164,60 @@ def test_windows_that_are_final_are_no_deletions(
         apply(by_key, key, update, run.deleted[0])
         assert {k: row["s"] for k, row in by_key.items()} == {k: sum(n) for k, n in expected.items() if sum(n) > 2}
     run.close()
+
+
+@few
+@given(batches, st.integers(0, 7))
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_in_update_mode_with_its_deletions_is_the_complete_view(
+    name: str, script: list[tuple[list[Row], int]], restart_at: int
+) -> None:
+    steps, key = VIEWS[name]
+    run = Runner(steps, [("v", "update", keyed(*key)), ("v", "update"), ("v", "complete")], delay_ms=5000)
+    by_key: dict[tuple[Any, ...], Row] = {}
+    bag: Counter[str] = Counter()
+    at = 0
+    for i, (rows, wait) in enumerate(script):
+        at += wait
+        if i == restart_at:
+            run.restart()
+        update, changed, complete = run.batch(events=rows, at_s=at)
+        deleted, left, _ = run.deleted
+        apply(by_key, key, update, deleted)
+        assert in_order(list(by_key.values())) == in_order(complete)
+        bag.subtract(map(repr, left or []))
+        assert min(bag.values(), default=0) >= 0
+        bag.update(map(repr, changed))
+        assert +bag == Counter(map(repr, complete))
+    run.close()
+
+
+def test_a_view_that_is_as_it_was_changes_nothing() -> None:
+    run = Runner({"g": SUMS, "v": "SELECT k, s FROM g ORDER BY s DESC LIMIT 1"}, [("v", "update", keyed("k"))])
+    assert run.batch(events=[{"k": "a", "n": 5}]) == [[{"k": "a", "s": 5}]]
+    assert (run.batch(events=[{"k": "b", "n": 1}]), run.deleted) == ([[]], [[]])
+    run.restart()
+    assert (run.batch(), run.deleted) == ([[]], [[]])
+    assert run.batch(events=[{"k": "b", "n": 9}]) == [[{"k": "b", "s": 10}]]
+    assert run.deleted == [[{"k": "a", "s": 5}]]
+
+
+def test_a_sink_that_is_new_is_shown_the_whole_view_and_one_that_stays_what_has_changed() -> None:
+    steps = {"g": SUMS, "v": "SELECT k, s FROM g ORDER BY s DESC LIMIT 2"}
+    run = Runner(steps, [("v", "update", keyed("k"))])
+    run.batch(events=[{"k": "a", "n": 5}, {"k": "b", "n": 1}])
+    run.restart([("v", "update", keyed("k")), ("v", "update")])
+    stays, new = run.batch(events=[{"k": "b", "n": 1}])
+    assert (stays, len(new)) == ([{"k": "b", "s": 2}], 2)
+
+
+def test_a_static_table_that_is_replaced_changes_a_view() -> None:
+    run = Runner({"g": SUMS, "v": "SELECT name, s FROM g JOIN names USING (k) ORDER BY s LIMIT 1"}, [("v", "update")])
+    run.table("names", NAMES)
+    assert run.batch(events=[{"k": "a", "n": 5}]) == [[{"name": "2", "s": 5}]]
+    run.table("names", [{"k": "a", "name": "Ann"}])
+    assert run.batch(events=[{"k": "z", "n": 5}]) == [[{"name": "Ann", "s": 5}]]
+    assert run.deleted == [[{"name": "2", "s": 5}]]
 
 
 def test_what_was_never_shown_is_not_deleted() -> None:

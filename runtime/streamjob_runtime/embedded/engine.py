@@ -11,10 +11,12 @@ from streamjob_runtime.embedded.database import INCOMING, Database, Returned, tr
 from streamjob_runtime.embedded.declared import declared
 from streamjob_runtime.embedded.event_times import EventTimeColumn, computed_event_times
 from streamjob_runtime.embedded.expiring import Expiring
+from streamjob_runtime.embedded.gone import gone
 from streamjob_runtime.embedded.inputs import SourceRows
 from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.embedded.rolling import Rolling
 from streamjob_runtime.embedded.room import Room
+from streamjob_runtime.embedded.shown import Change, ShownView, Views
 from streamjob_runtime.embedded.windowed import Windowed
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.plan.model import MARK, Aggregation, Plan, SinkPlan
@@ -61,10 +63,14 @@ class EmbeddedQuery:
         self._empty = {_key(s): self._empty_result(s) for s in plan.sinks}
         self._room = Room(db)
         self._complete: dict[_Result, pa.Table] = {}  # what did not change since it was computed
+        self._views = Views(
+            db, [ShownView(s, self._sink_sql(s), self._composer.depends_on(s.relation)) for s in plan.sinks if s.shown]
+        )
 
     def _open(self, step: Aggregation) -> Operator:
         readers = [s for s in self._plan.sinks if step.name in s.operators]
-        below = [s for s in self._plan.sinks if s.mode == "complete" and self._shows(s.relation, step.name)]
+        whole = [s for s in self._plan.sinks if s.mode == "complete" or s.shown]
+        below = [s for s in whole if self._shows(s.relation, step.name)]
         wanted = Wanted(
             append=any(s.mode == "append" for s in readers),
             update=any(s.mode == "update" for s in readers),
@@ -150,6 +156,7 @@ class EmbeddedQuery:
         with translated(f"Reading the static table {name}"):
             self._db.replace_table(name, rows, f"SELECT {casts} FROM {quoted(INCOMING)}")
         self._complete.clear()
+        self._views.look_again()
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
         """See `Query`."""
@@ -169,8 +176,9 @@ class EmbeddedQuery:
                 rows = sum(table.num_rows for table in batch.rows.values())
                 moment = Moment(batch.batch_time_ms, batch.watermark_ms, batch.late_before_ms, earliest, rows)
                 moved = self._run_operators(moment, filled)
-                sinks = self._results(moment, filled, moved)
-                deleted = self._deleted(moment)
+                shown = self._views.changes(moment.batch_time_ms, moved)
+                sinks = self._results(moment, filled, moved, shown)
+                deleted = self._deleted(moment.batch_time_ms, shown)
         except Exception:
             for source in self._sources.values():
                 source.blame()
@@ -213,13 +221,33 @@ class EmbeddedQuery:
                 moved.add(name)
         return moved
 
-    def _results(self, moment: Moment, filled: set[str], moved: set[str]) -> tuple[pa.Table, ...]:
+    def _results(
+        self, moment: Moment, filled: set[str], moved: set[str], shown: Mapping[str, Change]
+    ) -> tuple[pa.Table, ...]:
         done: dict[_Result, pa.Table] = {}
-        for sink in self._plan.sinks:
+        for sink in (s for s in self._plan.sinks if not s.shown):
             if _key(sink) not in done:
                 done[_key(sink)] = self._result(sink, moment, filled, moved)
-            _check_wide_integers(sink, done[_key(sink)])
-        return tuple(done[_key(s)] for s in self._plan.sinks)
+        found = tuple(shown[s.shown].rows if s.shown else done[_key(s)] for s in self._plan.sinks)
+        for sink, rows in zip(self._plan.sinks, found, strict=True):
+            _check_wide_integers(sink, rows)
+        return found
+
+    def _deleted(self, batch_time_ms: int, shown: Mapping[str, Change]) -> tuple[pa.Table | None, ...]:
+        """Of each sink the rows that are no longer in the result."""
+
+        def of(sink: SinkPlan) -> pa.Table | None:
+            if sink.shown:
+                return shown[sink.shown].deleted
+            if sink.deleted_by is None:
+                return None
+            (name,) = sink.operators
+            operator = self._operators[name]
+            self._read_as(name, operator.nothing, operator.changed)
+            sql = at_time(self._sink_sql(sink), batch_time_ms)
+            return gone(self._db, operator, sql, sink.deleted_by, self._empty[_key(sink)].schema)
+
+        return tuple(map(of, self._plan.sinks))
 
     def _result(self, sink: SinkPlan, moment: Moment, filled: set[str], moved: set[str]) -> pa.Table:
         sql = self._sink_sql(sink)
@@ -242,31 +270,6 @@ class EmbeddedQuery:
             self._read_as(name, operators[name].nothing, found)
         return compute()
 
-    def _deleted(self, moment: Moment) -> tuple[pa.Table | None, ...]:
-        return tuple(None if s.deleted_by is None else self._gone(s, s.deleted_by, moment) for s in self._plan.sinks)
-
-    def _gone(self, sink: SinkPlan, key: tuple[str, ...], moment: Moment) -> pa.Table:
-        """What the rows that changed were before, where none has their key now."""
-        (name,) = sink.operators
-        operator = self._operators[name]
-        if not self._db.kept(operator.before):
-            return self._empty[_key(sink)]
-        sql = at_time(self._sink_sql(sink), moment.batch_time_ms)
-        now, before = "now:", "was:"
-        self._read_as(name, operator.nothing, operator.changed)
-        self._db.keep(now, sql)
-        self._db.view(rows_table(name), f"SELECT * FROM {quoted(operator.before)}")
-        self._db.keep(before, sql)
-        same = " AND ".join(f"b.{c} IS NOT DISTINCT FROM n.{c}" for c in map(quoted, key)) or "true"
-        by = f"DISTINCT ON ({', '.join(f'b.{quoted(c)}' for c in key)})" if key else ""
-        rows = self._db.rows(
-            f"SELECT {by} * FROM {quoted(before)} AS b ANTI JOIN {quoted(now)} AS n ON {same}"
-            + ("" if key else " LIMIT 1")
-        )
-        self._db.keep_none(now)
-        self._db.keep_none(before)
-        return _in_types(rows, self._empty[_key(sink)].schema)
-
     def _read_as(self, name: str, nothing: str, found: Returned | None) -> None:
         """Let later steps read these rows as the operator's."""
         if found is None:
@@ -276,16 +279,16 @@ class EmbeddedQuery:
 
     def snapshot(self) -> Mapping[str, pa.Table]:
         """See `Query`."""
-        self._room.check({name: o.progress().rows_total for name, o in self._operators.items()})
+        self._room.check({**{n: o.progress().rows_total for n, o in self._operators.items()}, **self._views.counts()})
         with translated("Taking a snapshot"):
-            state = {name: o.snapshot() for name, o in self._operators.items()}
+            state = {**{name: o.snapshot() for name, o in self._operators.items()}, **self._views.snapshot()}
         self._room.note(state)
         return state
 
     def restore(self, state: Mapping[str, pa.Table]) -> None:
         """See `Query`."""
         with translated("Taking up the state"):
-            for name, rows in state.items():
+            for name, rows in self._views.restore(state).items():
                 self._operators[name].restore(rows)
         self._room.note(state)
         self._complete.clear()
@@ -302,15 +305,6 @@ def _key(sink: SinkPlan) -> _Result:
 def _as_it_is(sink: SinkPlan) -> bool:
     """Whether a sink gets the rows of its operator without a further step."""
     return sink.operators == (sink.relation,) and not sink.as_text
-
-
-def _in_types(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows in the sink's own types: a table has none for what is always NULL."""
-    columns = [
-        pa.chunked_array([pa.nulls(rows.num_rows)]) if pa.types.is_null(field.type) else column.cast(field.type)
-        for column, field in zip(rows.columns, schema, strict=True)
-    ]
-    return pa.table(columns, schema=schema)
 
 
 def _check_wide_integers(sink: SinkPlan, rows: pa.Table) -> None:

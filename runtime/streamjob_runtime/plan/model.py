@@ -131,6 +131,7 @@ class SinkPlan:
     wide_integers: tuple[str, ...] = ()  # columns with a HUGEINT in them, which must fit into a decimal of 38 digits
     # update: the columns by which rows that are no longer in the result are told apart; None: it is not told of any
     deleted_by: tuple[str, ...] | None = None
+    shown: str = ""  # update, of a view: the name by which what the sink has been shown is kept; "": it need not be
 
 
 @dataclass(frozen=True, slots=True)

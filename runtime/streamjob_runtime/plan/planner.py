@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamjob_api.words import suggest
+from streamjob_api.words import numbered, suggest
 from streamjob_runtime.plan.aggregation import has_aggregates
 from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
 from streamjob_runtime.plan.functions import check_calls, expand_calls
@@ -115,7 +115,8 @@ class _Planner:
                 marked = self._mark(f"spec.pipeline[{i}]", step, "Cast it in the step")
                 if isinstance(found, Projection):
                     self._steps[step.name] = replace(found, watermark_column=marked)
-        sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink)]
+        names = numbered("" if sink is None else f"{sink.from_}.{sink.kind}" for sink in self._spec.sinks)
+        sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink, names[i])]
         if self._problems:
             raise PlanError(self._problems)
         return Plan(
@@ -282,11 +283,11 @@ class _Planner:
             raise Refusal("")  # what it reads is wrong itself, and that is said already
         return flats
 
-    def _sink(self, path: str, sink: Any) -> Iterator[SinkPlan]:
+    def _sink(self, path: str, sink: Any, name: str) -> Iterator[SinkPlan]:
         known = self._known.get(sink.from_)
         if known is None:
             return  # the manifest's own rules see to it that there is one, so its mistake is said already
-        planned = plan_sink(path, known, self._relations[known.name].columns, sink)
+        planned = plan_sink(path, known, self._relations[known.name].columns, sink, name)
         if isinstance(planned, PlanProblem):
             self._problems.append(planned)
         else:
