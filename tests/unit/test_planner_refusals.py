@@ -8,7 +8,9 @@ from streamjob_runtime.plan.problems import PlanError, PlanProblem
 from support.queries import keyed, problems, spec
 
 STAR = "SELECT * FROM "
-NEWEST = "Of the newest row of each key: arg_max({'a': a, 'b': b}, time) with GROUP BY key, written in update mode."
+NEWEST = (
+    "The first rows are kept: QUALIFY row_number() OVER (PARTITION BY key ORDER BY time DESC) <= 3, in update mode."
+)
 CASES = [
     (
         "SELECT DISTINCT k FROM events",
@@ -26,12 +28,12 @@ CASES = [
         "Leave DISTINCT out.",
     ),
     (
-        "SELECT DISTINCT ON (k) * FROM events ORDER BY k, t DESC",
+        "SELECT DISTINCT ON (k) * FROM events",
         "The step v has DISTINCT on a stream, which comes later",
-        NEWEST,
+        "Say which row of each: ORDER BY key, time DESC.",
     ),
     (
-        "SELECT * FROM events QUALIFY row_number() OVER (PARTITION BY k ORDER BY t DESC) = 1",
+        "SELECT * FROM events QUALIFY row_number() OVER (PARTITION BY k ORDER BY t DESC) = 2",
         "The step v has a window function (OVER) on a stream, which never ends",
         NEWEST,
     ),
@@ -83,12 +85,12 @@ CASES = [
     (
         "SELECT k FROM events ORDER BY n",
         "The step v has ORDER BY on a stream, which never ends",
-        "Group the rows first; a table can be ordered.",
+        "Group the rows first; a table can be ordered. Of the first rows of a stream: ORDER BY … LIMIT 10.",
     ),
     (
         "SELECT k FROM events LIMIT 3",
         "The step v has LIMIT on a stream, which never ends",
-        "Group the rows first; a table can be limited.",
+        "Group the rows first; a table can be limited. Of the first rows of a stream: ORDER BY … LIMIT 10.",
     ),
     (
         "SELECT row_number() OVER () FROM events",

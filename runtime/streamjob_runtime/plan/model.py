@@ -4,7 +4,7 @@ In SQL texts the relations stand under their own names, quoted; `NOW` stands for
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 # Stands in SQL texts for the batch's time. No manifest may contain this character.
@@ -100,6 +100,7 @@ class Aggregation:
     tied: tuple[str, ...]  # the aggregates whose states not every version of the engine reads as what they are
     ttl_ms: int | None = None  # how long a group stays that no row touches, by batch time; None: for good
     sets: frozenset[str] = frozenset()  # the state columns that are lists of distinct values
+    tops: Mapping[str, int] = field(default_factory=dict)  # those that are sorted lists -> of so many values at most
 
     @property
     def key_columns(self) -> tuple[str, ...]:

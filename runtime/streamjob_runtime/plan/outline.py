@@ -59,6 +59,10 @@ def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], m
     each = operator.each
     rows = f"a row for each {' and '.join([', '.join(each[:-1]), each[-1]] if len(each) > 1 else each)}" if each else ""
     shown = "a table" if known.shape == "table" else "a view of a table"
+    if operator.tops:
+        first = " and ".join(map("the first {} rows".format, operator.tops.values()))
+        of_each = f" for each {', '.join(each)}" if each else ""
+        return f"{shown} with {first} of {reads}{of_each}; {_bound(operator, complete, marks)}"
     if operator.name != known.name:
         return f"{shown} that shows {reads} row by row; {_bound(operator, complete, marks)}"
     return f"{shown} with {rows or 'one row'} of {reads}; {_bound(operator, complete, marks)}"

@@ -29,7 +29,8 @@ from streamjob_runtime.plan.problems import PlanError, PlanProblem, Refusal
 from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import plan_sink
 from streamjob_runtime.plan.sources import TIMES, columns_found, declared_columns, implied_columns, watermark_problem
-from streamjob_runtime.plan.steps import plan_step
+from streamjob_runtime.plan.steps import Planned, inputs_of, plan_step
+from streamjob_runtime.plan.tops import find_top, plan_top
 from streamjob_runtime.plan.tree import Node, function_name, quoted, walk
 from streamjob_runtime.plan.types import check_types
 
@@ -251,10 +252,10 @@ class _Planner:
         forgets = False
         try:
             for flat in self._flatten(f"broken step.{i}" if unseen else name, sql):
-                planned, known, columns = plan_step(self.catalog, self._known, flat, ttl_ms)
-                self._steps[flat.name] = planned
-                self._add(known, columns)
-                forgets = forgets or (isinstance(planned, Aggregation) and planned.ttl_ms is not None)
+                for part, (planned, known, columns) in self._parts(flat, ttl_ms):
+                    self._steps[part] = planned
+                    self._add(known, columns)
+                    forgets = forgets or (isinstance(planned, Aggregation) and planned.ttl_ms is not None)
             if ttl_ms is not None and not forgets:
                 self._problems.append(_nothing_to_forget(f"spec.pipeline[{i}].ttl", name))
         except Refusal as refusal:
@@ -263,6 +264,15 @@ class _Planner:
                 self._problems.append(
                     _problem(f"spec.pipeline[{i}].sql", f"The step {name or 'without a name'}", sql, refusal)
                 )
+
+    def _parts(self, flat: Flat, ttl_ms: int | None) -> Iterator[tuple[str, Planned]]:
+        """The steps that a flat query becomes, by name; each must be known before the next is asked for."""
+        top = find_top(flat.node)
+        streams = top is not None and any(self._known[i].shape == "stream" for i in inputs_of(flat.node, self._known))
+        if top is not None and streams and not has_aggregates(self.catalog, flat.node):
+            yield from plan_top(self.catalog, self._known, flat, top, ttl_ms)
+        else:
+            yield flat.name, plan_step(self.catalog, self._known, flat, ttl_ms)
 
     def _flatten(self, name: str, sql: str) -> list[Flat]:
         if MARK in sql:
