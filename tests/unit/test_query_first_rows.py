@@ -28,6 +28,11 @@ QUERIES = {
     "DISTINCT ON": ("SELECT DISTINCT ON (k) k, n, t, l FROM events ORDER BY k, n NULLS FIRST, t DESC, l", ["k"]),
     "DISTINCT ON of a name": ("SELECT DISTINCT ON (u) upper(k) AS u, n, t FROM events ORDER BY n, t DESC", ["u"]),
     "LIMIT": ("SELECT k, n, t, l FROM events WHERE n > -2 ORDER BY n DESC, 1, t, l LIMIT 3", None),
+    "WHERE": (
+        f"SELECT k, n, t, rn FROM (SELECT *, {RANKED} AS rn FROM events) AS e WHERE n > 0 AND e.rn <= 2",
+        ["k", "rn"],
+    ),
+    "WITH": (f"WITH e AS (SELECT k, n, t, l, {RANKED} AS rn FROM events) SELECT k, n FROM e WHERE 1 = rn", ["k"]),
     "a join": (
         "SELECT name, n FROM events JOIN names USING (k) "
         "QUALIFY row_number() OVER (PARTITION BY name ORDER BY n DESC) <= 2",
@@ -128,6 +133,9 @@ def test_a_rolling_window_and_a_ttl_end_them() -> None:
         "SELECT k, n FROM events QUALIFY row_number() OVER (PARTITION BY k ORDER BY n) >= 2",
         "SELECT k, n FROM events QUALIFY row_number() OVER (ORDER BY n) <= 2 OR n = 1",
         "SELECT k, n, lag(n) OVER (ORDER BY n) AS p FROM events QUALIFY row_number() OVER (ORDER BY n) <= 2",
+        "SELECT k FROM (SELECT k, row_number() OVER (ORDER BY n) AS rn FROM events) WHERE rn <= 2 OR k = 'a'",
+        "WITH e AS (SELECT k, row_number() OVER (ORDER BY n) AS rn FROM events) "
+        "SELECT k FROM e WHERE rn <= 2 UNION ALL SELECT k FROM e WHERE rn <= 3",
         "SELECT DISTINCT ON (k) k, n FROM events",
         "SELECT k, n FROM events LIMIT 2",
         "SELECT k, n FROM events ORDER BY n",

@@ -1,7 +1,7 @@
 """From a manifest to a plan, or to everything that is wrong with it."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -30,7 +30,7 @@ from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import plan_sink
 from streamjob_runtime.plan.sources import TIMES, columns_found, declared_columns, implied_columns, watermark_problem
 from streamjob_runtime.plan.steps import Planned, inputs_of, plan_step
-from streamjob_runtime.plan.tops import find_top, plan_top
+from streamjob_runtime.plan.tops import asked_later, find_top, plan_top
 from streamjob_runtime.plan.tree import Node, function_name, quoted, walk
 from streamjob_runtime.plan.types import check_types
 
@@ -251,8 +251,9 @@ class _Planner:
         unseen = name.lower() in self._broken
         forgets = False
         try:
-            for flat in self._flatten(f"broken step.{i}" if unseen else name, sql):
-                for part, (planned, known, columns) in self._parts(flat, ttl_ms):
+            flats = self._flatten(f"broken step.{i}" if unseen else name, sql)
+            for at, flat in enumerate(flats):
+                for part, (planned, known, columns) in self._parts(flat, flats[at + 1 :], ttl_ms):
                     self._steps[part] = planned
                     self._add(known, columns)
                     forgets = forgets or (isinstance(planned, Aggregation) and planned.ttl_ms is not None)
@@ -265,14 +266,15 @@ class _Planner:
                     _problem(f"spec.pipeline[{i}].sql", f"The step {name or 'without a name'}", sql, refusal)
                 )
 
-    def _parts(self, flat: Flat, ttl_ms: int | None) -> Iterator[tuple[str, Planned]]:
+    def _parts(self, flat: Flat, later: Sequence[Flat], ttl_ms: int | None) -> Iterator[tuple[str, Planned]]:
         """The steps that a flat query becomes, by name; each must be known before the next is asked for."""
-        top = find_top(flat.node)
-        streams = top is not None and any(self._known[i].shape == "stream" for i in inputs_of(flat.node, self._known))
-        if top is not None and streams and not has_aggregates(self.catalog, flat.node):
-            yield from plan_top(self.catalog, self._known, flat, top, ttl_ms)
-        else:
-            yield flat.name, plan_step(self.catalog, self._known, flat, ttl_ms)
+        if any(self._known[i].shape == "stream" for i in inputs_of(flat.node, self._known)):
+            asked = asked_later(flat, later)
+            top = find_top(asked.node)
+            if top is not None and not has_aggregates(self.catalog, asked.node):
+                yield from plan_top(self.catalog, self._known, asked, top, ttl_ms)
+                return
+        yield flat.name, plan_step(self.catalog, self._known, flat, ttl_ms)
 
     def _flatten(self, name: str, sql: str) -> list[Flat]:
         if MARK in sql:

@@ -7,7 +7,7 @@ The SELECT becomes three steps: the rows with what they are ordered by, a table 
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from streamjob_runtime.plan.catalog import Catalog
@@ -17,7 +17,19 @@ from streamjob_runtime.plan.normalize import Flat
 from streamjob_runtime.plan.scope import Changes, Known
 from streamjob_runtime.plan.steps import Planned, plan_step
 from streamjob_runtime.plan.storable import stored_key, stored_set
-from streamjob_runtime.plan.tree import Node, aliased, bare_name, call, key_of, literal, quoted, star, walk
+from streamjob_runtime.plan.tree import (
+    Node,
+    aliased,
+    bare_name,
+    call,
+    conjuncts,
+    key_of,
+    literal,
+    names,
+    quoted,
+    star,
+    walk,
+)
 
 _MOST = 100_000  # rows of a key: each batch that touches it writes them anew
 _ROWS = f"{MARK}rows"  # the column with a key's rows
@@ -60,6 +72,29 @@ def find_top(node: Node) -> Top | None:
     return None if any(n.get("class") in ("STAR", "WINDOW", "COLLATE") for n in walk(by)) else found
 
 
+def asked_later(flat: Flat, later: Sequence[Flat]) -> Flat:
+    """The query with the first rows asked for that its only reader asks of a numbered one: WHERE rn <= n.
+
+    The reader still asks it: that changes nothing any more.
+    """
+    node = flat.node
+    reads = [(reader, n) for reader in later for n in walk(reader.node) if n.get("table_name") == flat.name]
+    if node["type"] != "SELECT_NODE" or node.get("modifiers") or "qualify" in node or len(reads) != 1:
+        return flat
+    ((reader, place),) = reads
+    numbers = {
+        i["alias"].lower(): i for i in node["select_list"] if i["type"] == "WINDOW_ROW_NUMBER" and i.get("alias")
+    }
+    alias = str(place.get("alias") or flat.name).lower()
+    for part in conjuncts(reader.node.get("where_clause")):
+        for side, other in (("left", "right"), ("right", "left")):
+            named = [n.lower() for n in names(part[side])] if part.get(side, {}).get("type") == "COLUMN_REF" else []
+            number = numbers.get(named[-1]) if named and named[:-1] in ([], [alias]) else None
+            if number is not None and _integer(part[other]) is not None and not place.get("column_name_alias"):
+                return replace(flat, node={**node, "qualify": {**part, side: aliased(number, "")}})
+    return flat
+
+
 def plan_top(
     catalog: Catalog, relations: dict[str, Known], flat: Flat, top: Top, ttl_ms: int | None
 ) -> Iterator[tuple[str, Planned]]:
@@ -80,10 +115,10 @@ def plan_top(
     yield rows, planned
     ours = columns[: len(columns) - len(hidden)]
     yield lists, _lists(catalog, lists, rows, top, ours, list(by), known.rolling, ttl_ms)
-    names = {f"{_NUMBER}{i}": catalog.output_name(items[i]) for i in numbers}
+    called = {f"{_NUMBER}{i}": catalog.output_name(items[i]) for i in numbers}
     listed = ", ".join(
-        f"x.i AS {quoted(names[c.name])}"
-        if c.name in names
+        f"x.i AS {quoted(called[c.name])}"
+        if c.name in called
         else f"struct_extract(x.r, {literal(c.name)}) AS {quoted(c.name)}"
         for c in ours
     )
@@ -145,11 +180,11 @@ def _lists(
     )
     catalog.define_as(state_table(name), delta)
     found = catalog.columns(step.result)
-    names = frozenset(by)
+    fixed = frozenset(by)
     why = "a key that has no rows in the rolling window any more leaves" if rolling is not None else ""
     if step.ttl_ms is not None:
         why = "a key whose ttl is over leaves"
-    changes = Changes(leave=why, fixed=names, identity=names)
+    changes = Changes(leave=why, fixed=fixed, identity=fixed)
     return step, Known(name, "table", tuple(c.name for c in found), operator=name, changes=changes), found
 
 
