@@ -49,7 +49,7 @@ event = st.fixed_dictionaries(
     }
 )
 batches = st.lists(st.lists(event, max_size=5), min_size=1, max_size=7)
-few = settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+few = settings(max_examples=4, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 COLUMNS = pa.table(
     {
         "k": pa.array([], pa.string()),
@@ -108,6 +108,24 @@ def test_only_what_can_still_count_is_kept() -> None:
         run.batch(events=[{"k": "a", "n": n} for n in range(start, start + 10)])
     (state,) = run.query.snapshot().values()
     assert [len(rows or []) for rows in state.column("a0").to_pylist()] == [2]
+
+
+def test_a_row_that_was_there_is_not_given_again() -> None:
+    sql = "SELECT k, n FROM events QUALIFY row_number() OVER (PARTITION BY k ORDER BY n DESC) <= 2"
+    run = Runner({"v": sql}, [("v", "update", keyed("k", "n"))])
+    run.batch(events=[{"k": "a", "n": n} for n in (1, 2, 3)])
+    assert (run.batch(events=[{"k": "a", "n": 1}]), run.deleted) == ([[]], [[]])
+    assert run.batch(events=[{"k": "a", "n": 4}]) == [[{"k": "a", "n": 4}]]
+    assert run.deleted == [[{"k": "a", "n": 2}]]
+
+
+def test_a_static_table_that_is_replaced_counts_for_all_rows_of_the_keys_that_a_batch_touches() -> None:
+    first = "SELECT k, n FROM events QUALIFY row_number() OVER (PARTITION BY k ORDER BY n DESC) <= 2"
+    run = Runner({"v": first, "w": "SELECT name, n FROM v JOIN names USING (k)"}, [("w", "update", keyed("n"))])
+    run.table("names", [{"k": "a", "name": "Ann"}])
+    run.batch(events=[{"k": "a", "n": 1}])
+    run.table("names", [{"k": "a", "name": "Anna"}])
+    assert sorted(row["name"] for row in run.batch(events=[{"k": "a", "n": 2}])[0]) == ["Anna", "Anna"]
 
 
 def test_a_rolling_window_and_a_ttl_end_them() -> None:

@@ -11,7 +11,7 @@ from streamjob_runtime.embedded.database import INCOMING, Database, Returned, tr
 from streamjob_runtime.embedded.declared import declared
 from streamjob_runtime.embedded.event_times import EventTimeColumn, computed_event_times
 from streamjob_runtime.embedded.expiring import Expiring
-from streamjob_runtime.embedded.gone import gone
+from streamjob_runtime.embedded.gone import gone, only_new
 from streamjob_runtime.embedded.inputs import SourceRows
 from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.embedded.rolling import Rolling
@@ -76,7 +76,7 @@ class EmbeddedQuery:
             update=any(s.mode == "update" for s in readers),
             complete=bool(below),
             by_steps=any(s.deleted_by is not None or not _as_it_is(s) for s in readers),
-            before=any(s.deleted_by is not None for s in readers),
+            before=any(s.deleted_by is not None or s.only_new for s in readers),
         )
         kept = Expiring if step.ttl_ms is not None else Grouped
         kind = Windowed if step.event_window else Rolling if step.rolling else kept
@@ -268,6 +268,9 @@ class EmbeddedQuery:
             return rows[sink.relation]
         for name, found in returned.items():
             self._read_as(name, operators[name].nothing, found)
+        if sink.only_new:
+            (operator,) = operators.values()
+            return only_new(self._db, operator, at_time(sql, moment.batch_time_ms), self._empty[_key(sink)].schema)
         return compute()
 
     def _read_as(self, name: str, nothing: str, found: Returned | None) -> None:

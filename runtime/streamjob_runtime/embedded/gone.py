@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - SQL is put together here from names that are quoted and texts that the planner rendered.
-"""Rows that left a kept table in a batch: what its changed groups were before, where they are nothing alike now."""
+"""A kept table before a batch and after it: which of its rows left, and which were not there."""
 
 from collections.abc import Sequence
 
@@ -20,9 +20,7 @@ def gone(db: Database, operator: Operator, sql: str, key: Sequence[str], schema:
     """
     if not db.kept(operator.before):
         return schema.empty_table()
-    db.keep(_NOW, sql)
-    db.view(rows_table(operator.step.name), f"SELECT * FROM {quoted(operator.before)}")
-    db.keep(_BEFORE, sql)
+    _keep(db, operator, sql)
     same = " AND ".join(f"b.{c} IS NOT DISTINCT FROM n.{c}" for c in map(quoted, key)) or "true"
     left = f"FROM {quoted(_BEFORE)} AS b ANTI JOIN {quoted(_NOW)} AS n ON {same}"
     one_each = f"DISTINCT ON ({', '.join(f'b.{quoted(c)}' for c in key)}) *" if key else "*"
@@ -30,6 +28,22 @@ def gone(db: Database, operator: Operator, sql: str, key: Sequence[str], schema:
     db.keep_none(_NOW)
     db.keep_none(_BEFORE)
     return in_types(rows, schema)
+
+
+def only_new(db: Database, operator: Operator, sql: str, schema: pa.Schema) -> pa.Table:
+    """What the operator's changed rows give now, but for what they gave before the batch. See `gone`."""
+    _keep(db, operator, sql)
+    rows = db.rows(f"FROM {quoted(_NOW)} EXCEPT ALL FROM {quoted(_BEFORE)}")
+    db.keep_none(_NOW)
+    db.keep_none(_BEFORE)
+    return in_types(rows, schema)
+
+
+def _keep(db: Database, operator: Operator, sql: str) -> None:
+    """Keep what the changed rows give now and what they gave before."""
+    db.keep(_NOW, sql)
+    db.view(rows_table(operator.step.name), f"SELECT * FROM {quoted(operator.before)}")
+    db.keep(_BEFORE, sql)
 
 
 def in_types(rows: pa.Table, schema: pa.Schema) -> pa.Table:

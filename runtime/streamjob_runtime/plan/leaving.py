@@ -5,7 +5,7 @@ clock has a part in it, nobody can be told.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.model import MARK
@@ -152,7 +152,9 @@ def of_rows(catalog: Catalog, scope: Scope, leaf: Leaf, node: Node) -> Changes:
             if is_one_of(item, below.identity) and (place := scope.find(item)) and len(place) == 2
         }
         identity = frozenset(same.values()) if same.keys() >= below.identity else None
-    return _changes(items, values, why, clock, identity)
+    # What else is read, or the clock, may have changed the rows that are as they were.
+    alone = len([n for n in walk(node) if n["type"] == "BASE_TABLE"]) == 1 and not values.by_clock(node["select_list"])
+    return replace(_changes(items, values, why, clock, identity), several=below.several and alone)
 
 
 def _changes(

@@ -132,6 +132,7 @@ class SinkPlan:
     wide_integers: tuple[str, ...] = ()  # columns with a HUGEINT in them, which must fit into a decimal of 38 digits
     # update: the columns by which rows that are no longer in the result are told apart; None: it is not told of any
     deleted_by: tuple[str, ...] | None = None
+    only_new: bool = False  # update: of the changed groups it is given the rows that were not there before
     shown: str = ""  # update, of a view: the name by which what the sink has been shown is kept; "": it need not be
 
 

@@ -18,6 +18,7 @@ class Changes:
 
     leave: str = ""  # why a row may leave the table; "": none ever does
     clock: bool = False  # whether the clock has a part in that
+    several: bool = False  # a group has several rows, of which a batch that touches it changes few
     clocked: frozenset[str] = frozenset()  # columns whose value depends on the clock
     identity: frozenset[str] | None = None  # columns that together are those of one row; None: none are
     fixed: frozenset[str] = frozenset()  # columns whose value never changes for a row

@@ -47,6 +47,7 @@ def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any, nam
         as_text(columns, sink),
         wide_integers(columns, sink),
         deleted_by,
+        sink.mode == "update" and known.changes.several,
         shown,
     )
 

@@ -200,7 +200,7 @@ def _changes(catalog: Catalog, items: list[Node], top: Top, numbers: list[int], 
         number = {catalog.output_name(items[i]).lower() for i in numbers[:1]}
         identity = shown | number if numbers else shown if top.most == 1 else None
     leave = "" if top.most == 1 and not ends else "a row that is not among the first any more leaves"
-    return Changes(leave=leave, fixed=shown, identity=identity)
+    return Changes(leave=leave, several=True, fixed=shown, identity=identity)
 
 
 def _free(name: str, relations: dict[str, Known]) -> str:
