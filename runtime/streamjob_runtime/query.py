@@ -36,6 +36,8 @@ class BatchOutput:
     """What a batch gave."""
 
     sinks: tuple[pa.Table, ...]  # one a sink, in the manifest's order
+    # The same, of update mode: the rows that are no longer in the result, as they were; None: it is never told of any.
+    deleted: tuple[pa.Table | None, ...]
     # Of the sources and steps with a watermark:
     marked_rows: Mapping[str, int]  # their rows; absent: none
     max_event_time_ms: Mapping[str, int]  # the highest event time among these; absent: none
@@ -59,6 +61,11 @@ class Query(Protocol):
     @property
     def sink_schemas(self) -> tuple[pa.Schema, ...]:
         """The columns that each sink is given, in the manifest's order of sinks."""
+        ...
+
+    @property
+    def deletions(self) -> tuple[bool, ...]:
+        """Whether a batch may give a sink rows that are no longer in the result, in the same order."""
         ...
 
     @property

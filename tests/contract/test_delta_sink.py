@@ -78,13 +78,18 @@ def batch(
     newest_epoch: int | None = None,
     schema: pa.Schema = WORDS,
     job_id: str = JOB,
+    deleted: list[tuple[Any, ...]] | None = None,
 ) -> SinkBatch:
     def check() -> None:
         if epoch < (newest_epoch or epoch):
             raise Fenced("another process runs the job")
 
-    table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
-    return SinkBatch(batch_id, 1_700_000_000_000, table, mode, Writer(job_id, epoch, check))
+    table, gone = (
+        pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in given], schema=schema)
+        for given in (rows, deleted or [])
+    )
+    writer = Writer(job_id, epoch, check)
+    return SinkBatch(batch_id, 1_700_000_000_000, table, mode, writer, deleted=None if deleted is None else gone)
 
 
 def test_append_adds_each_batch_and_an_empty_one_makes_no_commit(there: DeltaFolder) -> None:
@@ -102,6 +107,28 @@ def test_update_keeps_one_row_a_key_and_the_last_one_of_a_batch(there: DeltaFold
     sink.write(batch(0, [*ROWS, (None, 0)], "update"))
     sink.write(batch(1, [("b", 3), ("c", 4), ("b", 5), (None, 6)], "update"))
     assert there.rows() == [("a", 1), ("b", 5), ("c", 4), (None, 6)]
+
+
+def test_update_deletes_what_is_no_longer_in_the_result_in_the_same_commit(there: DeltaFolder) -> None:
+    sink = there.opened("update")
+    sink.write(batch(0, [*ROWS, ("c", 3), (None, 0)], "update", deleted=[]))
+    before = there.version
+    sink.write(batch(1, [("d", 4), ("b", 5)], "update", deleted=[("a", 1), (None, 0), ("never", 1)]))
+    assert (there.rows(), there.version) == ([("b", 5), ("c", 3), ("d", 4)], before + 1)
+    gone = batch(2, [], "update", deleted=[("c", 3)])
+    sink.write(gone)
+    assert (there.rows(), there.version) == ([("b", 5), ("d", 4)], before + 2)
+    sink.write(gone)
+    there.opened("update", epoch=2).write(batch(2, [], "update", epoch=2, deleted=[("c", 3)]))
+    assert there.rows() == [("b", 5), ("d", 4)]
+
+
+def test_a_column_may_have_the_name_of_the_mark_of_what_is_deleted(local: DeltaFolder) -> None:
+    schema = schema_of(Deleted=pa.string(), deleted_=pa.bool_())
+    sink = local.opened("update", schema=schema, key=("deleted",))
+    sink.write(batch(0, [("a", True), ("b", False)], "update", schema=schema, deleted=[]))
+    sink.write(batch(1, [("c", True)], "update", schema=schema, deleted=[("a", True)]))
+    assert local.rows() == [("b", False), ("c", True)]
 
 
 @pytest.mark.parametrize("cut", [False, True])

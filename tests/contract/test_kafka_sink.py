@@ -51,7 +51,12 @@ def made(server: KafkaServer, topic: str, caller: Caller | None = None, **config
 
 
 def batch(
-    batch_id: int, newest: list[int] | None = None, epoch: int = 1, rows: pa.Table | None = None, again: bool = False
+    batch_id: int,
+    newest: list[int] | None = None,
+    epoch: int = 1,
+    rows: pa.Table | None = None,
+    again: bool = False,
+    deleted: pa.Table | None = None,
 ) -> SinkBatch:
     """`newest`: holds the epoch of the newest process."""
 
@@ -60,7 +65,7 @@ def batch(
             raise Fenced("another process runs the job")
 
     table = pa.Table.from_pylist(ROWS, schema=WORDS) if rows is None else rows
-    return SinkBatch(batch_id, 1_700_000_000_000, table, "append", Writer("job", epoch, check), again)
+    return SinkBatch(batch_id, 1_700_000_000_000, table, "append", Writer("job", epoch, check), again, deleted)
 
 
 @pytest.fixture
@@ -240,6 +245,24 @@ def test_keys_and_values_are_what_the_manifest_names(kafka: KafkaServer, open_si
     ]
     assert written(key=["n"], value=["raw"], format="raw") == [(b"1", b"\xff"), (b"2", None)]
     assert written(key=["raw"], value=["n"], format="text") == [(b"\xff", b"1"), (None, b"2")]
+
+
+@pytest.mark.parametrize("format_", ["json", "text"])
+@by_delivery
+def test_what_is_no_longer_in_the_result_is_a_tombstone(
+    kafka: KafkaServer, open_sink: Open, delivery: str, format_: str
+) -> None:
+    topic = kafka.create_topic(2)
+    sink = open_sink(topic, key=["word"], value=["n"], format=format_, delivery=delivery)
+    rows = pa.Table.from_pylist(ROWS, schema=WORDS)
+    sink.write(batch(0, rows=rows.slice(0, 2), deleted=rows.slice(0, 0)))
+    sink.write(batch(1, rows=rows.slice(0, 0), deleted=rows.slice(0, 1)))
+    sink.write(batch(2, rows=rows.slice(0, 1), deleted=rows.slice(1, 1)))
+    one, two = (b'{"n":1}', b'{"n":2}') if format_ == "json" else (b"1", b"2")
+    found: dict[Any, list[Any]] = {}
+    for record in kafka.read(topic):
+        found.setdefault(record.key(), []).append(record.value())
+    assert found == {b"a": [one, None, one], b"b": [two, None]}
 
 
 def test_rows_of_one_key_keep_their_order_and_their_partition(kafka: KafkaServer, open_sink: Open) -> None:

@@ -61,8 +61,9 @@ class Database:
         dsn: str = "",
         kind: type[PostgresSink] = PostgresSink,
         read_dsn: Callable[[], str] | None = None,
+        deletions: bool = False,
     ) -> PostgresSink:
-        wish = Wish("views.postgres", None, table, mode, key if mode == "update" else (), create)
+        wish = Wish("views.postgres", None, table, mode, key if mode == "update" else (), create, deletions)
         sink = kind(lambda: parse_dsn(read_dsn() if read_dsn else dsn or self.dsn, "the DSN"), wish, schema)
         self._opened.append(sink)
         return sink
@@ -103,13 +104,18 @@ def batch(
     newest_epoch: int | None = None,
     schema: pa.Schema = WORDS,
     job_id: str = JOB,
+    deleted: list[tuple[Any, ...]] | None = None,
 ) -> SinkBatch:
     def check() -> None:
         if epoch < (newest_epoch or epoch):
             raise Fenced("another process runs the job")
 
-    table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
-    return SinkBatch(batch_id, 1_700_000_000_000, table, mode, Writer(job_id, epoch, check))
+    table, gone = (
+        pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in given], schema=schema)
+        for given in (rows, deleted or [])
+    )
+    writer = Writer(job_id, epoch, check)
+    return SinkBatch(batch_id, 1_700_000_000_000, table, mode, writer, deleted=None if deleted is None else gone)
 
 
 def test_append_adds_each_batch(db: Database) -> None:
@@ -125,6 +131,49 @@ def test_update_keeps_one_row_a_key_and_the_last_one_of_a_batch(db: Database) ->
     sink.write(batch(0, ROWS, "update"))
     sink.write(batch(1, [("b", 3), ("c", 4), ("b", 5)], "update"))
     assert db.rows() == [("a", 1), ("b", 5), ("c", 4)]
+
+
+def test_update_deletes_what_is_no_longer_in_the_result(db: Database) -> None:
+    sink = db.opened("update", key=("word", "n"), create=True)
+    keys: list[tuple[Any, ...]] = [("a", 1), ("a", 2), (None, 1), ("b", None), (None, None), ("c", 3)]
+    sink.write(batch(0, keys, "update", deleted=[]))
+    sink.write(batch(1, [("d", 4)], "update", deleted=[("a", 1), (None, 1), (None, None), ("never", 1)]))
+    assert db.rows() == [("a", 2), ("b", None), ("c", 3), ("d", 4)]
+    sink.write(batch(2, [], "update", deleted=[("b", None)]))
+    assert db.rows() == [("a", 2), ("c", 3), ("d", 4)]
+
+
+def test_a_batch_of_deletions_alone_is_there_once(db: Database) -> None:
+    sink = db.opened("update")
+    sink.write(batch(0, ROWS, "update", deleted=[]))
+    gone = batch(1, [], "update", deleted=[("a", 1)])
+    sink.write(gone)
+    db.do("INSERT INTO words VALUES ('a', 9)")
+    sink.write(gone)
+    again = db.sink("update")
+    again.open(Writer(JOB, 2, lambda: None))
+    again.write(batch(1, [], "update", epoch=2, deleted=[("a", 1)]))
+    assert db.rows() == [("a", 9), ("b", 2)]
+
+
+def test_a_key_that_the_table_takes_for_another_is_deleted_before_that_is_put_there(db: Database) -> None:
+    db.do("CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+    db.do("CREATE TABLE words (word text COLLATE any_case UNIQUE, n bigint)")
+    sink = db.opened("update", create=False)
+    sink.write(batch(0, [("A", 1)], "update", deleted=[]))
+    sink.write(batch(1, [("a", 2)], "update", deleted=[("A", 1)]))
+    assert db.rows() == [("a", 2)]
+
+
+def test_deleting_needs_the_right_to(db: Database) -> None:
+    db.do("CREATE TABLE words (word text UNIQUE, n bigint)")
+    dsn = db.user("writer_only")
+    schema = db.rows("SELECT current_schema()")[0][0]
+    db.do(f"GRANT USAGE, CREATE ON SCHEMA {schema} TO writer_only")
+    db.do("GRANT SELECT, INSERT, UPDATE ON words TO writer_only")
+    db.opened("update", create=False, dsn=dsn).close()
+    with pytest.raises(JobError, match="the user writer_only may not DELETE: GRANT it"):
+        db.opened("update", create=False, dsn=dsn, deletions=True)
 
 
 def test_update_of_rows_that_are_all_key(db: Database) -> None:

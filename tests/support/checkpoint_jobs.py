@@ -132,6 +132,17 @@ _TABLES = """\
   - {from: sums, mode: complete, queue: {}}
 """
 
+_CHANGES = """\
+  pipeline:
+  - {name: sums, sql: "SELECT k, sum(n) AS total FROM events GROUP BY k HAVING total % 3 = 1"}
+  - {name: low, sql: "SELECT k, total FROM sums ORDER BY total, k LIMIT 2"}
+  - {name: first, sql: "SELECT k, n, d FROM events QUALIFY row_number() OVER (PARTITION BY k ORDER BY n DESC, t) <= 2"}
+  sinks:
+  - {from: sums, mode: update, queue: {}}
+  - {from: low, mode: update, queue: {}}
+  - {from: first, mode: update, queue: {}}
+"""
+
 _RATE = """\
   sources:
   - {name: ticks, rate: {rowsPerSecond: 3}}
@@ -203,6 +214,7 @@ _JOBS = {
         files={"names.csv": "k,name,since\na,Ada,2020-01-02\nb,Bob,\nc,Cem,2021-03-04\n"},
         files_after={"names.csv": "k,name,since\na,Ada,2020-01-02\nb,Bea,2022-05-06\nd,Dan,2023-07-08\n"},
     ),
+    "changes": _with_events(_CHANGES),
     "rate": _Job(_HEAD + _RATE, [{}] * 14, [{}] * 5),
 }
 

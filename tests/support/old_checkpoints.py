@@ -132,10 +132,15 @@ def restarted(archive: Archive, folder: Path) -> Simulation:
 
 
 def given(simulation: Simulation) -> Json:
-    """What the sinks were given, as JSON: sink -> batch -> rows, these in an order of their own."""
+    """What the sinks were given, as JSON: sink -> batch -> rows, these in an order of their own.
+
+    Of a sink that is told of deletions also these, by another name.
+    """
+    queues = simulation.outputs.items()
+    gone = [(f"{sink} deleted", queue.deleted()) for sink, queue in queues if queue.deleted()]
     return {
         sink: {str(batch): sorted(json.dumps(row, default=str) for row in rows.to_pylist()) for batch, rows in found}
-        for sink, found in ((sink, queue.batches()) for sink, queue in simulation.outputs.items())
+        for sink, found in [*((sink, queue.batches()) for sink, queue in queues), *gone]
     }
 
 

@@ -18,6 +18,7 @@ from streamjob_runtime.query import BatchInput, BatchOutput
 
 Row = dict[str, Any]
 Steps = Mapping[str, str | Mapping[str, Any]]  # name -> SQL, or all fields but the name
+Sink = tuple[str, str] | tuple[str, str, Mapping[str, Any]]  # step, mode, and its kind's field: left out, a queue
 START = 1_700_000_000_000  # milliseconds; the batch time of the first batch
 
 EVENTS = {"name": "events", "queue": {}, "schema": {"k": "VARCHAR", "n": "BIGINT", "t": "TIMESTAMP", "l": "BIGINT[]"}}
@@ -38,12 +39,12 @@ TABLES: list[Mapping[str, Any]] = [
 
 def spec(
     steps: Steps,
-    sinks: Sequence[tuple[str, str]] | None = None,
+    sinks: Sequence[Sink] | None = None,
     sources: Sequence[Mapping[str, Any]] = SOURCES,
     tables: Sequence[Mapping[str, Any]] = TABLES,
 ) -> StreamJobSpec:
-    """A job of these steps; `sinks` as (step, mode), left out: the last step in append mode."""
-    wanted = sinks if sinks is not None else [(list(steps)[-1], "append")]
+    """A job of these steps; `sinks` left out: the last step in append mode."""
+    wanted: Sequence[Sink] = sinks if sinks is not None else [(list(steps)[-1], "append")]
     return StreamJobSpec.model_validate(
         {
             "sources": list(sources),
@@ -51,7 +52,9 @@ def spec(
             "pipeline": [
                 {"name": name, **({"sql": step} if isinstance(step, str) else step)} for name, step in steps.items()
             ],
-            "sinks": [{"from": step, "mode": mode, "queue": {}} for step, mode in wanted],
+            "sinks": [
+                {"from": step, "mode": mode, **(where[0] if where else {"queue": {}})} for step, mode, *where in wanted
+            ],
         }
     )
 
@@ -63,6 +66,11 @@ def problems(*args: Any, **kwargs: Any) -> list[PlanProblem]:
     except PlanError as error:
         return error.problems
     return []
+
+
+def keyed(*columns: str) -> Mapping[str, Any]:
+    """A sink that puts rows in place by these columns."""
+    return {"postgres": {"table": "t", "key": list(columns), "dsnSecretRef": {"name": "pg", "key": "dsn"}}}
 
 
 def rows(query: EmbeddedQuery, source: str, given: Sequence[Row]) -> pa.Table:
@@ -77,7 +85,7 @@ class Runner:
     def __init__(
         self,
         steps: Steps,
-        sinks: Sequence[tuple[str, str]],
+        sinks: Sequence[Sink],
         delay_ms: int = 10_000,
         tables: Sequence[Mapping[str, Any]] = TABLES,
         sources: Sequence[Mapping[str, Any]] = SOURCES,
@@ -110,7 +118,13 @@ class Runner:
         self.last = out
         return [sink.to_pylist() for sink in out.sinks]
 
-    def restart(self, sinks: Sequence[tuple[str, str]] | None = None) -> None:
+    @property
+    def deleted(self) -> list[list[Row] | None]:
+        """The rows that the last batch took from the result, one list a sink; None: it is never told."""
+        assert self.last is not None
+        return [None if rows is None else rows.to_pylist() for rows in self.last.deleted]
+
+    def restart(self, sinks: Sequence[Sink] | None = None) -> None:
         """Go on in a new query from a snapshot; with other sinks, if they are given."""
         if sinks is not None:
             self._spec = self._job(sinks)

@@ -33,4 +33,4 @@ def test_the_block_is_planned_or_refused_as_marked(mark: str, sql: str) -> None:
 
 
 def test_the_page_has_examples_of_each_kind() -> None:
-    assert {mark for mark, _ in BLOCKS} == {"", "append", "complete", "refused"}
+    assert {mark for mark, _ in BLOCKS} == {"", "append", "update", "complete", "refused"}

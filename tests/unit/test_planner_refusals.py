@@ -5,10 +5,12 @@ import pytest
 from streamjob_api.models import StreamJobSpec
 from streamjob_runtime.plan.planner import plan
 from streamjob_runtime.plan.problems import PlanError, PlanProblem
-from support.queries import problems, spec
+from support.queries import keyed, problems, spec
 
 STAR = "SELECT * FROM "
-NEWEST = "Of the newest row of each key: arg_max({'a': a, 'b': b}, time) with GROUP BY key, written in update mode."
+NEWEST = (
+    "The first rows are kept: QUALIFY row_number() OVER (PARTITION BY key ORDER BY time DESC) <= 3, in update mode."
+)
 CASES = [
     (
         "SELECT DISTINCT k FROM events",
@@ -26,12 +28,12 @@ CASES = [
         "Leave DISTINCT out.",
     ),
     (
-        "SELECT DISTINCT ON (k) * FROM events ORDER BY k, t DESC",
+        "SELECT DISTINCT ON (k) * FROM events",
         "The step v has DISTINCT on a stream, which comes later",
-        NEWEST,
+        "Say which row of each: ORDER BY key, time DESC.",
     ),
     (
-        "SELECT * FROM events QUALIFY row_number() OVER (PARTITION BY k ORDER BY t DESC) = 1",
+        "SELECT * FROM events QUALIFY row_number() OVER (PARTITION BY k ORDER BY t DESC) = 2",
         "The step v has a window function (OVER) on a stream, which never ends",
         NEWEST,
     ),
@@ -83,12 +85,12 @@ CASES = [
     (
         "SELECT k FROM events ORDER BY n",
         "The step v has ORDER BY on a stream, which never ends",
-        "Group the rows first; a table can be ordered.",
+        "Group the rows first; a table can be ordered. Of the first rows of a stream: ORDER BY … LIMIT 10.",
     ),
     (
         "SELECT k FROM events LIMIT 3",
         "The step v has LIMIT on a stream, which never ends",
-        "Group the rows first; a table can be limited.",
+        "Group the rows first; a table can be limited. Of the first rows of a stream: ORDER BY … LIMIT 10.",
     ),
     (
         "SELECT row_number() OVER () FROM events",
@@ -341,17 +343,10 @@ MODES = [
     ),
     (
         "SELECT k, sum(n) AS s FROM events GROUP BY k ORDER BY s LIMIT 3",
-        "update",
-        "v cannot be written in update mode: it is a view of a table as a whole "
+        "append",
+        "v cannot be written in append mode: it is a view of a table as a whole "
         "(ORDER BY, LIMIT, OVER, a join or an aggregate of tables)",
-        "Use complete.",
-    ),
-    (
-        "SELECT max(s) AS m FROM (SELECT k, sum(n) AS s FROM events GROUP BY k)",
-        "update",
-        "v cannot be written in update mode: it is a view of a table as a whole "
-        "(ORDER BY, LIMIT, OVER, a join or an aggregate of tables)",
-        "Use complete.",
+        "Use update or complete.",
     ),
     (
         "SELECT k FROM events",
@@ -440,29 +435,44 @@ def test_each_kind_of_sink_refuses_what_it_would_alter(value: str, sink: dict[st
 
 
 TOTALS = "SELECT k, count(*) AS c, sum(n) AS s, min(n) AS least, list_sort(list(n)) AS l FROM events GROUP BY k"
-LEAVES = "v cannot be written in update mode: {why} leaves, and its row would stay in {where} for ever"
+LEAVES = (
+    "v cannot be written in update mode: {why} leaves{key}, which the clock decides, and its row would stay in {where} "
+    "for ever"
+)
 HAVING = "a group that does not meet HAVING any more"
 WHERE = "a row that does not meet WHERE any more"
 MATCH = "a row that finds no match in a join any more"
-# Steps after TOTALS as `g`; why a row may leave the last one's result.
-MAY_LEAVE = [
-    ([f"{TOTALS} HAVING count(*) < 3"], HAVING),
-    ([f"{TOTALS} HAVING k > 'a' AND sum(n) > 3"], HAVING),
-    ([f"{TOTALS} HAVING c > 3 OR s > 3"], HAVING),
-    ([f"{TOTALS} HAVING max(n) > min(n)"], HAVING),
-    ([f"{TOTALS} HAVING now() > TIMESTAMPTZ '2026-01-01'"], HAVING),
-    (["SELECT * FROM g WHERE c < 3"], WHERE),
-    (["SELECT k, s AS total FROM g", "SELECT * FROM v1 WHERE total > 3"], WHERE),
-    (["SELECT * REPLACE (c - 5 AS c) FROM g", "SELECT k FROM v1 WHERE c > 3"], WHERE),
-    (["SELECT k FROM g WHERE s > 3", "SELECT * FROM v1"], WHERE),
-    (["SELECT g.k, c FROM g JOIN names ON g.s::VARCHAR = names.name"], MATCH),
-    (["SELECT k, s::VARCHAR AS name FROM g", "SELECT v1.k FROM names JOIN v1 USING (name)"], MATCH),
-    (["SELECT g.k FROM g SEMI JOIN names ON g.c = length(name)"], MATCH),
-    (["SELECT k, unnest(l) AS x FROM g"], "what is not in a list any more"),
-    (["SELECT k, x FROM g, unnest(l) AS u(x)"], "what is not in a list any more"),
-    (["SELECT k, sum(n) AS s FROM events WHERE batch_time > now() - INTERVAL '1 minute' GROUP BY k"],
-     "a key that has no rows in the rolling window any more"),
+ROLLING = "SELECT k, now() AS seen, sum(n) AS s FROM events WHERE batch_time > now() - INTERVAL '1 minute' GROUP BY k"
+# Steps after TOTALS as `g`, why a row may leave the last one's result, and how the key has to do with the clock.
+MAY_LEAVE_BY_THE_CLOCK = [
+    ([f"{TOTALS} HAVING now() > TIMESTAMPTZ '2026-01-01'"], HAVING, ""),
+    ([f"{TOTALS} HAVING s > 3 AND c < epoch(now())"], HAVING, ""),
+    (["SELECT *, now() AS seen FROM g", "SELECT * FROM v1 WHERE seen > TIMESTAMPTZ '2026-01-01'"], WHERE, ""),
+    (["SELECT k, epoch(now()) AS e FROM g", "SELECT v1.k FROM v1 JOIN names ON names.name = e::VARCHAR"], MATCH, ""),
+    (["SELECT k, unnest([epoch(now())]) AS x FROM g"], "what is not in a list any more", ""),
+    ([ROLLING, "SELECT seen AS k FROM v1"], "a key that has no rows in the rolling window any more",
+     ", and its key has k"),
 ]  # fmt: skip
+# The same where it is known what they were, and the columns by which they are told of.
+MAY_LEAVE = [
+    ([f"{TOTALS} HAVING count(*) < 3"], "k"),
+    ([f"{TOTALS} HAVING k > 'a' AND sum(n) > 3"], "k"),
+    ([f"{TOTALS} HAVING c > 3 OR s > 3"], "k"),
+    ([f"{TOTALS} HAVING max(n) > min(n)"], "k"),
+    (["SELECT * FROM g WHERE c < 3"], "k"),
+    (["SELECT k, s AS total FROM g", "SELECT * FROM v1 WHERE total > 3"], "k"),
+    (["SELECT * REPLACE (c - 5 AS c) FROM g", "SELECT k FROM v1 WHERE c > 3"], "k"),
+    (["SELECT k FROM g WHERE s > 3", "SELECT * FROM v1"], "k"),
+    (["SELECT g.k, c FROM g JOIN names ON g.s::VARCHAR = names.name"], "k"),
+    (["SELECT k, s::VARCHAR AS name FROM g", "SELECT v1.k FROM names JOIN v1 USING (name)"], "k"),
+    (["SELECT g.k FROM g SEMI JOIN names ON g.c = length(name)"], "k"),
+    (["SELECT g.k, name FROM g LEFT JOIN names ON g.s::VARCHAR = names.k", "SELECT k FROM v1 WHERE name > 'a'"], "k"),
+    (["SELECT k, unnest(l) AS x FROM g"], "k"),
+    (["SELECT k, x FROM g, unnest(l) AS u(x)"], "k"),
+    (["SELECT k, sum(n) AS s FROM events WHERE batch_time > now() - INTERVAL '1 minute' GROUP BY k"], "k"),
+    (["SELECT c AS k FROM g"], "k"),
+    (["SELECT k || c::VARCHAR AS k FROM g"], "k"),
+]
 STAY = [
     [TOTALS],
     [f"{TOTALS} HAVING count(*) >= 3 AND 4 > min(n) AND k <> 'a'"],
@@ -481,25 +491,59 @@ BY_KEY: dict[str, dict[str, object]] = {
 }
 
 
-def in_update_mode(steps: list[str], sink: dict[str, object]) -> list[str]:
-    """What is wrong with a job that writes the last of these steps, `v`, in update mode."""
+def in_update_mode(steps: list[str], sink: dict[str, object]) -> list[str] | tuple[str, ...] | None:
+    """What is wrong with a job that writes the last of these steps, `v`, in update mode; or by what rows leave it."""
     named = {f"v{i + 1}": sql for i, sql in enumerate(steps)}
     job = spec({"g": TOTALS, **named, "v": f"SELECT * FROM v{len(steps)}"}, [("v", "update")])
     dumped = job.model_dump(exclude_none=True, by_alias=True)
     try:
-        plan(StreamJobSpec.model_validate({**dumped, "sinks": [{"from": "v", "mode": "update", **sink}]}))
+        planned = plan(StreamJobSpec.model_validate({**dumped, "sinks": [{"from": "v", "mode": "update", **sink}]}))
     except PlanError as error:
         return [problem.message for problem in error.problems if problem.path == "spec.sinks[0].mode"]
-    return []
+    return planned.sinks[0].deleted_by
 
 
-@pytest.mark.parametrize(("steps", "why"), MAY_LEAVE)
+@pytest.mark.parametrize(("steps", "why", "key"), MAY_LEAVE_BY_THE_CLOCK)
 @pytest.mark.parametrize("where", BY_KEY)
-def test_rows_that_may_leave_are_not_put_in_place_by_their_key(steps: list[str], why: str, where: str) -> None:
-    assert in_update_mode(steps, BY_KEY[where]) == [LEAVES.format(why=why, where=where)]
-    assert in_update_mode(steps, {"console": {}}) == []
+def test_rows_that_leave_by_the_clock_are_not_put_in_place_by_their_key(
+    steps: list[str], why: str, key: str, where: str
+) -> None:
+    assert in_update_mode(steps, BY_KEY[where]) == [LEAVES.format(why=why, where=where, key=key)]
+    if not key:
+        assert in_update_mode(steps, {"console": {}}) is None
+
+
+@pytest.mark.parametrize(("steps", "by"), MAY_LEAVE)
+@pytest.mark.parametrize("where", BY_KEY)
+def test_rows_that_may_leave_are_told_of_by_their_key(steps: list[str], by: str, where: str) -> None:
+    assert in_update_mode(steps, BY_KEY[where]) == (by,)
+
+
+def test_a_topic_without_a_key_cannot_say_that_a_row_has_left() -> None:
+    said = (
+        "v cannot be written in update mode: a row that does not meet WHERE any more leaves, and without a key nobody"
+    )
+    topic = {"bootstrapServers": "kafka:9092", "topic": "t"}
+    steps = ["SELECT * FROM g WHERE c < 3"]
+    found = in_update_mode(steps, {"kafka": topic, "format": "json"})
+    assert found == [f"{said} can be told"]
+    assert in_update_mode(steps, {"kafka": {**topic, "key": ["k"]}, "format": "json"}) == ("k",)
+    assert in_update_mode(["SELECT k FROM g"], {"kafka": topic, "format": "json"}) is None
+    view = ["SELECT k FROM g ORDER BY c LIMIT 1"]
+    found = in_update_mode(view, {"kafka": topic, "format": "json"})
+    assert found == ["v cannot be written in update mode: a row may leave it, and without a key nobody can be told"]
+    assert in_update_mode(view, {"kafka": {**topic, "key": ["k"]}, "format": "json"}) == ("k",)
+
+
+def test_what_is_shown_of_a_view_is_of_types_that_a_checkpoint_holds() -> None:
+    steps = {"g": TOTALS, "v": "SELECT k, max(to_seconds(s)) AS i FROM g GROUP BY k"}
+    assert [(p.path, p.message) for p in problems(steps, [("v", "update", keyed("k"))])] == [
+        ("spec.sinks[0].from", "v has the column i of type INTERVAL, which no checkpoint can hold")
+    ]
+    whole = {"postgres": {"table": "t", "dsnSecretRef": {"name": "p", "key": "d"}}}
+    assert problems(steps, [("v", "complete", whole)]) == []
 
 
 @pytest.mark.parametrize("steps", STAY)
 def test_rows_that_stay_are_put_in_place_by_their_key(steps: list[str]) -> None:
-    assert in_update_mode(steps, BY_KEY["PostgreSQL"]) == []
+    assert in_update_mode(steps, BY_KEY["PostgreSQL"]) is None

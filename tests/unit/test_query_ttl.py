@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from streamjob_api.models import StreamJobSpec
 from streamjob_runtime.embedded.open import open_query
-from streamjob_runtime.plan.planner import look_at
-from support.queries import SOURCES, START, Row, Runner, Steps, problems, spec
+from support.queries import START, Row, Runner, Steps, problems, spec
 
 SUMS = {"sql": "SELECT k, sum(n) AS total FROM events GROUP BY k", "ttl": "10s"}
 
@@ -57,9 +55,12 @@ def test_a_batch_without_rows_is_wanted_where_the_whole_table_is_written(runner:
     assert not runner.query.wants_batch(START + 60_000, None)
 
 
-def test_in_update_mode_alone_nothing_is_wanted() -> None:
+def test_a_batch_is_wanted_where_deletions_are_told() -> None:
     runner = made(sinks=[("sums", "update")])
     runner.batch(at_s=0, events=[row("a")])
+    assert runner.query.wants_batch(START + 10_000, None)
+    assert runner.batch(at_s=10) == [[]]
+    assert runner.deleted == [[{"k": "a", "total": 1}]]
     assert not runner.query.wants_batch(START + 60_000, None)
 
 
@@ -134,20 +135,3 @@ def test_a_ttl_of_what_has_no_groups_to_end_is_refused(sql: str) -> None:
     assert [(p.path, p.message) for p in found] == [
         ("spec.pipeline[0].ttl", "The step s has no groups that a ttl could end")
     ]
-
-
-def test_a_condition_that_holds_for_good_does_not_where_groups_begin_anew() -> None:
-    keyed = {
-        "from": "s",
-        "mode": "update",
-        "postgres": {"table": "t", "key": ["k"], "dsnSecretRef": {"name": "p", "key": "dsn"}},
-    }
-    sql = "SELECT k, count(*) AS n FROM events GROUP BY k HAVING count(*) >= 3"
-    for ttl, refused in ((None, 0), ("1h", 1)):
-        step = {"name": "s", "sql": sql, **({"ttl": ttl} if ttl else {})}
-        job = {"sources": SOURCES, "pipeline": [step], "sinks": [keyed]}
-        assert len(said(job)) == refused
-
-
-def said(job: Mapping[str, Any]) -> list[Any]:
-    return look_at(StreamJobSpec.model_validate(job)).problems

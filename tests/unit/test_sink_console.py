@@ -10,12 +10,12 @@ from streamjob_runtime.connectors.sink import Delivery, SinkBatch, Writer
 TIME_MS = 1_767_225_602_000  # 2026-01-01T00:00:02Z
 
 
-def shown(rows: pa.Table, mode: str = "append", limit: int = 20) -> str:
+def shown(rows: pa.Table, mode: str = "append", limit: int = 20, deleted: pa.Table | None = None) -> str:
     out = io.StringIO()
     sink = ConsoleSink("words", TextPrinter(out), limit)
     writer = Writer("job", 1, lambda: None)
     sink.open(writer)
-    sink.write(SinkBatch(42, TIME_MS, rows, mode, writer))
+    sink.write(SinkBatch(42, TIME_MS, rows, mode, writer, deleted=deleted))
     sink.close()
     return out.getvalue()
 
@@ -49,6 +49,16 @@ def test_nothing_is_shown_without_rows_except_that_a_result_became_empty() -> No
     empty = pa.table({"n": pa.array([], pa.int64())})
     assert shown(empty) == ""
     assert shown(empty, "complete") == "words · batch 42 · 2026-01-01T00:00:02Z · 0 rows\nn\n─\n\n"
+
+
+def test_what_is_no_longer_in_the_result_is_shown_with_a_sign() -> None:
+    rows, gone = pa.table({"op": ["a", "b"], "n": [1, 2]}), pa.table({"op": ["c"], "n": [3]})
+    lines = shown(rows, "update", deleted=gone).splitlines()
+    assert lines[0].endswith("· 3 rows")
+    assert lines[1:] == ["op │ op │ n", "───┼────┼──", "-  │ c  │ 3", "+  │ a  │ 1", "+  │ b  │ 2", ""]
+    assert shown(rows, "update", limit=2, deleted=gone).splitlines()[3:] == ["-  │ c  │ 3", "+  │ a  │ 1", ""]
+    assert shown(rows.slice(0, 0), "update", deleted=gone).splitlines()[3:] == ["-  │ c  │ 3", ""]
+    assert shown(rows.slice(0, 0), "update", deleted=gone.slice(0, 0)) == ""
 
 
 def test_it_admits_that_a_batch_may_be_shown_twice() -> None:

@@ -240,7 +240,8 @@ def test_it_says_what_each_step_becomes(tmp_path: Path, capsys: pytest.CaptureFi
         "  totals: a table with a row for each k of events; each group stays for good: the number of keys must be "
         "bounded; can be written in update or complete mode",
         "  total: a table with one row of named; it holds that row only; can be written in update or complete mode",
-        "  top: a view of totals as a whole, computed anew when a batch changes these; can be written in complete mode",
+        "  top: a view of totals as a whole, computed anew when a batch changes these; can be written in update or "
+        "complete mode",
         "  large: a table that shows totals row by row; each group stays for good: the number of keys must be bounded; "
         "can be written in update or complete mode",
         '  windows: a table with a row for each k and window tumble("at", 10s) of events; a window is final, and '

@@ -12,4 +12,4 @@ class ConsoleSink(Part):
     rows: Int = Field(20, ge=1, le=10_000, description="How many rows of a batch are printed at most.")
 
 
-SINK = SinkKind(model=ConsoleSink, in_process=True, less_types=frozenset({"INTERVAL"}))
+SINK = SinkKind(model=ConsoleSink, in_process=True, tells_deletions=True, less_types=frozenset({"INTERVAL"}))

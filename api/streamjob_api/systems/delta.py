@@ -55,6 +55,7 @@ SINK = SinkKind(
     model=DeltaSink,
     columns=("key", "partitionBy"),
     written="Delta tables",
+    tells_deletions=True,
     by_key="the Delta table",
     less_types=frozenset({"TIME", "TIMESTAMP_NS", "TIMESTAMPTZ_NS"}),
     alone=_ALONE,

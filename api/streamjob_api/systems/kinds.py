@@ -73,6 +73,7 @@ class SinkKind:
     written: str = ""  # what its rows become, for messages; `{format}` stands for the format
     in_process: bool = False  # whether rows are shown or handed over as they are, and written nowhere
     by_key: str = ""  # what keeps a row until one with its key comes, in mode update, for messages; empty: nothing does
+    tells_deletions: bool = False  # whether in mode update it takes rows that are no longer in the result, as such
     # Kinds of SQL types that it holds beside those that any format does, and that it does not.
     more_types: frozenset[str] = frozenset()
     less_types: frozenset[str] = frozenset()

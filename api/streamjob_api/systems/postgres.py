@@ -79,6 +79,7 @@ SINK = SinkKind(
     model=PostgresSink,
     columns=("key",),
     written="PostgreSQL",
+    tells_deletions=True,
     by_key="PostgreSQL",
     more_types=frozenset({"INTERVAL"}),
     less_types=frozenset({"TIMESTAMP_NS", "TIMESTAMPTZ_NS"}),

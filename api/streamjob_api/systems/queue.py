@@ -13,4 +13,4 @@ class QueueSink(Part):
 
 
 SOURCE = SourceKind(model=QueueSource)
-SINK = SinkKind(model=QueueSink, in_process=True)
+SINK = SinkKind(model=QueueSink, in_process=True, tells_deletions=True)

@@ -171,7 +171,7 @@ class LiveView:
 
     def print_rows(self, batch: SinkBatch, name: str, rows: pa.Table) -> None:
         """Show these rows as the sink's newest: a `Printer`."""
-        newest = ConsoleRows(name, batch.batch_id, batch.batch_time_ms, batch.rows.num_rows, rows)
+        newest = ConsoleRows(name, batch.batch_id, batch.batch_time_ms, batch.count, rows)
         with self._lock:
             self._rows[name] = newest
 

@@ -35,6 +35,14 @@ class SinkBatch:
     mode: str  # append | update | complete
     writer: Writer
     again: bool = False  # an earlier process had begun with it, and may have written it, its rows in another order
+    # update: the rows that are no longer in the result, as they were; none of `rows` has the key of one. None: this
+    # sink is never told of any.
+    deleted: pa.Table | None = None
+
+    @property
+    def count(self) -> int:
+        """How many changes there are."""
+        return self.rows.num_rows + (self.deleted.num_rows if self.deleted is not None else 0)
 
 
 class Sink(Protocol):

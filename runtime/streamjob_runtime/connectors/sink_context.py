@@ -52,6 +52,7 @@ class SinkContext:
     queues: Mapping[str, OutputQueue] = field(default_factory=dict)  # sink name -> its queue
     patience: Callable[[str], Caller] = lambda whose: Impatient()  # waits for a system; the text says which
     moves: Callable[[], None] = lambda: None  # to be told now and then while a write takes long and goes on
+    deletions: bool = False  # whether the sink will be told of rows that are no longer in the result
 
     def resolve(self, path: str) -> str:
         """The path or URL, absolute."""

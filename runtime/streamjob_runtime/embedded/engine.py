@@ -8,15 +8,17 @@ from dataclasses import replace
 import pyarrow as pa
 
 from streamjob_runtime.embedded.compose import Composer, at_time, rows_table
-from streamjob_runtime.embedded.database import INCOMING, Database, translated
+from streamjob_runtime.embedded.database import INCOMING, Database, Returned, translated
 from streamjob_runtime.embedded.declared import declared
 from streamjob_runtime.embedded.event_times import EventTimeColumn, computed_event_times
 from streamjob_runtime.embedded.expiring import Expiring
+from streamjob_runtime.embedded.gone import gone, only_new
 from streamjob_runtime.embedded.inputs import SourceRows
 from streamjob_runtime.embedded.joined import Joined
 from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.embedded.rolling import Rolling
 from streamjob_runtime.embedded.room import Room
+from streamjob_runtime.embedded.shown import Change, ShownView, Views
 from streamjob_runtime.embedded.windowed import Windowed
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.plan.model import MARK, Aggregation, FinalRows, Plan, SinkPlan, StreamJoin
@@ -77,16 +79,21 @@ class EmbeddedQuery:
         self._empty = {_key(s): self._empty_result(s) for s in plan.sinks}
         self._room = Room(db)
         self._complete: dict[_Result, pa.Table] = {}  # what did not change since it was computed
+        self._views = Views(
+            db, [ShownView(s, self._sink_sql(s), self._composer.depends_on(s.relation)) for s in plan.sinks if s.shown]
+        )
 
     def _open(self, step: Aggregation) -> Operator:
         readers = [s for s in self._plan.sinks if step.name in s.operators]
         again = any(isinstance(s, FinalRows) and step.name in s.operators for s in self._plan.steps)
-        below = [s for s in self._plan.sinks if s.mode == "complete" and self._shows(s.relation, step.name)]
+        whole = [s for s in self._plan.sinks if s.mode == "complete" or s.shown]
+        below = [s for s in whole if self._shows(s.relation, step.name)]
         wanted = Wanted(
             append=again or any(s.mode == "append" for s in readers),
             update=any(s.mode == "update" for s in readers),
             complete=bool(below),
-            by_steps=again or any(not _as_it_is(s) for s in readers),
+            by_steps=again or any(s.deleted_by is not None or not _as_it_is(s) for s in readers),
+            before=any(s.deleted_by is not None or s.only_new for s in readers),
         )
         kept = Expiring if step.ttl_ms is not None else Grouped
         kind = Windowed if step.event_window else Rolling if step.rolling else kept
@@ -120,10 +127,7 @@ class EmbeddedQuery:
             operator = self._operators[name]
             found = operator.final if mode == "append" else operator.changed
             there = there or (found is not None and found.rows.num_rows > 0)
-            if found is None:
-                self._db.view(rows_table(name), operator.nothing)
-            else:
-                self._db.hold(rows_table(name), found)
+            self._read_as(name, operator.nothing, found)
         return there
 
     def _sink_sql(self, sink: SinkPlan) -> str:
@@ -146,6 +150,11 @@ class EmbeddedQuery:
     def sink_schemas(self) -> tuple[pa.Schema, ...]:
         """See `Query`."""
         return tuple(self._empty[_key(s)].schema for s in self._plan.sinks)
+
+    @property
+    def deletions(self) -> tuple[bool, ...]:
+        """See `Query`."""
+        return tuple(s.deleted_by is not None for s in self._plan.sinks)
 
     @property
     def fingerprints(self) -> Mapping[str, str]:
@@ -179,6 +188,7 @@ class EmbeddedQuery:
         with translated(f"Reading the static table {name}"):
             self._db.replace_table(name, rows, f"SELECT {casts} FROM {quoted(INCOMING)}")
         self._complete.clear()
+        self._views.look_again()
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
         """See `Query`."""
@@ -200,7 +210,9 @@ class EmbeddedQuery:
                 rows = sum(table.num_rows for table in batch.rows.values())
                 moment = Moment(batch.batch_time_ms, batch.watermark_ms, batch.late_before_ms, earliest, rows)
                 moved = self._run_steps(moment, filled)
-                sinks = self._results(moment, filled, moved)
+                shown = self._views.changes(moment.batch_time_ms, moved)
+                sinks = self._results(moment, filled, moved, shown)
+                deleted = self._deleted(moment.batch_time_ms, shown)
         except Exception:
             for source in self._sources.values():
                 source.blame()
@@ -210,7 +222,8 @@ class EmbeddedQuery:
         self._db.release_large()
         latest = {n: t.highest // 1000 for n, t in seen.items() if t is not None and t.highest is not None}
         ahead = {n: t.ahead for n, t in seen.items() if t is not None and t.ahead}
-        return BatchOutput(sinks, marked, latest, ahead, tuple(o.progress() for o in self._stateful.values()))
+        progress = tuple(o.progress() for o in self._stateful.values())
+        return BatchOutput(sinks, deleted, marked, latest, ahead, progress)
 
     def _marked_rows(self, batch: BatchInput) -> dict[str, int]:
         """The rows of each source and step with a watermark, of those that have any."""
@@ -259,13 +272,33 @@ class EmbeddedQuery:
                 self._compute([name], moment.batch_time_ms, filled)
         return moved
 
-    def _results(self, moment: Moment, filled: set[str], moved: set[str]) -> tuple[pa.Table, ...]:
+    def _results(
+        self, moment: Moment, filled: set[str], moved: set[str], shown: Mapping[str, Change]
+    ) -> tuple[pa.Table, ...]:
         done: dict[_Result, pa.Table] = {}
-        for sink in self._plan.sinks:
+        for sink in (s for s in self._plan.sinks if not s.shown):
             if _key(sink) not in done:
                 done[_key(sink)] = self._result(sink, moment, filled, moved)
-            _check_wide_integers(sink, done[_key(sink)])
-        return tuple(done[_key(s)] for s in self._plan.sinks)
+        found = tuple(shown[s.shown].rows if s.shown else done[_key(s)] for s in self._plan.sinks)
+        for sink, rows in zip(self._plan.sinks, found, strict=True):
+            _check_wide_integers(sink, rows)
+        return found
+
+    def _deleted(self, batch_time_ms: int, shown: Mapping[str, Change]) -> tuple[pa.Table | None, ...]:
+        """Of each sink the rows that are no longer in the result."""
+
+        def of(sink: SinkPlan) -> pa.Table | None:
+            if sink.shown:
+                return shown[sink.shown].deleted
+            if sink.deleted_by is None:
+                return None
+            (name,) = sink.operators
+            operator = self._operators[name]
+            self._read_as(name, operator.nothing, operator.changed)
+            sql = at_time(self._sink_sql(sink), batch_time_ms)
+            return gone(self._db, operator, sql, sink.deleted_by, self._empty[_key(sink)].schema)
+
+        return tuple(map(of, self._plan.sinks))
 
     def _result(self, sink: SinkPlan, moment: Moment, filled: set[str], moved: set[str]) -> pa.Table:
         sql = self._sink_sql(sink)
@@ -281,20 +314,33 @@ class EmbeddedQuery:
             operator = self._operators[sink.relation]
             found = operator.final if sink.mode == "append" else operator.changed
             return found.rows if found is not None and found.rows.num_rows else self._empty[_key(sink)]
-        return compute() if self._rows_of(sink.operators, sink.mode) else self._empty[_key(sink)]
+        if not self._rows_of(sink.operators, sink.mode):
+            return self._empty[_key(sink)]
+        if sink.only_new:
+            (name,) = sink.operators
+            schema = self._empty[_key(sink)].schema
+            return only_new(self._db, self._operators[name], at_time(sql, moment.batch_time_ms), schema)
+        return compute()
+
+    def _read_as(self, name: str, nothing: str, found: Returned | None) -> None:
+        """Let later steps read these rows as the operator's."""
+        if found is None:
+            self._db.view(rows_table(name), nothing)
+        else:
+            self._db.hold(rows_table(name), found)
 
     def snapshot(self) -> Mapping[str, pa.Table]:
         """See `Query`."""
-        self._room.check({name: o.progress().rows_total for name, o in self._stateful.items()})
+        self._room.check({**{n: o.progress().rows_total for n, o in self._stateful.items()}, **self._views.counts()})
         with translated("Taking a snapshot"):
-            state = {name: o.snapshot() for name, o in self._stateful.items()}
+            state = {**{name: o.snapshot() for name, o in self._stateful.items()}, **self._views.snapshot()}
         self._room.note(state)
         return state
 
     def restore(self, state: Mapping[str, pa.Table]) -> None:
         """See `Query`."""
         with translated("Taking up the state"):
-            for name, rows in state.items():
+            for name, rows in self._views.restore(state).items():
                 self._stateful[name].restore(rows)
         self._room.note(state)
         self._complete.clear()

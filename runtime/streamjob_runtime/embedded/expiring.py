@@ -13,8 +13,7 @@ from streamjob_runtime.plan.model import NOW
 class Expiring(Kept):
     """A group whose last row is a ttl old, by the batches' time, leaves before the batch's own rows count.
 
-    So a key that comes again after that begins anew. Nobody is told in update mode: the row that was given last stays
-    where it was written.
+    So a key that comes again after that begins anew.
     """
 
     beside = ("t",)  # when a row touched the group, milliseconds of batch time
@@ -31,20 +30,27 @@ class Expiring(Kept):
             # A state that was kept without a ttl: its groups begin to age now.
             self._db.do(f"UPDATE {self._state} SET t = {moment.batch_time_ms} WHERE t IS NULL")
             self._find_oldest()
-        if self._any_older(moment.batch_time_ms):
-            self._removed = self._db.do(f"DELETE FROM {self._state} WHERE t <= {self._bound(moment.batch_time_ms)}")
+        older = self._any_older(moment.batch_time_ms)
+        too_old = f"t <= {self._bound(moment.batch_time_ms)}"
+        delta = at_time(self._delta_sql, moment.batch_time_ms)
+        if sources:
+            delta = self._known_delta(delta, too_old if older else "")
+        elif older:
+            self._note_before(too_old)
+        if older:
+            self._removed = self._db.do(f"DELETE FROM {self._state} WHERE {too_old}")
             self._rows_total = None
             self._sweep(self._removed)
             self._find_oldest()
         if sources:
-            self._merge(at_time(self._delta_sql, moment.batch_time_ms), moment.rows)
+            self._merge(delta, moment.rows)
             if self._oldest is None:
                 self._oldest = moment.batch_time_ms
         return bool(sources) or self._removed > 0
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
         """See `Operator`."""
-        return self._wanted.complete and self._any_older(batch_time_ms)
+        return (self._wanted.complete or self._wanted.before) and self._any_older(batch_time_ms)
 
     def restore(self, rows: pa.Table) -> None:
         """See `Operator`."""

@@ -28,6 +28,7 @@ class Wanted:
     update: bool
     complete: bool
     by_steps: bool  # later steps read those of append or update
+    before: bool  # those of update are compared with what they were before the batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Operator(ABC):
         self.step = step
         self.changed: Returned | None = None  # rows whose result changed in this batch
         self.final: Returned | None = None  # rows that became final in this batch
+        self.before = f"before:{step.name}"  # the table with what the changed rows were before this batch, if wanted
         self._db = db
         self._wanted = wanted
         self._delta_sql = self._delta_of(composer.statement(step.delta, step.inputs, ready))
@@ -66,6 +68,8 @@ class Operator(ABC):
         db.do(f"CREATE TABLE {self._state} AS SELECT {columns} FROM ({at_time(self._delta_sql, 0)})")
         # Never any rows, in the columns of the result.
         self.nothing = at_time(f"SELECT {', '.join(step.items)} FROM {self._state} AS s LIMIT 0", 0)
+        if wanted.before:
+            db.keep(self.before, self.nothing)
 
     def _delta_of(self, sql: str) -> str:
         """What a batch adds to the state, with the columns `beside`; `sql` gives all others."""
@@ -95,11 +99,35 @@ class Operator(ABC):
         """Forget what the last batch did; what is shown of this one is as of its time."""
         self._shown_at_ms = batch_time_ms
         self.changed = self.final = None
+        if self._wanted.before:
+            self._db.keep_none(self.before)
         self._updated = self._removed = self._dropped = 0
 
     def progress(self) -> OperatorProgress:
         """What the batch did."""
         return OperatorProgress(self.step.name, self._count(), self._updated, self._removed, self._dropped)
+
+    def _note_before(self, where: str) -> None:
+        """Keep what the result has of the rows of the state that meet a condition, before they change."""
+        if self._wanted.before:
+            shown = f"{where} AND ({self.step.having})" if self.step.having else where
+            sql = f"SELECT {', '.join(self.step.items)} FROM {self._state} AS s WHERE {shown}"
+            self._db.keep(self.before, at_time(sql, self._shown_at_ms))
+
+    def _known_delta(self, delta: str, touched: str = "", keep: str | None = None) -> str:
+        """The same states, once what their groups were before is kept; `touched`: which other ones will change."""
+        if not self._wanted.before:
+            return delta
+        name = f"taken:{self.step.name}"
+        self._db.keep(name, delta)
+        same = f"EXISTS (SELECT 1 FROM {quoted(name)} AS d WHERE {self._same_key('s', 'd')})"
+        if keep:
+            same = f"({same} AND {keep})"
+        self._note_before(f"({touched} OR {same})" if touched else same)
+        return f"SELECT * FROM {quoted(name)}"
+
+    def _same_key(self, one: str, other: str) -> str:
+        return " AND ".join(f"{one}.{k} IS NOT DISTINCT FROM {other}.{k}" for k in self.step.key_columns) or "true"
 
     def _sweep(self, deleted: int) -> None:
         """Free the memory of deleted rows, once there are more of them than rows.
@@ -123,7 +151,7 @@ class Operator(ABC):
         `rows`: of the batch. Both ways give the same; measured, a few rows go into the table at once in a third less
         time, and thousands of groups in order in a twentieth of it.
         """
-        on = " AND ".join(f"s.{k} IS NOT DISTINCT FROM d.{k}" for k in self.step.key_columns) or "true"
+        on = self._same_key("s", "d")
         changed = {a: combine.two(self.step, a, f"s.{a}", f"d.{a}") for a in self.step.state_columns}
         self._rows_total = None
         (self._merge_at_once if rows <= AT_ONCE_ROWS else self._merge_in_order)(delta, on, changed, keep)
@@ -205,7 +233,7 @@ class Grouped(Kept):
     def run(self, moment: Moment, sources: Set[str]) -> bool:
         """See `Operator`."""
         if sources:
-            self._merge(at_time(self._delta_sql, moment.batch_time_ms), moment.rows)
+            self._merge(self._known_delta(at_time(self._delta_sql, moment.batch_time_ms)), moment.rows)
         return bool(sources)
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:

@@ -64,7 +64,7 @@ class Rolling(Operator):
         if gone:
             self._recompute(gone, added)
         elif added is not None:
-            self._merge(added, moment.rows)
+            self._merge(self._known_delta(added), moment.rows)
         if added is not None:
             self._grow()
         self._rows_total = sum(p.rows for p in self._panes)
@@ -118,23 +118,21 @@ class Rolling(Operator):
         if not self.step.keys:
             kept.append(f"SELECT {self._columns} FROM {self._zero}")
         keys = f"({' UNION ALL '.join(touched)}) AS d"
-        deleted = self._db.do(f"DELETE FROM {self._state} AS s USING {keys} WHERE {self._on('s', 'd')}")
+        self._note_before(f"EXISTS (SELECT 1 FROM {keys} WHERE {self._same_key('s', 'd')})")
+        deleted = self._db.do(f"DELETE FROM {self._state} AS s USING {keys} WHERE {self._same_key('s', 'd')}")
         if kept:
-            again = f"SELECT n.* FROM ({' UNION ALL '.join(kept)}) AS n SEMI JOIN {keys} ON {self._on('n', 'd')}"
+            again = f"SELECT n.* FROM ({' UNION ALL '.join(kept)}) AS n SEMI JOIN {keys} ON {self._same_key('n', 'd')}"
             self._updated = self._db.do(
                 f"INSERT INTO {self._state} SELECT {self._combined} FROM ({again}) {self._group}"
             )
         if self._wanted.update:
-            shown = f"SELECT {self._returned()} FROM {self._state} AS s SEMI JOIN {keys} ON {self._on('s', 'd')}"
+            shown = f"SELECT {self._returned()} FROM {self._state} AS s SEMI JOIN {keys} ON {self._same_key('s', 'd')}"
             self.changed = self._db.selected(f"shown:{self.step.name}", shown, self._wanted.by_steps)
         self._sweep(deleted)
         for pane in gone:
             self._panes.popleft()
             self._removed += pane.rows
         self._drop_before(behind)
-
-    def _on(self, one: str, other: str) -> str:
-        return " AND ".join(f"{one}.{k} IS NOT DISTINCT FROM {other}.{k}" for k in self.step.key_columns) or "true"
 
     def _cover(self, start: int, end: int) -> list[str]:
         """The queries of the fewest units that hold exactly the panes [start, end), one for each table."""

@@ -97,14 +97,14 @@ class Windowed(Kept):
         sql = at_time(self._windows_sql, moment.batch_time_ms)
         if late is None or self._wanted.complete:
             keep = None if late is None else f"s.w > {self._at(late)}"
-            self._merge(f"SELECT {columns} FROM ({sql})", moment.rows, keep)
+            self._merge(self._known_delta(f"SELECT {columns} FROM ({sql})", keep=keep), moment.rows, keep)
             return
         if self._all_in_time(moment, late):
-            self._merge(f"SELECT {columns} FROM ({sql})", moment.rows)
+            self._merge(self._known_delta(f"SELECT {columns} FROM ({sql})"), moment.rows)
             return
         self._db.do(f"CREATE OR REPLACE TABLE {self._delta} AS {sql}")
         self._dropped = self._db.total(f"DELETE FROM {self._delta} WHERE w <= {self._at(late)} RETURNING n")
-        self._merge(f"SELECT {columns} FROM {self._delta}", moment.rows)
+        self._merge(self._known_delta(f"SELECT {columns} FROM {self._delta}"), moment.rows)
 
     def _all_in_time(self, moment: Moment, late: int) -> bool:
         """Whether no row can be late: a cheap look that saves to set the late ones apart."""

@@ -56,7 +56,7 @@ class BatchResult:
     @property
     def output_rows(self) -> int:
         """Rows that went to all sinks together."""
-        return sum(t.num_rows for t in self.output.sinks)
+        return sum(t.num_rows for t in (*self.output.sinks, *self.output.deleted) if t is not None)
 
 
 @dataclass
@@ -92,8 +92,10 @@ class BatchRunner:
         watch.lap("compute")
         self.hook(Step.COMPUTED, intent.batch)
         if not silent:
-            for named, table in zip(self.sinks, output.sinks, strict=True):
-                named.sink.write(SinkBatch(intent.batch, intent.time_ms, table, named.mode, self.writer, again))
+            for named, table, deleted in zip(self.sinks, output.sinks, output.deleted, strict=True):
+                named.sink.write(
+                    SinkBatch(intent.batch, intent.time_ms, table, named.mode, self.writer, again, deleted)
+                )
                 self.hook(Step.WRITTEN, intent.batch)
             watch.lap("write")
         return BatchResult({name: t.num_rows for name, t in rows.items()}, output, ranges)
@@ -115,8 +117,10 @@ class BatchRunner:
                 for o in result.output.operators
             ),
             sinks=tuple(
-                SinkProgress(named.name, 0 if replayed else table.num_rows)
-                for named, table in zip(self.sinks, result.output.sinks, strict=True)
+                SinkProgress(
+                    named.name, 0 if replayed else table.num_rows + (0 if deleted is None else deleted.num_rows)
+                )
+                for named, table, deleted in zip(self.sinks, result.output.sinks, result.output.deleted, strict=True)
             ),
             rows_ahead=sum(result.output.rows_ahead.values()),
         )

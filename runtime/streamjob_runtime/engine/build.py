@@ -1,6 +1,7 @@
 """From a manifest to the loop that runs it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 
@@ -141,8 +142,10 @@ def _sources(
 
 def _sinks(job: StreamJob, query: Query, context: SinkContext) -> tuple[NamedSink, ...]:
     return tuple(
-        NamedSink(name, sink.mode, open_sink(sink, name, schema, context))
-        for name, sink, schema in zip(job.spec.sink_names, job.spec.sinks, query.sink_schemas, strict=True)
+        NamedSink(name, sink.mode, open_sink(sink, name, schema, replace(context, deletions=deletions)))
+        for name, sink, schema, deletions in zip(
+            job.spec.sink_names, job.spec.sinks, query.sink_schemas, query.deletions, strict=True
+        )
     )
 
 

@@ -244,6 +244,7 @@ def plan_aggregation(
     meaning = (split.keys, split.window, split.aggregates, rolling)
     if split.window is not None or rolling is not None or not split.keys:
         ttl_ms = None  # what it is for is not here
+    keys = [*(f"k{i}" for i in range(len(split.keys))), *(["w"] if split.window is not None else [])]
     return (
         Aggregation(
             name=name,
@@ -268,7 +269,7 @@ def plan_aggregation(
             sets=frozenset(f"a{i}" for i, a in enumerate(split.aggregates) if is_set(a)),
         ),
         one_by_one,
-        of_groups(items, having, split.aggregates, rolling is not None, ttl_ms is not None),
+        of_groups(items, having, keys, split.aggregates, rolling is not None, ttl_ms is not None),
     )
 
 

@@ -102,6 +102,7 @@ class Aggregation:
     tied: tuple[str, ...]  # the aggregates whose states not every version of the engine reads as what they are
     ttl_ms: int | None = None  # how long a group stays that no row touches, by batch time; None: for good
     sets: frozenset[str] = frozenset()  # the state columns that are lists of distinct values
+    tops: Mapping[str, int] = field(default_factory=dict)  # those that are sorted lists -> of so many values at most
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -179,6 +180,10 @@ class SinkPlan:
     operators: tuple[str, ...]
     as_text: tuple[str, ...] = ()  # columns that it gets as text
     wide_integers: tuple[str, ...] = ()  # columns with a HUGEINT in them, which must fit into a decimal of 38 digits
+    # update: the columns by which rows that are no longer in the result are told apart; None: it is not told of any
+    deleted_by: tuple[str, ...] | None = None
+    only_new: bool = False  # update: of the changed groups it is given the rows that were not there before
+    shown: str = ""  # update, of a view: the name by which what the sink has been shown is kept; "": it need not be
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def outline(spec: Any, known: Mapping[str, Known], steps: Steps) -> list[str]:
             f"{delays[name]} of {name}" if len(delays) > 1 else delays[name]
             for name in {**dict.fromkeys(own), **delays}
         ]
-        what = _what(known[step.name], steps, reads, _complete(spec, steps), marks)
+        what = _what(known[step.name], steps, reads, _complete(spec, known, steps), marks)
         lines.append(f"{step.name}: {what}; can be written in {_either(modes_of(known[step.name]))} mode")
     return lines
 
@@ -59,6 +59,10 @@ def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], m
     each = operator.each
     rows = f"a row for each {' and '.join([', '.join(each[:-1]), each[-1]] if len(each) > 1 else each)}" if each else ""
     shown = "a table" if known.shape == "table" else "a view of a table"
+    if operator.tops:
+        first = " and ".join(map("the first {} rows".format, operator.tops.values()))
+        of_each = f" for each {', '.join(each)}" if each else ""
+        return f"{shown} with {first} of {reads}{of_each}; {_bound(operator, complete, marks)}"
     if operator.name != known.name:
         return f"{shown} that shows {reads} row by row; {_bound(operator, complete, marks)}"
     return f"{shown} with {rows or 'one row'} of {reads}; {_bound(operator, complete, marks)}"
@@ -109,11 +113,12 @@ def _bound(step: Aggregation, complete: Mapping[str, int], marks: list[str]) -> 
     return "each group stays for good: the number of keys must be bounded" if step.keys else "it holds that row only"
 
 
-def _complete(spec: Any, steps: Steps) -> dict[str, int]:
-    """The aggregations whose whole table some sink writes -> that sink's number."""
+def _complete(spec: Any, known: Mapping[str, Known], steps: Steps) -> dict[str, int]:
+    """The aggregations whose whole table some sink writes, or a view of it -> that sink's number."""
     found: dict[str, int] = {}
     for i, sink in enumerate(spec.sinks):
-        if sink is not None and sink.mode == "complete":
+        of_view = sink is not None and sink.mode == "update" and getattr(known.get(sink.from_), "shape", "") == "view"
+        if sink is not None and (sink.mode == "complete" or of_view):
             for name in _below(sink.from_, steps):
                 if isinstance(steps.get(name), Aggregation):
                     found.setdefault(name, i)
@@ -156,7 +161,7 @@ def _read(name: str, known: Mapping[str, Known], steps: Steps) -> str:
 
 
 def _kept_windows(spec: Any, known: Mapping[str, Known], steps: Steps) -> Iterator[PlanProblem]:
-    for name, i in _complete(spec, steps).items():
+    for name, i in _complete(spec, known, steps).items():
         step = steps[name]
         if isinstance(step, Aggregation) and step.event_window is not None and step.event_window.watermarked:
             shown = name if "." not in name else name.partition(".")[0]

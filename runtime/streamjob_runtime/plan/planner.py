@@ -1,7 +1,7 @@
 """From a manifest to a plan, or to everything that is wrong with it."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamjob_api.words import suggest
+from streamjob_api.words import numbered, suggest
 from streamjob_runtime.plan.aggregation import has_aggregates
 from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
 from streamjob_runtime.plan.final_rows import read_final
@@ -33,8 +33,9 @@ from streamjob_runtime.plan.problems import PlanError, PlanProblem, Refusal
 from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import plan_sink
 from streamjob_runtime.plan.sources import TIMES, columns_found, declared_columns, implied_columns, watermark_problem
-from streamjob_runtime.plan.steps import plan_step
+from streamjob_runtime.plan.steps import Planned, inputs_of, plan_step
 from streamjob_runtime.plan.stream_join import split_joins
+from streamjob_runtime.plan.tops import asked_later, find_top, plan_top
 from streamjob_runtime.plan.tree import Node, function_name, quoted, walk
 from streamjob_runtime.plan.types import check_types
 
@@ -120,7 +121,8 @@ class _Planner:
                 marked = self._mark(f"spec.pipeline[{i}]", step, "Cast it in the step")
                 if isinstance(found, Projection):
                     self._steps[step.name] = replace(found, watermark_column=marked)
-        sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink)]
+        names = numbered("" if sink is None else f"{sink.from_}.{sink.kind}" for sink in self._spec.sinks)
+        sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink, names[i])]
         if self._problems:
             raise PlanError(self._problems)
         return Plan(
@@ -267,13 +269,13 @@ class _Planner:
         unseen = name.lower() in self._broken
         forgets = False
         try:
-            for flat in self._flatten(f"broken step.{i}" if unseen else name, sql):
-                node = read_final(flat.node, self._known, self._relations, self._take)
-                flat = replace(flat, node=node)
-                flat = split_joins(self.catalog, self._known, flat, self._take)
-                planned, known, columns = plan_step(self.catalog, self._known, flat, ttl_ms)
-                self._take(planned, known, columns)
-                forgets = forgets or (isinstance(planned, Aggregation) and planned.ttl_ms is not None)
+            flats = self._flatten(f"broken step.{i}" if unseen else name, sql)
+            for at, written in enumerate(flats):
+                node = read_final(written.node, self._known, self._relations, self._take)
+                flat = split_joins(self.catalog, self._known, replace(written, node=node), self._take)
+                for planned, known, columns in self._parts(flat, flats[at + 1 :], ttl_ms):
+                    self._take(planned, known, columns)
+                    forgets = forgets or (isinstance(planned, Aggregation) and planned.ttl_ms is not None)
             if ttl_ms is not None and not forgets:
                 self._problems.append(_nothing_to_forget(f"spec.pipeline[{i}].ttl", name))
         except Refusal as refusal:
@@ -286,6 +288,16 @@ class _Planner:
     def _take(self, planned: Step, known: Known, columns: tuple[Column, ...]) -> None:
         self._steps[planned.name] = planned
         self._add(known, columns)
+
+    def _parts(self, flat: Flat, later: Sequence[Flat], ttl_ms: int | None) -> Iterator[Planned]:
+        """The steps that a flat query becomes; each must be known before the next is asked for."""
+        if any(self._known[i].shape == "stream" for i in inputs_of(flat.node, self._known)):
+            asked = asked_later(flat, later)
+            top = find_top(asked.node)
+            if top is not None and not has_aggregates(self.catalog, asked.node):
+                yield from (part for _, part in plan_top(self.catalog, self._known, asked, top, ttl_ms))
+                return
+        yield plan_step(self.catalog, self._known, flat, ttl_ms)
 
     def _flatten(self, name: str, sql: str) -> list[Flat]:
         if MARK in sql:
@@ -306,11 +318,11 @@ class _Planner:
             raise Refusal("")  # what it reads is wrong itself, and that is said already
         return flats
 
-    def _sink(self, path: str, sink: Any) -> Iterator[SinkPlan]:
+    def _sink(self, path: str, sink: Any, name: str) -> Iterator[SinkPlan]:
         known = self._known.get(sink.from_)
         if known is None:
             return  # the manifest's own rules see to it that there is one, so its mistake is said already
-        planned = plan_sink(path, known, self._relations[known.name].columns, sink)
+        planned = plan_sink(path, known, self._relations[known.name].columns, sink, name)
         if isinstance(planned, PlanProblem):
             self._problems.append(planned)
         else:

@@ -6,8 +6,9 @@ from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Known, Leaf
 from streamjob_runtime.plan.tree import Node, walk
 
-# The newest row of each key, as it is asked for by DISTINCT ON and by row_number().
-_NEWEST = "Of the newest row of each key: arg_max({'a': a, 'b': b}, time) with GROUP BY key, written in update mode."
+_FIRST = (
+    "The first rows are kept: QUALIFY row_number() OVER (PARTITION BY key ORDER BY time DESC) <= 3, in update mode."
+)
 
 
 def refuse_on_stream(
@@ -83,18 +84,18 @@ def _order(node: Node) -> None:
         if kind == "ORDER_MODIFIER":
             raise Refusal(
                 "has ORDER BY on a stream, which never ends",
-                "Group the rows first; a table can be ordered.",
+                "Group the rows first; a table can be ordered. Of the first rows of a stream: ORDER BY … LIMIT 10.",
                 modifier["orders"][0]["expression"],
             )
         if kind == "DISTINCT_MODIFIER":
             groups = "GROUP BY the columns, and write the groups in update mode."
             raise Refusal(
                 "has DISTINCT on a stream, which comes later",
-                _NEWEST if modifier.get("distinct_on_targets") else groups,
+                "Say which row of each: ORDER BY key, time DESC." if modifier.get("distinct_on_targets") else groups,
             )
         raise Refusal(
             "has LIMIT on a stream, which never ends",
-            "Group the rows first; a table can be limited.",
+            "Group the rows first; a table can be limited. Of the first rows of a stream: ORDER BY … LIMIT 10.",
             modifier.get("limit"),
         )
     for part in walk([node["select_list"], node.get("qualify")], into_subqueries=False):
@@ -102,6 +103,6 @@ def _order(node: Node) -> None:
             numbered = part["type"] == "WINDOW_ROW_NUMBER" and part.get("partitions") and part.get("orders")
             raise Refusal(
                 "has a window function (OVER) on a stream, which never ends",
-                _NEWEST if numbered else "Group the rows by tumble() or hop(), or use OVER on a table.",
+                _FIRST if numbered else "Group the rows by tumble() or hop(), or use OVER on a table.",
                 part,
             )

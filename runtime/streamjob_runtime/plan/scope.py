@@ -17,6 +17,10 @@ class Changes:
     """What becomes of a kept table's rows while their groups change. Columns in lower case."""
 
     leave: str = ""  # why a row may leave the table; "": none ever does
+    clock: bool = False  # whether the clock has a part in that
+    several: bool = False  # a group has several rows, of which a batch that touches it changes few
+    clocked: frozenset[str] = frozenset()  # columns whose value depends on the clock
+    identity: frozenset[str] | None = None  # columns that together are those of one row; None: none are
     fixed: frozenset[str] = frozenset()  # columns whose value never changes for a row
     rising: frozenset[str] = frozenset()  # columns whose value never gets less
     falling: frozenset[str] = frozenset()

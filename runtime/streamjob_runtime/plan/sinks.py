@@ -5,15 +5,22 @@ from difflib import get_close_matches
 from typing import Any
 
 from streamjob_api.systems.registry import SINKS
+from streamjob_runtime.plan.kinds import KEPT, first_but
 from streamjob_runtime.plan.model import Column, SinkPlan
 from streamjob_runtime.plan.problems import PlanProblem
 from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.written import as_text, columns_in, unwritable_column, wide_integers
 
+_KEYLESS = (
+    "a row may leave it, and without a key nobody can be told",
+    "Name the columns that tell rows apart, kafka.key: a tombstone is then written by it.",
+)
 
-def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> SinkPlan | PlanProblem:
-    """What the sink is given, or why its mode does not fit its relation."""
-    refused = _refused(known, sink.mode, sink.kind)
+
+def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any, name: str) -> SinkPlan | PlanProblem:
+    """What the sink is given, or why its mode does not fit its relation. `name`: the sink's own."""
+    key = tuple(getattr(sink.config, "key", None) or ())
+    refused = _refused(known, sink.mode, sink.kind, key)
     if refused is not None:
         message, remedy = refused
         return PlanProblem(f"{path}.mode", f"{known.name} cannot be written in {sink.mode} mode: {message}", remedy)
@@ -29,9 +36,31 @@ def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any) -> 
     unwritable = unwritable_column(path, known.name, columns, sink)
     if unwritable is not None:
         return unwritable
+    deleted_by = _deleted_by(known, sink, key) if sink.mode == "update" else None
+    shown = name if sink.mode == "update" and known.shape == "view" else ""
+    if shown and (problem := _unkept(path, known, columns, sink)) is not None:
+        return problem
     return SinkPlan(
-        known.name, sink.mode, _operators(known, sink.mode), as_text(columns, sink), wide_integers(columns, sink)
+        known.name,
+        sink.mode,
+        _operators(known, sink.mode),
+        as_text(columns, sink),
+        wide_integers(columns, sink),
+        deleted_by,
+        sink.mode == "update" and known.changes.several,
+        shown,
     )
+
+
+def _unkept(path: str, known: Known, columns: Sequence[Column], sink: Any) -> PlanProblem | None:
+    """What is wrong with the first column whose values no checkpoint holds: what was shown of a view is kept there."""
+    for column in columns:
+        found = None if column.name in as_text(columns, sink) else first_but(column.type, KEPT)
+        if found is not None:
+            message = f"{known.name} has the column {column.name} of type {column.type}, which no checkpoint can hold"
+            remedy = "What update mode has shown of a view is kept. Cast it: CAST({0} AS VARCHAR), or use complete."
+            return PlanProblem(f"{path}.from", message, remedy.format(column.name))
+    return None
 
 
 def _operators(known: Known, mode: str) -> tuple[str, ...]:
@@ -70,7 +99,25 @@ def modes_of(known: Known) -> list[str]:
     return [mode for mode in ("append", "update", "complete") if _refused(known, mode, "") is None]
 
 
-def _refused(known: Known, mode: str, kind: str) -> tuple[str, str] | None:
+def _deleted_by(known: Known, sink: Any, key: Sequence[str]) -> tuple[str, ...] | None:
+    """The columns by which the sink is told of rows that are no longer in the result; None: it need not, or cannot."""
+    changes = known.changes
+    if known.shape == "view":
+        return tuple(c for c in known.columns if c.lower() in {name.lower() for name in key})
+    if known.shape != "table" or not SINKS[sink.kind].tells_deletions or changes.clock:
+        return None
+    if "key" in SINKS[sink.kind].columns and not key:
+        return None
+    by = {name.lower() for name in key}
+    if not key:
+        by = {c.lower() for c in known.columns} if changes.identity is None else {*changes.fixed}
+    elif changes.clocked & by:
+        return None  # a row of each batch is what is meant
+    leaves = bool(changes.leave) or bool(by - changes.fixed if key else ())
+    return tuple(c for c in known.columns if c.lower() in by) if leaves else None
+
+
+def _refused(known: Known, mode: str, kind: str, key: Sequence[str] = ()) -> tuple[str, str] | None:
     if known.shape == "stream":
         if mode == "complete":
             return "it is a stream, which never ends", "Use append, or group the rows first."
@@ -80,23 +127,38 @@ def _refused(known: Known, mode: str, kind: str) -> tuple[str, str] | None:
     if known.shape == "static":
         return "it follows from static tables only", "Use complete."
     if known.shape == "view":
-        if mode == "append" and known.windowed is not None:
-            return None
-        if mode == "append" and known.across:
-            return known.across, "Or use complete."
-        return (
-            "it is a view of a table as a whole (ORDER BY, LIMIT, OVER, a join or an aggregate of tables)",
-            "Use complete.",
-        )
+        return _view_refused(known, mode, kind, key)
     if mode == "append" and not known.final:
         return (
             "its groups change with every batch and never become final",
             "Use update or complete, or group by tumble() or hop() over a column with a watermark"
             + (f", and not by {known.no_window}." if known.no_window else "."),
         )
-    if mode == "update" and kind and SINKS[kind].by_key and known.changes.leave:
-        return (
-            f"{known.changes.leave}, and its row would stay in {SINKS[kind].by_key} for ever",
-            "Use complete; or show the condition as a column, and filter by it where the rows are read.",
-        )
-    return None
+    return _update_refused(known, kind, key) if mode == "update" and kind and known.changes.leave else None
+
+
+def _view_refused(known: Known, mode: str, kind: str, key: Sequence[str]) -> tuple[str, str] | None:
+    if mode == "append" and known.windowed is not None:
+        return None
+    if mode == "append" and known.across:
+        return known.across, "Or use complete."
+    if mode == "update" and (not kind or SINKS[kind].tells_deletions):
+        return _KEYLESS if kind == "kafka" and not key else None
+    return (
+        "it is a view of a table as a whole (ORDER BY, LIMIT, OVER, a join or an aggregate of tables)",
+        "Use update or complete." if mode == "append" else "Use complete, or a sink that takes deletions.",
+    )
+
+
+def _update_refused(known: Known, kind: str, key: Sequence[str]) -> tuple[str, str] | None:
+    """Why rows that leave cannot be told of."""
+    if kind == "kafka" and not known.changes.clock and not key:
+        return f"{known.changes.leave}, and without a key nobody can be told", _KEYLESS[1]
+    clocked = known.changes.clocked & {name.lower() for name in key}
+    if not SINKS[kind].by_key or not (known.changes.clock or clocked):
+        return None
+    of = f", and its key has {', '.join(sorted(clocked))}" if clocked else ""
+    return (
+        f"{known.changes.leave}{of}, which the clock decides, and its row would stay in {SINKS[kind].by_key} for ever",
+        "Use complete; or show the condition as a column, and filter by it where the rows are read.",
+    )

@@ -32,7 +32,7 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat, ttl_ms:
 
     `ttl_ms`: how long its groups stay that no row touches, if they are of no window.
     """
-    inputs = _inputs(flat.node, relations)
+    inputs = inputs_of(flat.node, relations)
     shapes = {relations[i].shape for i in inputs}
     if flat.node["type"] == "SET_OPERATION_NODE":
         return _set_operation(catalog, relations, flat, inputs, shapes)
@@ -65,7 +65,8 @@ def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat, ttl_ms:
     return _projection(catalog, flat, put_times(catalog, scope, relations, node), inputs, known)
 
 
-def _inputs(node: Node, relations: dict[str, Known]) -> tuple[str, ...]:
+def inputs_of(node: Node, relations: dict[str, Known]) -> tuple[str, ...]:
+    """The relations that a query reads."""
     tables = [str(n["table_name"]) for n in walk(node) if n["type"] == "BASE_TABLE"]
     return tuple(dict.fromkeys(t for t in tables if t in relations))
 

@@ -61,6 +61,7 @@ SINK = SinkKind(
     model=KafkaSink,
     columns=("key", "value"),
     chosen_by="value",
+    tells_deletions=True,
     written="Kafka messages",
     formats=("json", "avro", "text", "raw"),
     rules=_sink,

@@ -17,7 +17,10 @@ MAX_CELL = 40  # columns of a terminal
 
 
 class ConsoleSink:
-    """Shows the first rows of each batch that has any. At least once: a batch that is written again is shown again."""
+    """Shows the first rows of each batch that has any. At least once: a batch that is written again is shown again.
+
+    Where rows may leave the result, a first column says `-` of those that did, as they were, and `+` of all others.
+    """
 
     delivery = Delivery.AT_LEAST_ONCE
 
@@ -40,11 +43,22 @@ class ConsoleSink:
 
     def write(self, batch: SinkBatch) -> None:
         """See `Sink`. A batch without rows shows nothing, but an empty `complete` result is news and is shown."""
-        if batch.rows.num_rows or batch.mode == "complete":
-            self._print(batch, self._name, batch.rows.slice(0, self._limit))
+        if batch.count or batch.mode == "complete":
+            self._print(batch, self._name, _signed(batch, self._limit))
 
     def close(self) -> None:
         """See `Sink`."""
+
+
+def _signed(batch: SinkBatch, limit: int) -> pa.Table:
+    """The first changes of a batch; those that take something away come first."""
+    if batch.deleted is None:
+        return batch.rows.slice(0, limit)
+    gone = batch.deleted.slice(0, limit)
+    rows = batch.rows.slice(0, limit - gone.num_rows)
+    signs = pa.chunked_array([["-"] * gone.num_rows + ["+"] * rows.num_rows], pa.string())
+    # Columns are shown by their places: another one may well have this name.
+    return pa.concat_tables([gone, rows]).add_column(0, "op", signs)
 
 
 class TextPrinter:
@@ -55,7 +69,7 @@ class TextPrinter:
 
     def __call__(self, batch: SinkBatch, name: str, rows: pa.Table) -> None:
         """Write a title, the rows and an empty line."""
-        heading = title(name, batch.batch_id, batch.batch_time_ms, rows.num_rows, batch.rows.num_rows)
+        heading = title(name, batch.batch_id, batch.batch_time_ms, rows.num_rows, batch.count)
         self._out.write("\n".join([heading, *text_table(rows), "", ""]))
         self._out.flush()
 

@@ -85,8 +85,8 @@ class DeltaSink:
         self._caller.call(lambda: self._take_over(writer), self._probe)
 
     def write(self, batch: SinkBatch) -> None:
-        """See `Sink`. Nothing happens for a batch without rows, but that `complete` empties the table."""
-        if batch.rows.num_rows or self._wish.mode == "complete":
+        """See `Sink`. Nothing happens for a batch without changes, but that `complete` empties the table."""
+        if batch.count or self._wish.mode == "complete":
             self._caller.call(lambda: self._write(batch), self._probe)
 
     def close(self) -> None:
@@ -135,7 +135,8 @@ class DeltaSink:
                 require_fit(table, self._wish, batch.rows.schema)  # somebody may have changed it since the last look
             require_values(table.metadata().partition_columns, batch.rows, self._wish.sink, self._longest_name)
             self._tried = batch.batch_id
-            write_rows(table, batch.rows, self._wish.mode, self._wish.key, marks.of(batch.batch_id, writer.epoch))
+            mark = marks.of(batch.batch_id, writer.epoch)
+            write_rows(table, batch.rows, self._wish.mode, self._wish.key, mark, batch.deleted)
         self._table, self._last = table, batch.batch_id
 
     @property

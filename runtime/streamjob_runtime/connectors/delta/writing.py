@@ -65,15 +65,31 @@ def announce(table: DeltaTable, marks: CommitProperties) -> None:
     )
 
 
-def write_rows(table: DeltaTable, rows: pa.Table, mode: str, key: Sequence[str], marks: CommitProperties) -> None:
-    """Write a batch; `table` is the new version afterwards. Raises `JobError` for a time that Delta does not have."""
+def write_rows(
+    table: DeltaTable,
+    rows: pa.Table,
+    mode: str,
+    key: Sequence[str],
+    marks: CommitProperties,
+    deleted: pa.Table | None = None,
+) -> None:
+    """Write a batch; `table` is the new version afterwards. In update mode `deleted` are rows that are to go.
+
+    Raises `JobError` for a time that Delta does not have.
+    """
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         if what := times.no_number(column) or times.too_far(column):
             raise JobError(times.refusal(name, what, "Delta"))
     schema = arrow_schema(table)
     names = columns_for(schema, rows.schema)
     if mode == "update":
-        _merge(table, _fitted(last_of_each(rows, _there(rows.schema, key)), schema, names), key, marks)
+        gone = rows.num_rows * [False]
+        if deleted is not None:
+            rows, gone = pa.concat_tables([deleted, rows]), [*(deleted.num_rows * [True]), *gone]
+        flag = _free_name(schema)
+        flagged = last_of_each(rows.append_column(flag, pa.array(gone, pa.bool_())), _there(rows.schema, key))
+        fitted = _fitted(flagged.drop_columns([flag]), schema, names).append_column(flag, flagged.column(flag))
+        _merge(table, fitted, key, flag, marks)
         return
     write_deltalake(
         table,
@@ -83,12 +99,24 @@ def write_rows(table: DeltaTable, rows: pa.Table, mode: str, key: Sequence[str],
     )
 
 
-def _merge(table: DeltaTable, rows: pa.Table, key: Sequence[str], marks: CommitProperties) -> None:
-    same = " AND ".join(f"(target.{quoted} IS NOT DISTINCT FROM source.{quoted})" for quoted in _quoted(rows, key))
+def _free_name(schema: pa.Schema) -> str:
+    """A name that no column has."""
+    name = "deleted"
+    while name in (there.lower() for there in schema.names):
+        name += "_"
+    return name
+
+
+def _merge(table: DeltaTable, rows: pa.Table, key: Sequence[str], flag: str, marks: CommitProperties) -> None:
+    """Put the rows in place by their key; those that the column `flag` says so of go."""
+    values = rows.drop_columns([flag])
+    there = f"NOT source.{flag}"
+    same = " AND ".join(f"(target.{quoted} IS NOT DISTINCT FROM source.{quoted})" for quoted in _quoted(values, key))
     (
         table.merge(rows, same, source_alias="source", target_alias="target", commit_properties=marks)
-        .when_matched_update({quoted: f"source.{quoted}" for quoted in _quoted(rows, rows.schema.names)})
-        .when_not_matched_insert({quoted: f"source.{quoted}" for quoted in _quoted(rows, rows.schema.names)})
+        .when_matched_update({quoted: f"source.{quoted}" for quoted in _quoted(values, values.column_names)}, there)
+        .when_matched_delete(f"source.{flag}")
+        .when_not_matched_insert({quoted: f"source.{quoted}" for quoted in _quoted(values, values.column_names)}, there)
         .execute()
     )
 

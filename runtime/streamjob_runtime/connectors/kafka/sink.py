@@ -23,6 +23,8 @@ _CHUNK = 20_000  # rows whose records are in Python's memory at once
 class KafkaSink:
     """Appends a record a row, in every mode: in `update` the rows that changed, in `complete` the whole result.
 
+    A row that is no longer in the result is a tombstone, a record of its key without a value.
+
     Exactly once: a batch is a transaction, and in the same transaction a consumer group of the sink's own commits the
     batch's id. A batch that is written again finds its id there and leaves the topic alone; so does a process that was
     replaced, which the transactional id shuts out. Kafka forgets such an id after `offsets.retention.minutes` (a week):
@@ -111,7 +113,7 @@ class KafkaSink:
         """See `Sink`. Waits until Kafka takes the batch."""
         producer = self._producer
         assert producer is not None
-        if not batch.rows.num_rows:
+        if not batch.count:
             return
 
         def attempt() -> None:
@@ -133,6 +135,9 @@ class KafkaSink:
             self._avro.close()
 
     def _records(self, batch: SinkBatch) -> Iterator[list[Record]]:
+        if batch.deleted is not None:
+            for start in range(0, batch.deleted.num_rows, _CHUNK):
+                yield [{"value": None, "key": key} for key in self._keys(batch.deleted.slice(start, _CHUNK))]
         for start in range(0, batch.rows.num_rows, _CHUNK):
             rows = batch.rows.slice(start, _CHUNK)
             values = self._values(rows)

@@ -30,6 +30,7 @@ class Wish:
     mode: str  # append | update | complete
     key: tuple[str, ...] = ()
     create: bool = False
+    deletions: bool = False  # whether rows are to be deleted by their key
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def _look(connection: "Connection[Any]", wish: Wish, rows: pa.Schema) -> Found:
     if table is None and not wish.create:
         raise _WrongError(f"the schema {schema} has no such table: create it, or say create: true")
     _raise_for(key_problems(rows, wish.key))
-    _raise_for(misfits(table, rows, wish.mode, wish.key) if table else unmakeable(wish.table, rows))
+    _raise_for(misfits(table, rows, wish.mode, wish.key, wish.deletions) if table else unmakeable(wish.table, rows))
     if table is None or not found.has_markers:
         makes = [wish.table] * (table is None) + [marker.TABLE] * (not found.has_markers)
         _check_may_create(connection, schema, makes)

@@ -39,7 +39,8 @@ class PostgresSink:
     """Writes each batch in one transaction. Exactly once.
 
     `append` adds the rows by COPY; `update` brings them to a temporary table by COPY and then puts each in place of
-    the row with its key, the last one where a batch has several; `complete` replaces all rows.
+    the row with its key, the last one where a batch has several, once it has deleted those that are no longer in the
+    result; `complete` replaces all rows.
 
     The transaction also sets a marker, a row of `streamjob_markers` in the table's schema: job id, table, batch id and
     epoch. Whoever writes locks the marker first. A batch that the marker names is there already and is left alone; a
@@ -72,7 +73,9 @@ class PostgresSink:
             return parse_dsn(text, f'sink "{name}": the DSN in Secret {ref.name!r}, key {ref.key!r},')
 
         caller = context.patience(f'sink "{name}" ({read_dsn().place})')
-        wish = Wish(name, config.schema_, config.table, sink.mode, tuple(config.key or ()), config.create)
+        wish = Wish(
+            name, config.schema_, config.table, sink.mode, tuple(config.key or ()), config.create, context.deletions
+        )
         return cls(read_dsn, wish, schema, caller)
 
     def check(self) -> str:
@@ -86,8 +89,8 @@ class PostgresSink:
         self._writing = self._caller.call(lambda: self._statements(self._prepare), self._probe)
 
     def write(self, batch: SinkBatch) -> None:
-        """See `Sink`. Nothing happens for a batch without rows, but that `complete` empties the table."""
-        if batch.rows.num_rows or self._wish.mode == "complete":
+        """See `Sink`. Nothing happens for a batch without changes, but that `complete` empties the table."""
+        if batch.count or self._wish.mode == "complete":
             self._caller.call(lambda: self._statements(lambda connection: self._write(connection, batch)), self._probe)
 
     def close(self) -> None:
@@ -125,7 +128,7 @@ class PostgresSink:
             wanted = self._is_wanted(row.lock(cursor), batch)
             self._tried = batch.batch_id  # also of one that is there: the marker is about to name this start
             if wanted:
-                self._writing.write(cursor, batch.rows)
+                self._writing.write(cursor, batch.rows, batch.deleted)
             row.write(cursor, Marker(batch.batch_id, batch.writer.epoch))
         self._last = batch.batch_id
 

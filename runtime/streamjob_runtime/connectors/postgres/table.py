@@ -124,12 +124,16 @@ def _uniques(connection: "Connection[Any]", oid: int) -> tuple[Unique, ...]:
     return tuple(Unique(frozenset(columns), *flags) for columns, *flags in rows)
 
 
-def misfits(table: Table, rows: pa.Schema, mode: str, key: Sequence[str]) -> list[str]:
-    """Why the table cannot take such rows, each in words that say what to do; empty: it can."""
+def misfits(table: Table, rows: pa.Schema, mode: str, key: Sequence[str], deletions: bool = False) -> list[str]:
+    """Why the table cannot take such rows, each in words that say what to do; empty: it can.
+
+    `deletions`: whether rows will be deleted by the key.
+    """
     if table.kind not in ("r", "p"):
         return [f"it is {_KINDS.get(table.kind, 'no table')}: name a table"]
     found = fleeting(table)
-    if missing := [right for right in _RIGHTS[mode] if right not in table.rights]:
+    rights = (*_RIGHTS[mode], *(["DELETE"] if deletions else []))
+    if missing := [right for right in rights if right not in table.rights]:
         found.append(f"the user {table.user} may not {', '.join(missing)}: GRANT it")
     for field in rows:
         column = table.column_for(field.name)

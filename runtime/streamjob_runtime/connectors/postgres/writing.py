@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 from psycopg import Cursor, errors, sql
 
+from streamjob_runtime.connectors.postgres.deleting import delete_sql, null_patterns
 from streamjob_runtime.connectors.postgres.rows import as_csv
 from streamjob_runtime.connectors.postgres.table import Column, Table
 from streamjob_runtime.connectors.postgres.values import is_json, would_change
@@ -34,14 +35,18 @@ class Writing:
         while self._place in self._columns:
             self._place += "_"
 
-    def write(self, cursor: "Cursor[Any]", rows: pa.Table) -> None:
-        """Write a batch. Raises `JobError` if its rows have no key, or would not stay as they are."""
+    def write(self, cursor: "Cursor[Any]", rows: pa.Table, deleted: pa.Table | None = None) -> None:
+        """Write a batch; in update mode `deleted` are rows that are to go.
+
+        Raises `JobError` if its rows have no key, or would not stay as they are.
+        """
         rows = rows.rename_columns(self._columns)
         if problem := would_change(self._there, rows):
             raise JobError(f'sink "{self._sink}": the table {self._name} does not take the rows: {problem}')
         if self._mode == "update":
             self._check_keys(rows)
-            self._upsert(cursor, rows)
+            gone = rows.slice(0, 0) if deleted is None else deleted.rename_columns(self._columns)
+            self._upsert(cursor, rows, gone)
             return
         if self._mode == "complete":
             # Unlike TRUNCATE, this lets readers see the old rows until the new ones are there.
@@ -56,8 +61,8 @@ class Writing:
             for piece in as_csv(rows, as_json):
                 copy.write(piece)
 
-    def _upsert(self, cursor: "Cursor[Any]", rows: pa.Table) -> None:
-        """Put each row in place of the one with its key; of several with one key the last.
+    def _upsert(self, cursor: "Cursor[Any]", rows: pa.Table, deleted: pa.Table) -> None:
+        """Delete rows by their key, and put each other row in place of the one with its key; of several the last.
 
         Which keys are equal is up to the table: by the types and collations of its columns (citext, numeric, inet …),
         which the temporary table has too, and after that by its unique index.
@@ -68,9 +73,13 @@ class Writing:
             "WITH NO DATA"
         )
         cursor.execute(made.format(self._stage, self._list(), sql.Identifier(self._place), self._target))
-        places = pa.array(range(rows.num_rows), pa.int64())
-        self._copy(cursor, self._stage, rows.append_column(self._place, places))
-        self._put(cursor, 0, rows.num_rows)
+        both = pa.concat_tables([deleted, rows])
+        places = pa.array(range(both.num_rows), pa.int64())
+        self._copy(cursor, self._stage, both.append_column(self._place, places))
+        for nulls in null_patterns(deleted.select(self._key)):
+            cursor.execute(delete_sql(self._target, self._stage, self._place, self._key, nulls, deleted.num_rows))
+        if rows.num_rows:
+            self._put(cursor, deleted.num_rows, both.num_rows)
 
     def _put(self, cursor: "Cursor[Any]", start: int, end: int) -> None:
         """Put the rows [start, end) of the temporary table in place."""

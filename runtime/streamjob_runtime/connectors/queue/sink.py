@@ -38,7 +38,7 @@ class QueueSink:
 
     def write(self, batch: SinkBatch) -> None:
         """See `Sink`."""
-        self._queue.put(batch.batch_id, batch.rows)
+        self._queue.put(batch.batch_id, batch.rows, batch.deleted)
 
     def close(self) -> None:
         """See `Sink`."""
