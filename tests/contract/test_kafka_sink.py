@@ -265,6 +265,19 @@ def test_what_is_no_longer_in_the_result_is_a_tombstone(
     assert found == {b"a": [one, None, one], b"b": [two, None]}
 
 
+@pytest.mark.parametrize("key", [["word"], []])
+def test_an_envelope_says_what_became_of_a_row(kafka: KafkaServer, open_sink: Open, key: list[str]) -> None:
+    topic = kafka.create_topic()
+    sink = open_sink(topic, key=key, envelope=True)
+    rows = pa.Table.from_pylist(ROWS, schema=WORDS)
+    sink.write(batch(0, rows=rows.slice(0, 1), deleted=rows.slice(0, 0)))
+    sink.write(batch(1, rows=rows.slice(1, 1), deleted=rows.slice(0, 1)))
+    there = b'{"op":"c","before":null,"after":%b}'
+    gone: list[bytes | None] = [b'{"op":"d","before":%b,"after":null}' % SAID[0], *([None] if key else [])]
+    assert kafka.values(topic) == [there % SAID[0], *gone, there % SAID[1]]
+    assert [m.key() for m in kafka.read(topic)] == ([b"a", b"a", b"a", b"b"] if key else [None] * 3)
+
+
 def test_rows_of_one_key_keep_their_order_and_their_partition(kafka: KafkaServer, open_sink: Open) -> None:
     topic = kafka.create_topic(3)
     sink = open_sink(topic, key=["word"], value=["n"], format="text")

@@ -533,6 +533,8 @@ def test_a_topic_without_a_key_cannot_say_that_a_row_has_left() -> None:
     found = in_update_mode(view, {"kafka": topic, "format": "json"})
     assert found == ["v cannot be written in update mode: a row may leave it, and without a key nobody can be told"]
     assert in_update_mode(view, {"kafka": {**topic, "key": ["k"]}, "format": "json"}) == ("k",)
+    enveloped: dict[str, object] = {"kafka": {**topic, "envelope": True}, "format": "json"}
+    assert (in_update_mode(view, enveloped), in_update_mode(["SELECT k FROM g WHERE c < 3"], enveloped)) == ((), ("k",))
 
 
 def test_what_is_shown_of_a_view_is_of_types_that_a_checkpoint_holds() -> None:

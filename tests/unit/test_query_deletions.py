@@ -202,6 +202,58 @@ def test_a_view_that_is_as_it_was_changes_nothing() -> None:
     assert run.deleted == [[{"k": "a", "s": 5}]]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "k::ENUM('a', 'b')",
+        "md5(k)::UUID",
+        "{'x': k}::JSON",
+        "s::HUGEINT",
+        "s::UHUGEINT",
+        "s::UTINYINT",
+        "s::DECIMAL(38, 3)",
+        "s / 3",
+        "'nan'::DOUBLE",
+        "'-inf'::FLOAT",
+        "k::BLOB",
+        "s::INT::BIT",
+        "(t::DATE)",
+        "(t::TIME)",
+        "t::TIMETZ",
+        "t::TIMESTAMP_S",
+        "t::TIMESTAMP_MS",
+        "t::TIMESTAMP_NS",
+        "t::TIMESTAMPTZ",
+        "NULL::VARCHAR",
+        "[s, NULL]",
+        "[s, 2]::BIGINT[2]",
+        "{'a': k, 'b': [t::TIMESTAMP_S]}",
+        "MAP {k: [s]}",
+        "[md5(k)::UUID]",
+    ],
+)
+@pytest.mark.parametrize("first", [False, True])
+def test_a_restart_keeps_what_was_shown_whatever_its_type(value: str, first: bool) -> None:
+    steps = {
+        "g": "SELECT k, sum(n)::BIGINT AS s, max(t) AS t FROM events GROUP BY k",
+        "v": f"SELECT k, {value} AS x FROM g ORDER BY s DESC LIMIT 2",
+    }
+    if first:
+        steps = {
+            "g": "SELECT k, n AS s, t FROM events",
+            "v": f"SELECT k, {value} AS x FROM g QUALIFY row_number() OVER (ORDER BY s DESC) <= 2",
+        }
+    run = Runner(steps, [("v", "update")])
+    given = [{"k": k, "n": n, "t": BASE} for k, n in (("a", 5), ("b", 3))]
+    (before,) = run.batch(events=given)
+    assert len(before) == 2
+    run.restart()
+    assert (run.batch(), run.deleted) == ([[]], [[]])
+    assert run.batch(events=[{"k": "a", "n": 4, "t": BASE}])[0] != before
+    assert all(repr(row) in set(map(repr, before)) for row in run.deleted[0] or [])
+    run.close()
+
+
 def test_a_sink_that_is_new_is_shown_the_whole_view_and_one_that_stays_what_has_changed() -> None:
     steps = {"g": SUMS, "v": "SELECT k, s FROM g ORDER BY s DESC LIMIT 2"}
     run = Runner(steps, [("v", "update", keyed("k"))])

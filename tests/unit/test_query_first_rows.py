@@ -162,6 +162,7 @@ def test_a_rolling_window_and_a_ttl_end_them() -> None:
         "SELECT *, n AS m FROM events ORDER BY 2 LIMIT 2",
         "SELECT k, n FROM events ORDER BY ALL LIMIT 2",
         "SELECT k, n FROM events ORDER BY k COLLATE NOCASE LIMIT 2",
+        "SELECT k, [NULL] AS x FROM events ORDER BY n LIMIT 2",
         "SELECT k, to_seconds(n) AS i FROM events ORDER BY n LIMIT 2",
     ],
 )

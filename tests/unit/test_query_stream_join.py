@@ -233,7 +233,7 @@ def test_a_watermark_is_not_put_on_what_has_waited() -> None:
         "watermark": {"column": "t", "delay": "1s"},
     }
     (problem,) = problems({"r": step}, [("r", "append")], sources=SOURCES)
-    assert "have waited for a match" in problem.text
+    assert "have waited, for a match in a join of streams" in problem.text
 
 
 def test_rows_that_wait_for_good_are_warned_of() -> None:

@@ -2,6 +2,7 @@
 """What sinks in update mode have been shown of views: compared with a view as it is now, it says what has changed."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,8 +77,10 @@ class Views:
         """
         for name, rows in self._rows.items():
             there = state.get(_STATE + name)
-            if there is not None and there.schema.equals(to_stored(rows).schema):
-                self._rows[name] = from_stored(there, rows.schema)
+            if there is not None and there.column_names == rows.column_names:
+                with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                    # Parquet gives some types back as others of the same values, an ENUM's among them.
+                    self._rows[name] = from_stored(there.cast(to_stored(rows).schema), rows.schema)
         self.look_again()
         return {name: rows for name, rows in state.items() if not name.startswith(_STATE)}
 

@@ -13,14 +13,14 @@ from streamjob_runtime.plan.written import as_text, columns_in, unwritable_colum
 
 _KEYLESS = (
     "a row may leave it, and without a key nobody can be told",
-    "Name the columns that tell rows apart, kafka.key: a tombstone is then written by it.",
+    "Name the columns that tell rows apart, kafka.key, for a tombstone by it, or take kafka.envelope: true.",
 )
 
 
 def plan_sink(path: str, known: Known, columns: Sequence[Column], sink: Any, name: str) -> SinkPlan | PlanProblem:
     """What the sink is given, or why its mode does not fit its relation. `name`: the sink's own."""
     key = tuple(getattr(sink.config, "key", None) or ())
-    refused = _refused(known, sink.mode, sink.kind, key)
+    refused = _refused(known, sink.mode, sink.kind, key, _by_envelope(sink))
     if refused is not None:
         message, remedy = refused
         return PlanProblem(f"{path}.mode", f"{known.name} cannot be written in {sink.mode} mode: {message}", remedy)
@@ -106,7 +106,7 @@ def _deleted_by(known: Known, sink: Any, key: Sequence[str]) -> tuple[str, ...] 
         return tuple(c for c in known.columns if c.lower() in {name.lower() for name in key})
     if known.shape != "table" or not SINKS[sink.kind].tells_deletions or changes.clock:
         return None
-    if "key" in SINKS[sink.kind].columns and not key:
+    if "key" in SINKS[sink.kind].columns and not key and not _by_envelope(sink):
         return None
     by = {name.lower() for name in key}
     if not key:
@@ -117,7 +117,14 @@ def _deleted_by(known: Known, sink: Any, key: Sequence[str]) -> tuple[str, ...] 
     return tuple(c for c in known.columns if c.lower() in by) if leaves else None
 
 
-def _refused(known: Known, mode: str, kind: str, key: Sequence[str] = ()) -> tuple[str, str] | None:
+def _by_envelope(sink: Any) -> bool:
+    """Whether each of its records says what became of the row, so that a deletion needs no key."""
+    return bool(getattr(sink.config, "envelope", False))
+
+
+def _refused(
+    known: Known, mode: str, kind: str, key: Sequence[str] = (), envelope: bool = False
+) -> tuple[str, str] | None:
     if known.shape == "stream":
         if mode == "complete":
             return "it is a stream, which never ends", "Use append, or group the rows first."
@@ -127,32 +134,34 @@ def _refused(known: Known, mode: str, kind: str, key: Sequence[str] = ()) -> tup
     if known.shape == "static":
         return "it follows from static tables only", "Use complete."
     if known.shape == "view":
-        return _view_refused(known, mode, kind, key)
+        return _view_refused(known, mode, kind, bool(key) or envelope)
     if mode == "append" and not known.final:
         return (
             "its groups change with every batch and never become final",
             "Use update or complete, or group by tumble() or hop() over a column with a watermark"
             + (f", and not by {known.no_window}." if known.no_window else "."),
         )
-    return _update_refused(known, kind, key) if mode == "update" and kind and known.changes.leave else None
+    if mode == "update" and kind and known.changes.leave:
+        return _update_refused(known, kind, key, bool(key) or envelope)
+    return None
 
 
-def _view_refused(known: Known, mode: str, kind: str, key: Sequence[str]) -> tuple[str, str] | None:
+def _view_refused(known: Known, mode: str, kind: str, told: bool) -> tuple[str, str] | None:
     if mode == "append" and known.windowed is not None:
         return None
     if mode == "append" and known.across:
         return known.across, "Or use complete."
     if mode == "update" and (not kind or SINKS[kind].tells_deletions):
-        return _KEYLESS if kind == "kafka" and not key else None
+        return _KEYLESS if kind == "kafka" and not told else None
     return (
         "it is a view of a table as a whole (ORDER BY, LIMIT, OVER, a join or an aggregate of tables)",
         "Use update or complete." if mode == "append" else "Use complete, or a sink that takes deletions.",
     )
 
 
-def _update_refused(known: Known, kind: str, key: Sequence[str]) -> tuple[str, str] | None:
+def _update_refused(known: Known, kind: str, key: Sequence[str], told: bool) -> tuple[str, str] | None:
     """Why rows that leave cannot be told of."""
-    if kind == "kafka" and not known.changes.clock and not key:
+    if kind == "kafka" and not known.changes.clock and not told:
         return f"{known.changes.leave}, and without a key nobody can be told", _KEYLESS[1]
     clocked = known.changes.clocked & {name.lower() for name in key}
     if not SINKS[kind].by_key or not (known.changes.clock or clocked):

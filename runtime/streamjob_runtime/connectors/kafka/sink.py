@@ -23,7 +23,8 @@ _CHUNK = 20_000  # rows whose records are in Python's memory at once
 class KafkaSink:
     """Appends a record a row, in every mode: in `update` the rows that changed, in `complete` the whole result.
 
-    A row that is no longer in the result is a tombstone, a record of its key without a value.
+    A row that is no longer in the result is a tombstone, a record of its key without a value; where records are
+    envelopes, one that says so stands before it.
 
     Exactly once: a batch is a transaction, and in the same transaction a consumer group of the sink's own commits the
     batch's id. A batch that is written again finds its id there and leaves the topic alone; so does a process that was
@@ -45,6 +46,7 @@ class KafkaSink:
         caller: Caller,
         moves: Callable[[], None],
         avro: AvroValues | None = None,
+        envelope: bool = False,
     ) -> None:
         self.delivery = delivery
         self._who = f'sink "{name}"'
@@ -57,6 +59,7 @@ class KafkaSink:
         self._caller = caller
         self._moves = moves
         self._avro = avro
+        self._envelope = envelope
         self._producer: TransactionalProducer | PlainProducer | None = None
 
     @classmethod
@@ -76,6 +79,7 @@ class KafkaSink:
             context.patience(f'sink "{name}" (Kafka at {access.servers})'),
             context.moves,
             AvroValues.from_manifest(config, name, schema, context) if sink.format == "avro" else None,
+            config.envelope,
         )
 
     def check(self) -> str:
@@ -137,7 +141,7 @@ class KafkaSink:
     def _records(self, batch: SinkBatch) -> Iterator[list[Record]]:
         if batch.deleted is not None:
             for start in range(0, batch.deleted.num_rows, _CHUNK):
-                yield [{"value": None, "key": key} for key in self._keys(batch.deleted.slice(start, _CHUNK))]
+                yield list(self._deletions(batch.deleted.slice(start, _CHUNK)))
         for start in range(0, batch.rows.num_rows, _CHUNK):
             rows = batch.rows.slice(start, _CHUNK)
             values = self._values(rows)
@@ -145,6 +149,19 @@ class KafkaSink:
                 yield [{"value": value} for value in values]
             else:
                 yield [{"value": v, "key": k} for v, k in zip(values, self._keys(rows), strict=True)]
+
+    def _deletions(self, rows: pa.Table) -> Iterator[Record]:
+        keys = self._keys(rows) if self._key else [None] * rows.num_rows
+        if not self._envelope:
+            yield from ({"value": None, "key": key} for key in keys)
+            return
+        for key, row in zip(keys, json_messages(self._picked(rows)), strict=True):
+            said = {"value": b'{"op":"d","before":%b,"after":null}' % (row or b"null")}
+            if not self._key:
+                yield said
+            else:
+                # Without the tombstone a compacted topic would keep what is said of the deletion.
+                yield from ({**said, "key": key}, {"value": None, "key": key})
 
     def _keys(self, rows: pa.Table) -> list[bytes | None]:
         if len(self._key) == 1:
@@ -154,8 +171,13 @@ class KafkaSink:
     def _values(self, rows: pa.Table) -> Sequence[bytes | None]:
         if self._avro is not None:
             return self._avro.encode(rows)
-        rows = _picked(rows, self._value) if self._value else rows
+        rows = self._picked(rows)
+        if self._envelope:
+            return [b'{"op":"c","before":null,"after":%b}' % (row or b"null") for row in json_messages(rows)]
         return json_messages(rows) if self._format == "json" else column_messages(rows.column(0))
+
+    def _picked(self, rows: pa.Table) -> pa.Table:
+        return _picked(rows, self._value) if self._value else rows
 
 
 def _picked(rows: pa.Table, names: Sequence[str]) -> pa.Table:
