@@ -1,7 +1,7 @@
 """The micro-batch loop: take over, recover, then batch after batch until told to stop (docs/protocol.md)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from streamjob_runtime.checkpoint.fit import Meaning, check_fits
@@ -11,6 +11,7 @@ from streamjob_runtime.checkpoint.recovery import newest_whole, starts
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download
 from streamjob_runtime.connectors.sink import Writer
 from streamjob_runtime.connectors.source import OffsetRange, Source
+from streamjob_runtime.engine.bad_records import Aside
 from streamjob_runtime.engine.batch import BatchRunner, NamedSink, Stopwatch
 from streamjob_runtime.engine.checkpointer import Checkpointer
 from streamjob_runtime.engine.ended import ended_in
@@ -52,6 +53,7 @@ class Parts:
     tables: StaticTables
     sources: Callable[[int], Mapping[str, Source]]  # made for an epoch
     sinks: tuple[NamedSink, ...]
+    aside: Aside = field(default_factory=Aside)  # where the sources put bad records
 
 
 class Loop:
@@ -125,6 +127,7 @@ class Loop:
             writer,
             self._hook,
             self._settings.max_ahead_ms,
+            self._parts.aside,
         )
         self._recover(before, writer)
         self._hook(Step.RECOVERED, self._next_batch - 1)

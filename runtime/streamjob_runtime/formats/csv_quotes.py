@@ -50,8 +50,8 @@ def cleared(data: bytes, escape: str) -> bytes:
 def records(data: bytes, escape: str) -> list[tuple[int, bytes]]:
     """The line and the bytes of each record that is not empty, without its end.
 
-    Quoted fields may hold the ends of lines. Where quotes do not say clearly where a record ends, it ends with its first
-    line, and what follows is taken for the next one.
+    Quoted fields may hold the ends of lines. Where quotes do not say clearly where a record ends, it ends with its
+    first line, and what follows is taken for the next one.
     """
     if b'"' not in data:
         return [(i, line) for i, line in enumerate(data.splitlines()) if line]

@@ -61,7 +61,7 @@ class ParquetDecoder:
         return self._cast(*self._read(data, most))
 
     def sift(self, data: bytes, misfits: Misfits, most: int | None = None) -> Sifted:
-        """See `Decoder`: a row with a value that does not fit is bad, and its bytes are a JSON object of its columns."""
+        """See `Decoder`: a row with a value that does not fit is bad; its bytes are a JSON object of them."""
         table, there = self._read(data, most)
         wrong: dict[int, Words] = {}
         try:

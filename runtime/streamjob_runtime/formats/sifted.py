@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -71,6 +71,19 @@ def sifted(
         rows = rows.take(pa.array([i for i in range(len(good)) if i not in unfit], pa.int64()))
     why = {**wrong, **{good[row]: reason for row, reason in unfit.items()}}
     return Sifted(rows, tuple(Bad(i, there[i][0], why[i], there[i][1]) for i in sorted(why)))
+
+
+def joined(parts: Iterable[tuple[Sifted, int]]) -> Sifted:
+    """What became of data that was sifted in parts, each with its number of lines."""
+    tables: list[pa.Table] = []
+    bad: list[Bad] = []
+    record = line = 0
+    for part, lines in parts:
+        tables.append(part.rows)
+        bad += [replace(each, record=record + each.record, line=line + each.line) for each in part.bad]
+        record += part.total
+        line += lines
+    return Sifted(pa.concat_tables(tables), tuple(bad))
 
 
 def with_all(misfits: Iterable[Misfits]) -> Misfits:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamjob_api.bad_records import DEAD_LETTER_COLUMNS
 from streamjob_api.words import suggest
 from streamjob_runtime.plan.aggregation import has_aggregates
 from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
@@ -28,7 +29,14 @@ from streamjob_runtime.plan.outline import outline, warnings
 from streamjob_runtime.plan.problems import PlanError, PlanProblem, Refusal
 from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import plan_sink
-from streamjob_runtime.plan.sources import TIMES, columns_found, declared_columns, implied_columns, watermark_problem
+from streamjob_runtime.plan.sources import (
+    TIMES,
+    columns_found,
+    declared_columns,
+    implied_columns,
+    unread_dead_letters,
+    watermark_problem,
+)
 from streamjob_runtime.plan.steps import plan_step
 from streamjob_runtime.plan.tree import Node, function_name, quoted, walk
 from streamjob_runtime.plan.types import check_types
@@ -116,13 +124,17 @@ class _Planner:
                 if isinstance(found, Projection):
                     self._steps[step.name] = replace(found, watermark_column=marked)
         sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink)]
+        steps = _needed(list(self._steps.values()), sinks)
+        if not self._problems and not self._broken:
+            read = {s.relation for s in sinks}.union(*(step.inputs for step in steps))
+            self._problems += unread_dead_letters(self._spec.sources, read)
         if self._problems:
             raise PlanError(self._problems)
         return Plan(
             relations=self._relations,
             sources=tuple(self._sources),
             tables=tuple(t for t in tables if t is not None),
-            steps=tuple(_needed(list(self._steps.values()), sinks)),
+            steps=tuple(steps),
             sinks=tuple(sinks),
         )
 
@@ -151,6 +163,10 @@ class _Planner:
             do = "Declare it" if source.watermark.expression is None else "Cast it in the expression"
             planned = replace(planned, computed=computed or "", watermark_column=self._mark(path, source, do))
         self._sources.append(planned)
+        if source.dead_letters:
+            letters = tuple(Column(name, self.catalog.type_of(text)) for name, text in DEAD_LETTER_COLUMNS.items())
+            self._add(Known(source.dead_letters, "stream", tuple(c.name for c in letters)), letters)
+            self._sources.append(SourcePlan(source.dead_letters, None, letters, None))
 
     def _computed(self, path: str, source: Any) -> str | None:
         """Add the event time that an expression gives to a source's columns; the SELECT that does."""

@@ -57,6 +57,12 @@ class _Board(Collector):
         for key, name, text in _COUNTERS:
             yield CounterMetricFamily(name, text, value=self._progress.totals.get(key, 0))
         yield self._durations()
+        bad = CounterMetricFamily(
+            "streamjob_bad_records", "Bad records that were put aside since the runtime started.", labels=["source"]
+        )
+        for name, count in self._progress.bad_records.items():
+            bad.add_metric([name], count)
+        yield bad
         status = self._progress.status
         yield from _of_status(status)
         yield from _of_sources(status)
