@@ -12,7 +12,6 @@ from pydantic_core import PydanticCustomError
 from streamjob_api import trees
 from streamjob_api.cel import CelRule, has_any
 from streamjob_api.trees import Broken, Tree
-from streamjob_api.words import shown
 
 OnBadRecord = Literal["fail", "drop", "deadLetter"]
 OnBadRow = Literal["fail", "drop"]
@@ -81,7 +80,7 @@ def bad_records(tree: Tree, without_format: list[str]) -> Iterator[Broken]:
         yield Broken(("maxBadRecords",), "with onBadRecord fail the first bad record ends the job", _OTHER)
     name = trees.text(tree.get("name"))
     if given == "deadLetter" and len(name) > _LONGEST_NAME:
-        message = f'the stream "{shown(dead_letters_of(name))}" would have a name of more than 63 characters'
+        message = f"the stream of its dead letters, <name>{_SUFFIX}, would have a name of more than 63 characters"
         yield Broken(("name",), message, f"take a name of at most {_LONGEST_NAME} characters")
 
 

@@ -73,7 +73,7 @@ class CsvDecoder:
         except BadRecord:
             head, records = self._head_and_records(data)
             rows, wrong = sift_by_halves(
-                [record for _, record in records], lambda some: self.decode(lines.BOM + b"\n".join([*head, *some]))
+                [record for _, record in records], lambda some: self.decode(b"\n".join([b"", *head, *some, b""]))
             )
         return sifted(rows, misfits, wrong, lambda: self._head_and_records(data)[1])
 

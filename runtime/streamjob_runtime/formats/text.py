@@ -48,7 +48,9 @@ class TextDecoder:
         except BadRecord:
             records = _records(data)
         wrong = {i: reason for i, (_, line) in enumerate(records) if (reason := lines.no_utf8(line)) is not None}
-        rows = self.decode(lines.BOM + b"".join(line + b"\n" for i, (_, line) in enumerate(records) if i not in wrong))
+        # Behind an empty line: what is a byte order mark at the very beginning is text in the middle.
+        good = b"".join(line + b"\n" for i, (_, line) in enumerate(records) if i not in wrong)
+        rows = self.decode(b"\n" + good).slice(1)
         return sifted(rows, misfits, wrong, lambda: records)
 
     def names(self, data: bytes) -> None:
