@@ -62,29 +62,25 @@ class JsonDecoder:
         """The rows of the good records, each in a line of its own, and of each bad one why it is bad."""
         tables: list[pa.Table] = [self._schema.empty_table()]
         wrong: dict[int, Words] = {}
-        first = 0
-        while first < len(records):
-            last, size = first, 0
-            while last < len(records) and size < _SLOW:
-                size += len(records[last]) + 1
-                last += 1
-            table, bad = self._sift_few(records[first:last])
+        for first, last in _pieces(records):
+            table, bad = self._read_records(records[first:last]), {}
+            if table is None:  # of fewer Arrow would take as long as this does
+                table, bad = json_values.sift_records(records[first:last], self._schema)
             tables.append(table)
             wrong |= {first + i: reason for i, reason in bad.items()}
-            first = last
         return pa.concat_tables(tables), wrong
 
-    def _sift_few(self, records: Sequence[bytes]) -> tuple[pa.Table, dict[int, Words]]:
+    def _read_records(self, records: Sequence[bytes]) -> pa.Table | None:
+        """What Arrow makes of the records; None if it does not make a row of each."""
         data = b"\n".join(records)
-        if data.count(b"\n") == len(records) - 1 and _count_records(data) == len(records):
-            try:
-                lines.check_utf8(data)
-                table = self._read(data)
-                if table is not None and table.num_rows == len(records):
-                    return table, {}
-            except BadRecord:
-                pass
-        return json_values.sift_records(records, self._schema)
+        if data.count(b"\n") != len(records) - 1 or _count_records(data) != len(records):
+            return None
+        try:
+            lines.check_utf8(data)
+        except BadRecord:
+            return None
+        table = self._read(data)
+        return table if table is not None and table.num_rows == len(records) else None
 
     def names(self, data: bytes) -> list[str]:
         """The keys of the first records."""
@@ -129,6 +125,16 @@ class JsonDecoder:
         except _OtherSpellings:
             return None
         return None if table is None else table.rename_columns(self._schema.names)
+
+
+def _pieces(records: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Where runs of records begin and end that are looked at one by one if Arrow does not make rows of them all."""
+    start = size = 0
+    for i, record in enumerate(records, 1):
+        size += len(record) + 1
+        if size >= _SLOW or i == len(records):
+            yield start, i
+            start, size = i, 0
 
 
 def _records(data: bytes) -> list[tuple[int, bytes]]:
