@@ -135,7 +135,8 @@ def parquet(**columns: list[Any]) -> bytes:
 
 
 def test_rows_of_parquet_whose_values_do_not_fit() -> None:
-    decoder = make_decoder("parquet", pa.schema([pa.field("a", pa.int16()), pa.field("b", pa.string())]))
+    fields: list[tuple[str, Any]] = [("a", pa.int16()), ("b", pa.string())]
+    decoder = make_decoder("parquet", pa.schema(fields))
     found = decoder.sift(parquet(a=[1, 70_000, None, 3, -70_000], b=list("vwxyz")), no_misfits)
     assert found.rows.to_pylist() == [{"a": 1, "b": "v"}, {"a": None, "b": "x"}, {"a": 3, "b": "y"}]
     assert [(bad.record, bad.raw) for bad in found.bad] == [(1, b'{"a":70000,"b":"w"}'), (4, b'{"a":-70000,"b":"z"}')]

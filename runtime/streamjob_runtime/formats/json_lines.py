@@ -63,7 +63,8 @@ class JsonDecoder:
         tables: list[pa.Table] = [self._schema.empty_table()]
         wrong: dict[int, Words] = {}
         for first, last in _pieces(records):
-            table, bad = self._read_records(records[first:last]), {}
+            table = self._read_records(records[first:last])
+            bad: dict[int, Words] = {}
             if table is None:  # of fewer Arrow would take as long as this does
                 table, bad = json_values.sift_records(records[first:last], self._schema)
             tables.append(table)
