@@ -99,11 +99,12 @@ class Source(Ruled):
         "says what becomes. Left out: a field that is missing is NULL, and the log warns of a column that no record "
         "has.",
     )
-    on_bad_record: OnBadRecord = Field(
-        "fail",
+    on_bad_record: OnBadRecord | None = Field(
+        None,
         description="What becomes of a record that cannot be decoded, lacks a `required` column, or has a value that "
         "is none of its column's type. `fail`: it ends the job; `drop`: it is counted and left out; `deadLetter`: it "
-        "is counted and becomes a row of the stream `<name>_dead_letters`, which steps and sinks read like any other.",
+        "is counted and becomes a row of the stream `<name>_dead_letters`, which steps and sinks read like any other. "
+        "Left out: `fail`.",
     )
     max_bad_records: MaxBadRecords | None = Field(
         None,
@@ -195,11 +196,11 @@ class StaticTable(Ruled):
         "says what becomes. Left out: a field that is missing is NULL, and the log warns of a column that no record "
         "has.",
     )
-    on_bad_record: OnBadRow = Field(
-        "fail",
+    on_bad_record: OnBadRow | None = Field(
+        None,
         description="What becomes of a record of its files that cannot be decoded, lacks a `required` column, or has a "
         "value that is none of its column's type. `fail`: the table cannot be read; `drop`: it is left out, and the "
-        "log says how many were.",
+        "log says how many were. Left out: `fail`.",
     )
     max_bad_records: MaxBadRecords | None = Field(
         None,

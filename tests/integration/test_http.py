@@ -192,6 +192,7 @@ def test_progress_has_the_fields_of_spark(client: Client, progress: Progress) ->
                     "inputRowsPerSecond": 500.0,
                     "processedRowsPerSecond": 2000.0,
                     "lag": 25,
+                    "rateLimit": None,
                 }
             ],
             "sink": {"description": "views.files, views.console", "numOutputRows": 420},

@@ -76,8 +76,8 @@ class TableSpec(Protocol):
         ...
 
     @property
-    def on_bad_record(self) -> str:
-        """`fail` or `drop`."""
+    def on_bad_record(self) -> str | None:
+        """`fail`, or None for the same, or `drop`."""
         ...
 
     @property

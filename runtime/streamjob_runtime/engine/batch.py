@@ -103,8 +103,10 @@ class BatchRunner:
         records = {name: t.num_rows + bad.counts.get(name, 0) for name, t in rows.items()}
         return BatchResult(records, output, ranges, bad.counts)
 
-    def progress(self, intent: Intent, result: BatchResult, watch: Stopwatch, replayed: bool) -> BatchProgress:
-        """What users see of the batch."""
+    def progress(
+        self, intent: Intent, result: BatchResult, watch: Stopwatch, replayed: bool, rates: Mapping[str, float]
+    ) -> BatchProgress:
+        """What users see of the batch. `rates`: source -> records a second that the next batch may have."""
         return BatchProgress(
             batch_id=intent.batch,
             timestamp_ms=intent.time_ms,
@@ -114,7 +116,7 @@ class BatchRunner:
             interval_ms=self.interval_ms,
             duration_ms=watch.steps,
             watermark_ms=intent.watermark_ms,
-            sources=tuple(self._source_progress(name, result) for name in self.sources),
+            sources=tuple(self._source_progress(name, result, rates.get(name)) for name in self.sources),
             operators=tuple(
                 StateProgress(o.name, o.rows_total, o.rows_updated, o.rows_removed, o.rows_dropped_by_watermark)
                 for o in result.output.operators
@@ -138,7 +140,7 @@ class BatchRunner:
         self.sources[name].advance(offsets)
         return self.sources[name].read(offsets)
 
-    def _source_progress(self, name: str, result: BatchResult) -> SourceProgress:
+    def _source_progress(self, name: str, result: BatchResult, rate: float | None) -> SourceProgress:
         ranges = result.ranges.get(name, OffsetRange({})).partitions
         status = self.sources[name].status()
         # A partition of which the batch has read nothing stands where it stood, and is no lag.
@@ -149,4 +151,5 @@ class BatchRunner:
             status.latest,
             result.input_rows.get(name, 0),
             result.bad_records.get(name, 0),
+            rate,
         )

@@ -81,7 +81,10 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
         )
         for t in spec.tables
     ]
-    bad_records = {s.name: BadRecords(s.on_bad_record != "fail", query.source_misfits(s.name)) for s in spec.sources}
+    bad_records = {
+        s.name: BadRecords(s.on_bad_record in ("drop", "deadLetter"), query.source_misfits(s.name))
+        for s in spec.sources
+    }
     store = patient(store, f"the checkpoint store {store.url}")
     return _settings(job, query), Parts(
         store,
@@ -116,6 +119,7 @@ def _settings(job: StreamJob, query: Query) -> LoopSettings:
         batches_per_checkpoint=spec.batches_per_checkpoint,
         retained=spec.checkpoint.retained,
         available_now=spec.trigger == "availableNow",
+        backpressure=spec.backpressure is not None and spec.backpressure.enabled,
         limits={s.name: s.max_records_per_batch for s in spec.sources},
         delays_ms={name: _ms(mark.delay) for name, mark in spec.watermarks.items()},
         max_ahead_ms={name: _ms(mark.max_ahead) for name, mark in spec.watermarks.items()},

@@ -24,6 +24,7 @@ class SourceProgress:
     latest_offset: Mapping[str, int]  # partition -> the end of what is known to be there
     num_input_rows: int  # records, bad ones too
     num_bad_records: int = 0  # of these those that were put aside (`onBadRecord`)
+    rate_limit: float | None = None  # records a second that backpressure lets the next batch have; None: any number
 
     @property
     def lag(self) -> int:
@@ -116,6 +117,7 @@ class Status:
     troubles: tuple[Trouble, ...] = ()  # every system outside that the job waits for, the oldest first
     sources: tuple[SourceNow, ...] = ()
     watermark: WatermarkNow | None = None  # None: no source has one
+    slow_batches: int = 0  # the last batches in a row that took longer than the interval
 
     @property
     def trouble(self) -> Trouble | None:

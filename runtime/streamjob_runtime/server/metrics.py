@@ -109,6 +109,9 @@ def _of_status(status: Status) -> Iterator[GaugeMetricFamily | InfoMetricFamily]
             "How long rows have come and not moved the watermark.",
             value=status.watermark.standing_ms / 1000,
         )
+    yield GaugeMetricFamily(
+        "streamjob_slow_batches", "The last batches in a row that took longer than the interval.", status.slow_batches
+    )
     checkpoint = status.checkpoint
     if checkpoint is not None:
         for suffix, text, value in (
@@ -150,6 +153,13 @@ def _of_batch(batch: BatchProgress) -> Iterator[GaugeMetricFamily]:
     for operator in batch.operators:
         rows.add_metric([operator.name], operator.num_rows_total)
     yield rows
+    limits = GaugeMetricFamily(
+        "streamjob_source_rate_limit", "Records a second that backpressure lets a source give.", labels=["source"]
+    )
+    for source in batch.sources:
+        if source.rate_limit is not None:
+            limits.add_metric([source.name], source.rate_limit)
+    yield limits
 
 
 def _flag(value: object) -> int:

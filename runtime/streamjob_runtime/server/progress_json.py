@@ -33,6 +33,7 @@ def status_json(status: Status, batches: Sequence[BatchProgress], now_ms: int) -
         "epoch": status.epoch,
         "started": iso(status.started_ms),
         "intervalMs": status.interval_ms,
+        "slowBatches": status.slow_batches,
         "inputRowsPerSecond": round(rate_in, 3),
         "outputRowsPerSecond": round(rate_out, 3),
         "checkpoint": checkpoint
@@ -121,6 +122,7 @@ def _source_json(source: SourceProgress, batch: BatchProgress) -> dict[str, Any]
         "inputRowsPerSecond": _by_interval(source.num_input_rows, batch),
         "processedRowsPerSecond": _by_duration(source.num_input_rows, batch),
         "lag": source.lag,
+        "rateLimit": None if source.rate_limit is None else round(source.rate_limit, 3),
     }
 
 
