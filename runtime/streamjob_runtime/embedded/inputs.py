@@ -68,6 +68,8 @@ class SourceRows:
                 value = str(bad.column(0)[0].as_py())
                 shown = value if len(value) <= _EXCERPT else value[:_EXCERPT] + "…"
                 remedy = "Declare the column as VARCHAR and use TRY_CAST, or mend the data."
+                if self._source.format is not None:
+                    remedy = f"{remedy[:-1]}; or say by onBadRecord what becomes of such records."
                 if value.isdigit() and column.type.startswith("TIMESTAMP"):
                     made, unit = _of_number(len(value))
                     remedy = f"Declare the column as BIGINT: {made}({column.name}) makes a time of {unit}."

@@ -92,7 +92,7 @@ class Columns:
             raise BadRecord(_lacks(name), record, excerpt, _REMEDY)
 
 
-_REMEDY = "Correct it, or take the column out of required"
+_REMEDY = "Correct it, take the column out of required, or say by onBadRecord what becomes of such records"
 
 
 def _lacks(name: str) -> str:

@@ -39,6 +39,11 @@ class Sifted:
     bad: tuple[Bad, ...] = ()  # in their order
 
     @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.rows.nbytes + sum(len(bad.raw or b"") for bad in self.bad)
+
+    @property
     def total(self) -> int:
         """How many records there were."""
         return self.rows.num_rows + len(self.bad)

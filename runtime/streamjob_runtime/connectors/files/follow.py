@@ -309,7 +309,9 @@ class FollowSource:
                 found.rows, lambda: self._decoder.names(data), lambda row: self._decoder.line_of(data, row)
             )
         except BadRecord as bad:
-            remedy = bad.remedy or "Correct it, or declare the column VARCHAR"
+            remedy = (
+                bad.remedy or "Correct it, declare the column VARCHAR, or say by onBadRecord what becomes of such lines"
+            )
             raise JobError(
                 f'Source "{self._name}": the line {bad.record + 1} behind byte {start} of {self._place.path(key)} '
                 "cannot be decoded: ",

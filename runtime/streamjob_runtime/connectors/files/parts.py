@@ -6,7 +6,7 @@ from typing import Any
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.errors import JobError, NotFound
-from streamjob_runtime.formats.base import BadRecord, TooLarge
+from streamjob_runtime.formats.base import BadFile, BadRecord, TooLarge
 from streamjob_runtime.formats.sifted import Sifted
 from streamjob_runtime.stores.base import Entry, Store
 
@@ -113,7 +113,8 @@ class FileReader:
         except TooLarge:
             return None
         except BadRecord as e:
-            remedy = e.remedy or "Correct the file or take it away"
+            aside = "" if isinstance(e, BadFile) else ", or say by onBadRecord what becomes of such records"
+            remedy = e.remedy or f"Correct the file or take it away{aside}"
             raise JobError(f"{where}, line {e.record + 1}: ", e.reason, ".", e.begins(), f" {remedy}.") from None
 
 

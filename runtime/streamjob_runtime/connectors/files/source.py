@@ -204,7 +204,7 @@ class FilesSource:
         packed = any(self._decoder.may_grow(file.key) for file in candidates)
         step = len(candidates) if limit is None and not packed else _THREADS
         for i in range(0, len(candidates), max(1, step)):
-            if limit == 0 or (i and sum(found.rows.nbytes for found in self._loaded.values()) > self._most):
+            if limit == 0 or (i and sum(found.nbytes for found in self._loaded.values()) > self._most):
                 return
             for file, found in self._load(candidates[i : i + step], now_ms):
                 if limit == 0:

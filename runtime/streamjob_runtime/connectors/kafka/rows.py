@@ -61,7 +61,7 @@ class KafkaRows:
                 rows = rows.append_column(name, _column(name, messages))
         except BadRecord as bad:
             record = messages[bad.record]
-            remedy = bad.remedy or "Declare the column VARCHAR, or take format text or raw"
+            remedy = bad.remedy or "Declare the column VARCHAR, take format text or raw, or write another onBadRecord"
             raise JobError(
                 f'Source "{self._name}": the record at offset {record.offset()} of partition {record.partition()} of '
                 f"the topic {record.topic()} cannot be decoded: ",
