@@ -19,8 +19,8 @@ _Convert = Callable[[Any], Any]  # of a value that is not null; raises ValueErro
 
 # No column's type mends a record that is none.
 _TAKE_TEXT = (
-    "Say by onBadRecord what becomes of such records; or take format text, whose one column, value, is the whole record, and "
-    "in the pipeline TRY_CAST(value AS JSON), which is NULL for what is no JSON"
+    "Say by onBadRecord what becomes of such records; or take format text, whose one column, value, is the whole "
+    "record, and in the pipeline TRY_CAST(value AS JSON), which is NULL for what is no JSON"
 )
 
 
