@@ -89,8 +89,10 @@ class CastCheck:
     def _is_null(self, con: duckdb.DuckDBPyConnection, cast: Cast, row: int) -> bool:
         """Whether the value is NULL in the declared type, and so no bad one."""
         try:
-            con.execute(f"SELECT {cast.sql} FROM {quoted(_ROWS)} WHERE {quoted(_ROW)} = {row}").fetchall()
-        except duckdb.ConversionException:
+            con.sql(f"SELECT {cast.sql} FROM {quoted(_ROWS)} WHERE {quoted(_ROW)} = {row}").to_arrow_table()
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error:
             return False
         return True
 
