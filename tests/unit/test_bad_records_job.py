@@ -8,9 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 
 from streamjob_api.bad_records import BadRecordLimit
+from streamjob_api.draft import draft_of
 from streamjob_api.manifest import parse_manifest
 from streamjob_runtime.clock import SystemClock
 from streamjob_runtime.connectors.files.follow import MAX_LINE as FOLLOWED_LINE
@@ -28,7 +30,7 @@ from streamjob_runtime.formats.json_lines import JsonDecoder
 from streamjob_runtime.formats.messages import make_message_decoder
 from streamjob_runtime.formats.sifted import Bad
 from streamjob_runtime.formats.text import TextDecoder
-from streamjob_runtime.plan.planner import look_at
+from streamjob_runtime.plan.planner import look_at, look_at_draft
 from streamjob_runtime.plan.problems import PlanError
 from streamjob_runtime.server.progress_json import progress_json
 from streamjob_runtime.stores.base import Store
@@ -233,6 +235,13 @@ def test_dead_letters_that_nobody_gets_are_a_mistake() -> None:
         assert said_of == problems
     with pytest.raises(PlanError, match="No sink gets any of events_dead_letters"):
         simulation(Path(), {**LETTERS, "sink": ""}).run()
+
+
+def test_a_sink_that_is_wrong_itself_is_not_taken_for_none() -> None:
+    text = JOB.format(**{**LETTERS, "sink": "- {from: events_dead_letters}", "step": ""})
+    (problem,) = parse_manifest(text, "job.yaml").problems
+    assert problem.path == "spec.sinks[2]"
+    assert look_at_draft(draft_of(yaml.safe_load(text), [("spec", "sinks", 2)])).problems == []
 
 
 def test_a_sink_of_dead_letters_that_are_not_kept_is_told_what_to_write() -> None:

@@ -125,7 +125,8 @@ class _Planner:
                     self._steps[step.name] = replace(found, watermark_column=marked)
         sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink)]
         steps = _needed(list(self._steps.values()), sinks)
-        if not self._problems and not self._broken:
+        # In a draft a sink or a step may be missing that reads them.
+        if not self._problems and not self._broken and None not in (*self._spec.sinks, *self._spec.pipeline):
             read = {s.relation for s in sinks}.union(*(step.inputs for step in steps))
             self._problems += unread_dead_letters(self._spec.sources, read)
         if self._problems:
