@@ -141,6 +141,8 @@ def test_rows_of_parquet_whose_values_do_not_fit() -> None:
     assert found.rows.to_pylist() == [{"a": 1, "b": "v"}, {"a": None, "b": "x"}, {"a": 3, "b": "y"}]
     assert [(bad.record, bad.raw) for bad in found.bad] == [(1, b'{"a":70000,"b":"w"}'), (4, b'{"a":-70000,"b":"z"}')]
     assert 'column "a" is int64 in the file and int16' in found.bad[0].reason.full
+    lines = decoder.sift(parquet(a=[70_000, 80_000], b=["v\nw", None]), no_misfits)
+    assert [bad.raw for bad in lines.bad] == [b'{"a":70000,"b":"v\\nw"}', b'{"a":80000,"b":null}']
     unfit = decoder.sift(parquet(a=[1, 70_000, 3], b=list("vwx")), lambda rows: {1: said("unfit")})
     assert [(bad.record, bad.raw) for bad in unfit.bad] == [(1, b'{"a":70000,"b":"w"}'), (2, b'{"a":3,"b":"x"}')]
     with pytest.raises(BadFile):

@@ -73,7 +73,7 @@ class ParquetDecoder:
             good = [i for i in range(table.num_rows) if i not in wrong]
             rows = self._cast(table.take(pa.array(good, pa.int64())), there)
         found = sifted(rows, misfits, wrong, lambda: [(i, None) for i in range(table.num_rows)])
-        as_json = [_as_json(table.slice(bad.record, 1)) for bad in found.bad]
+        as_json = _as_json(table, [bad.record for bad in found.bad])
         bad = (replace(bad, raw=raw) for bad, raw in zip(found.bad, as_json, strict=True))
         return Sifted(found.rows, tuple(bad))
 
@@ -209,11 +209,15 @@ def _unfit(column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]") -> dict[int, 
     return found
 
 
-def _as_json(row: pa.Table) -> bytes | None:
+def _as_json(table: pa.Table, numbers: Sequence[int]) -> list[bytes | None]:
+    """These rows as JSON objects; None where a column is of a type that JSON has not."""
+    if not numbers:
+        return []
     try:
-        return JsonEncoder().encode(row).removesuffix(b"\n")
-    except (JobError, pa.ArrowException):  # of a type that JSON has not
-        return None
+        # An object holds no newline: in texts it is written with a backslash.
+        return [*JsonEncoder().encode(table.take(pa.array(numbers, pa.int64()))).removesuffix(b"\n").split(b"\n")]
+    except (JobError, pa.ArrowException):
+        return [None] * len(numbers)
 
 
 class ParquetEncoder:

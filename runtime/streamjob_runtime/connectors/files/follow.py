@@ -12,7 +12,7 @@ from streamjob_runtime.connectors.files.paths import missing_place
 from streamjob_runtime.connectors.files.tails import Place, Seen, Tail, match, read_range, signature
 from streamjob_runtime.connectors.shared.bad_records import BadRecords
 from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
-from streamjob_runtime.connectors.shared.long_lines import end_of_lines, sift_around
+from streamjob_runtime.connectors.shared.long_lines import beginnings, end_of_lines, sift_around
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.formats import lines
@@ -320,7 +320,8 @@ class FollowSource:
                 bad.begins(),
                 f" {remedy}.",
             ) from None
-        return _Records(found, {bad.line: start + end_of_lines(data, bad.line) for bad in found.bad})
+        begins = beginnings(data, [bad.line for bad in found.bad])
+        return _Records(found, {bad.line: start + at for bad, at in zip(found.bad, begins, strict=True)})
 
     def _sift(self, data: bytes) -> Sifted:
         return self._decoder.sift(data, self._misfits)

@@ -1,6 +1,6 @@
 """Where lines end, and those that are longer than a record may be."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -15,6 +15,15 @@ def end_of_lines(data: bytes, count: int) -> int:
     if count == 0:
         return 0
     return int(np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE)[count - 1]) + 1
+
+
+def beginnings(data: bytes, numbers: Sequence[int]) -> list[int]:
+    """Where the lines of these numbers, from 0, begin; the data has at least so many."""
+    if not numbers:
+        return []
+    newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE)
+    starts = np.concatenate([[0], newlines + 1])
+    return [int(at) for at in starts[np.asarray(numbers)]]
 
 
 def sift_around(data: bytes, longest: int, sift: Callable[[bytes], Sifted], limit: int) -> Sifted:
