@@ -78,14 +78,19 @@ def _source(item: Any, mistakes: list[Path]) -> Source | None:
     tree = trees.mapping(item)
     if len([kind for kind in SOURCES if kind in tree]) != 1:
         return None
-    return _validated(Source, _without(Source, tree, mistakes, ("maxRecordsPerBatch", "columns", *SOURCES)))
+    return _validated(
+        Source, _without(Source, tree, mistakes, ("maxRecordsPerBatch", "maxBadRecords", "columns", *SOURCES))
+    )
 
 
 def _table(item: Any, mistakes: list[Path]) -> StaticTable | None:
     tree = trees.mapping(item)
     if len([kind for kind in TABLES if kind in tree]) != 1:
         return None
-    return _validated(StaticTable, _without(StaticTable, tree, mistakes, ("columns", "refresh", *TABLES)))
+    return _validated(
+        StaticTable,
+        _without(StaticTable, tree, mistakes, ("columns", "refresh", "onBadRecord", "maxBadRecords", *TABLES)),
+    )
 
 
 def _step(item: Any, mistakes: list[Path]) -> Step | None:

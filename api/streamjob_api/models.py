@@ -76,6 +76,16 @@ class Checkpoint(Part):
     retained: Int = Field(3, ge=1, le=100, description="How many checkpoints are kept.")
 
 
+class Backpressure(Part):
+    """Whether the job reads no more at a time than it has shown to get done within a batch interval."""
+
+    enabled: Bool = Field(
+        False,
+        description="Whether each batch takes from each source what the job has got done lately in the time of an "
+        "interval, and at least 100 records a second.",
+    )
+
+
 class S3Connection(Part):
     """How every `s3://` location of the job is reached."""
 
@@ -108,6 +118,9 @@ class StreamJobSpec(Ruled):
         "processingTime",
         description="`processingTime`: a batch each interval, without end; `availableNow`: all that is there at the "
         "start, in bounded batches, then done.",
+    )
+    backpressure: Backpressure | None = Field(
+        None, description="Whether batches that take too long are made smaller. Left out: they are not."
     )
     sources: tuple[Source, ...] = Field(min_length=1, max_length=32, description="The streams.")
     tables: tuple[StaticTable, ...] = Field((), max_length=32, description="The static tables.")

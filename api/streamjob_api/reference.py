@@ -6,6 +6,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from streamjob_api import bad_records
 from streamjob_api.fields import TEXTS, Model, fields_of, inner_model, is_list, range_of, schemas_of, written
 from streamjob_api.kubernetes import FIELDS
 from streamjob_api.models import StreamJob
@@ -82,7 +83,7 @@ def _object(schema: dict[str, Any]) -> str:
 
 def _scalar(schema: dict[str, Any]) -> str:
     if "x-kubernetes-int-or-string" in schema:
-        return "quantity"
+        return "number or per cent" if schema["pattern"] == bad_records.PATTERN else "quantity"
     if "pattern" in schema:
         return TEXTS[schema["pattern"]].name
     return _SCALARS[schema.get("format", schema["type"])]

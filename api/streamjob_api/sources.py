@@ -5,6 +5,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from streamjob_api.bad_records import (
+    BadRecordLimit,
+    MaxBadRecords,
+    OnBadRecord,
+    OnBadRow,
+    dead_letters_of,
+    limit_of,
+)
 from streamjob_api.base import Int, Part, Ruled, only
 from streamjob_api.durations import Duration
 from streamjob_api.rules.sources import source
@@ -87,8 +95,21 @@ class Source(Ruled):
     )
     required: Required = Field(
         (),
-        description="Columns that have a value in every record: one without it stops the job, and is named. Left out: "
-        "a field that is missing is NULL, and the log warns of a column that no record has.",
+        description="Columns that have a value in every record: one without it is a bad record, of which `onBadRecord` "
+        "says what becomes. Left out: a field that is missing is NULL, and the log warns of a column that no record "
+        "has.",
+    )
+    on_bad_record: OnBadRecord | None = Field(
+        None,
+        description="What becomes of a record that cannot be decoded, lacks a `required` column, or has a value that "
+        "is none of its column's type. `fail`: it ends the job; `drop`: it is counted and left out; `deadLetter`: it "
+        "is counted and becomes a row of the stream `<name>_dead_letters`, which steps and sinks read like any other. "
+        "Left out: `fail`.",
+    )
+    max_bad_records: MaxBadRecords | None = Field(
+        None,
+        description="How many of a batch's records of this source may be bad: a number, or a share such as `5%`. More "
+        "end the job. Left out: all may be.",
     )
     watermark: SourceWatermark | None = Field(None, description="The event time, and how late rows may be.")
     max_records_per_batch: Int | None = Field(
@@ -129,6 +150,16 @@ class Source(Ruled):
         return _in_order(self.schema_, self.columns)
 
     @property
+    def dead_letters(self) -> str | None:
+        """The name of the stream of its dead letters; None: it has none."""
+        return dead_letters_of(self.name) if self.on_bad_record == "deadLetter" else None
+
+    @property
+    def bad_record_limit(self) -> BadRecordLimit | None:
+        """How many records of a batch may be bad; None: all."""
+        return limit_of(self.max_bad_records)
+
+    @property
     def metadata(self) -> dict[str, str]:
         """The columns that do not come from a record's value, each with its SQL type."""
         types = SOURCES[self.kind].metadata
@@ -161,8 +192,20 @@ class StaticTable(Ruled):
     )
     required: Required = Field(
         (),
-        description="Columns that have a value in every record: one without it stops the job, and is named. Left out: "
-        "a field that is missing is NULL, and the log warns of a column that no record has.",
+        description="Columns that have a value in every record: one without it is a bad record, of which `onBadRecord` "
+        "says what becomes. Left out: a field that is missing is NULL, and the log warns of a column that no record "
+        "has.",
+    )
+    on_bad_record: OnBadRow | None = Field(
+        None,
+        description="What becomes of a record of its files that cannot be decoded, lacks a `required` column, or has a "
+        "value that is none of its column's type. `fail`: the table cannot be read; `drop`: it is left out, and the "
+        "log says how many were. Left out: `fail`.",
+    )
+    max_bad_records: MaxBadRecords | None = Field(
+        None,
+        description="How many of its records may be bad: a number, or a share such as `5%`. With more the table cannot "
+        "be read. Left out: all may be.",
     )
     refresh: Duration | None = Field(
         None,
@@ -190,6 +233,11 @@ class StaticTable(Ruled):
     def csv_escape(self) -> str:
         """What stands before a quote within a quoted field of CSV."""
         return self.escape or '"'
+
+    @property
+    def bad_record_limit(self) -> BadRecordLimit | None:
+        """How many of its records may be bad; None: all."""
+        return limit_of(self.max_bad_records)
 
     @property
     def ordered_schema(self) -> dict[str, str] | None:

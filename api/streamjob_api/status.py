@@ -74,6 +74,7 @@ class LastBatch(Report):
     id: Count | None = Field(None, description="Its number.")
     time: AwareDatetime | None = Field(None, description="Its batch time.")
     input_rows: Count | None = Field(None, description="How many rows it read.")
+    bad_records: Count | None = Field(None, description="How many of them were bad and put aside (`onBadRecord`).")
     duration_ms: Annotated[float, Field(ge=0)] | None = Field(None, description="How long it took, in milliseconds.")
     lag: Count | None = Field(None, description="How many records wait in the sources, where these can say it.")
 

@@ -18,6 +18,8 @@ def last_batch(batch: Tree) -> dict[str, Any]:
         "id": count(batch["batchId"]),
         "time": time(batch["timestamp"]),
         "inputRows": count(batch["numInputRows"]),
+        # A runtime of an older version knows of none; and most have none.
+        **({"badRecords": bad} if (bad := count(batch.get("numBadRecords", 0))) else {}),
         "durationMs": round(amount(batch["batchDuration"]), 1),
         # Where one source cannot say it just now, no sum is known.
         **({} if None in lags else {"lag": count(sum(count(lag) for lag in lags))}),

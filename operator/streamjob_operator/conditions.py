@@ -88,6 +88,12 @@ def conditions(o: Observed, s: State, pod: Pod | None, phase: Phase) -> dict[str
     }
 
 
+def is_slow(status: Tree) -> bool:
+    """Whether a status says that the job's batches take too long."""
+    found = (c["reason"] for c in status.get("conditions") or () if c["type"] == ConditionType.DEGRADED)
+    return next(found, None) == SLOW
+
+
 def with_times(
     said: Mapping[str, Say], before: Sequence[Tree], generation: int, now: float, of: Mapping[str, int]
 ) -> list[dict[str, Any]]:
@@ -207,6 +213,7 @@ def _stalled(s: State, progressing: Say) -> Say:
     return Say("False", "NotStalled", "nothing waits for a change of the spec")
 
 
+SLOW = "BatchesTooSlow"
 _REFUSED, _UNSET = "ChangeRefused", "VariablesMissing"
 _PROGRESS = {
     Phase.PENDING: "the pod waits to be started",
@@ -250,6 +257,8 @@ def _degraded(o: Observed, s: State, pod: Pod | None) -> Say:
         return Say("True", "Waiting", "; ".join([o.progress.trouble, *([pod.beside.message] if pod.beside else ())]))
     if pod is not None and pod.beside:
         return Say("True", pod.beside.reason, pod.beside.message)
+    if o.progress and o.progress.slow and pod is not None:
+        return Say("True", SLOW, o.progress.slow)
     if s.application_failures or s.infrastructure_failures:
         last = s.last_failure or {}
         return Say(

@@ -85,6 +85,7 @@ class Progress:
     rates: Tree | None = None
     checkpoint_overdue: str | None = None  # why the newest checkpoint is too old, in words
     trouble: str | None = None  # what the job waits for, in words
+    slow: str | None = None  # that its batches take too long, in words
 
 
 @dataclass(frozen=True, slots=True)

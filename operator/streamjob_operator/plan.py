@@ -11,7 +11,7 @@ from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_RUNTIME, Phase
 from streamjob_operator import failures
 from streamjob_operator.backoff import delay_after
 from streamjob_operator.checks import follow_spec
-from streamjob_operator.conditions import status_of
+from streamjob_operator.conditions import SLOW, is_slow, status_of
 from streamjob_operator.decision import Decision, is_unasked
 from streamjob_operator.deletion import delete_job
 from streamjob_operator.failures import Failure, Kind
@@ -60,6 +60,8 @@ class _Planner(Decision):
         status = status_of(self.o, self.s, self.pod)
         if status["phase"] == Phase.SUSPENDED and self.o.job.status.get("phase") != Phase.SUSPENDED:
             self.tell("Suspended", "The job has drained; spec.suspend: false lets it go on from its checkpoint")
+        if is_slow(status) and not is_slow(self.o.job.status) and self.o.progress and self.o.progress.slow:
+            self.tell(SLOW, self.o.progress.slow, warning=True)
         due = min(self.wakes, default=None)
         again = None if due is None else max(0.0, due - self.o.now)
         # What keeps the job running comes before what only looks at a change, or at what is left.

@@ -29,6 +29,7 @@ _OK = 200
 # A checkpoint is due every 5 to 10 batch intervals; one may fail, and the store may be away for a while.
 _OVERDUE_INTERVALS = 30
 _OVERDUE_LEAST_S = 60.0
+_SLOW_IN_A_ROW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ def read_progress(tree: Tree) -> Progress:
         },
         checkpoint_overdue=_overdue(status, newest, from_text(tree["now"])),
         trouble=_trouble(status),
+        slow=_slow(status),
     )
 
 
@@ -172,6 +174,17 @@ def _overdue(status: Tree, newest: Tree | None, now: float) -> str | None:
     if not checkpoint:
         return f"batches go through since {time(since)}, but no checkpoint has been taken; see the job's log"
     return f"the newest checkpoint is of {time(since)}, and batches have gone through since; see the job's log"
+
+
+def _slow(status: Tree) -> str | None:
+    if count(status.get("slowBatches", 0)) < _SLOW_IN_A_ROW:  # a runtime of an older version says nothing of it
+        return None
+    # Nothing in it changes while that goes on: each change would be a write of the status.
+    interval = amount(status["intervalMs"]) / 1000
+    return (
+        f"the last {_SLOW_IN_A_ROW} batches or more each took longer than the batch interval of {interval:g} s: the "
+        "job does not keep up. Give it more resources or a longer interval; with backpressure it reads less at a time"
+    )
 
 
 def _trouble(status: Tree) -> str | None:

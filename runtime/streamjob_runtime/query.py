@@ -6,6 +6,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from streamjob_runtime.excerpts import Words
+from streamjob_runtime.formats.sifted import Misfits
+
 
 @dataclass(frozen=True, slots=True)
 class BatchInput:
@@ -86,6 +89,17 @@ class Query(Protocol):
     @property
     def readable(self) -> frozenset[str]:
         """The engines whose states of these aggregates this one reads."""
+        ...
+
+    def source_misfits(self, name: str) -> Misfits:
+        """Which rows of a source, in its `source_schemas`, have a value that is none of its declared type.
+
+        Any thread may ask, until `close`.
+        """
+        ...
+
+    def table_misfits(self, name: str, rows: pa.Table) -> Mapping[int, Words]:
+        """The same of the rows of a static table."""
         ...
 
     def set_table(self, name: str, rows: pa.Table) -> None:

@@ -397,6 +397,25 @@ def test_messages_of_several_schemas_and_none_keep_their_order() -> None:
     assert AvroMessages(columns_of(x=pa.int64()), nodes.__getitem__).decode([None]).to_pylist() == [{"x": None}]
 
 
+def test_bad_messages_are_told_from_good_ones_of_any_schema() -> None:
+    schemas = {1: record(x="long"), 2: record(x="string")}
+    nodes: dict[int, Node] = {number: parse_schema(json.dumps(schema)) for number, schema in schemas.items()}
+
+    def find(number: int) -> Node:
+        if number not in nodes:
+            raise BadSchema("there is none")
+        return nodes[number]
+
+    good = [head(1) + written(schemas[1], [{"x": i}])[0][5:] for i in range(40)]
+    text = head(2) + written(schemas[2], [{"x": "no number"}])[0][5:]
+    bad: dict[int, bytes] = {0: b"", 3: b"{}", 17: good[17][:-1], 18: text, 39: head(9) + b"x"}
+    messages: list[bytes | None] = [bad.get(i, None if i == 5 else message) for i, message in enumerate(good)]
+    table, wrong = AvroMessages(columns_of(x=pa.int64()), find).sift(messages)
+    assert sorted(wrong) == sorted(bad)
+    assert table.column("x").to_pylist() == [None if i == 5 else i for i in range(40) if i not in bad]
+    assert "there is none" in wrong[39].full
+
+
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=5), st.data())
 def test_no_bytes_do_worse_than_to_be_refused(bodies: list[bytes], data: st.DataObject) -> None:
     avro, column, _ = data.draw(KINDS)

@@ -50,6 +50,7 @@ def test_json_has_the_same_keys_for_every_batch() -> None:
         "batchTime": "2025-12-31T23:59:58.000Z",
         "replayed": False,
         "rows": 1000,
+        "badRecords": 0,
         "rowsOut": 420,
         "out": {"views.files": 400, "views.console": 20},
         "durationMs": 500.0,

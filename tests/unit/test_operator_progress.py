@@ -47,6 +47,26 @@ def test_a_checkpoint_is_overdue_only_when_batches_have_gone_through_since() -> 
     assert never.checkpoint_overdue is not None and "no checkpoint has been taken" in never.checkpoint_overdue
 
 
+def test_bad_records_are_shown_where_there_are_any() -> None:
+    clean = batch(5, START_MS)
+    bad = replace(clean, sources=(replace(clean.sources[0], num_bad_records=3),))
+    for of, shown in ((clean, None), (bad, 3)):
+        said = read_progress(progress_json(STATUS, [of], START_MS))
+        assert said.last_batch is not None and said.last_batch.get("badRecords") == shown
+
+
+def test_slow_batches_are_told_in_words_that_stay_the_same_while_they_last() -> None:
+    said = {
+        n: read_progress(progress_json(replace(STATUS, slow_batches=n), [], START_MS)).slow for n in (0, 4, 5, 6, 700)
+    }
+    assert said[0] is None and said[4] is None
+    assert said[5] is not None and "longer than the batch interval of 2 s" in said[5]
+    assert said[5] == said[6] == said[700]
+    older = progress_json(STATUS, [], START_MS)
+    del older["status"]["slowBatches"]
+    assert read_progress(older).slow is None
+
+
 def test_trouble_is_told_in_words_that_stay_the_same_while_it_lasts() -> None:
     trouble = Trouble("the checkpoint store s3://checkpoints/views", "Connection refused", START_MS, 3)
     words = {

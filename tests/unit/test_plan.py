@@ -6,7 +6,7 @@ import pytest
 
 from streamjob_api.names import FINALIZER, ROLE_CHECK, ROLE_CLEANUP, ROLE_RUNTIME
 from streamjob_operator.backoff import RestartPolicy
-from streamjob_operator.model import CreatePod, DeletePod, End, EndSidecars, Waiting
+from streamjob_operator.model import CreatePod, DeletePod, End, EndSidecars, Progress, Waiting
 from streamjob_operator.mounts import MANIFEST_MISSING
 from streamjob_operator.plan import plan
 from streamjob_operator.policy import Policy
@@ -822,6 +822,21 @@ def test_a_sidecar_that_dies_is_told_and_the_job_stays_ready_while_its_batches_g
     cluster.change(cluster.runtime(), ready=False)
     cluster.settle()
     assert condition(cluster, "Ready")["reason"] == "SidecarEnded", "what a job that is not ready may be waiting for"
+
+
+def test_batches_that_are_too_slow_are_an_event_once_and_a_condition_as_long_as_they_are() -> None:
+    cluster = running()
+    cluster.progress = Progress(slow="too slow")
+    news = [news for _ in range(3) for news in cluster.step().news]
+    assert [(n.reason, n.message, n.warning) for n in news] == [("BatchesTooSlow", "too slow", True)]
+    degraded = condition(cluster, "Degraded")
+    assert (degraded["status"], degraded["reason"], degraded["message"]) == ("True", "BatchesTooSlow", "too slow")
+    assert condition(cluster, "Ready")["status"] == "True"
+    cluster.progress = Progress()
+    assert cluster.step().news == ()
+    assert condition(cluster, "Degraded")["status"] == "False"
+    cluster.progress = Progress(slow="too slow")
+    assert len(cluster.step().news) == 1
 
 
 @pytest.mark.parametrize("code", [0, 1, 78])

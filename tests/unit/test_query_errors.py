@@ -31,7 +31,8 @@ def test_a_value_that_is_not_of_its_type_is_named_with_source_and_column() -> No
         query.run(BatchInput(0, START, None, None, {"events": given}))
     assert str(caught.value) == (
         f"The source events has the value '{('soon ' * 20)[:60]}…' in the column t, which is not a TIMESTAMP. "
-        "Declare the column as VARCHAR and use TRY_CAST, or mend the data."
+        "Declare the column as VARCHAR and use TRY_CAST, or mend the data; "
+        "or say by onBadRecord what becomes of such records."
     )
 
 

@@ -185,7 +185,7 @@ def test_a_file_that_cannot_be_decoded_is_named_and_can_be_corrected() -> None:
         folder.batch()
     assert str(caught.value) == (
         'Source "in": the file memory/a.json, line 2: field "value": a string stands where an integer is declared. '
-        'It begins: {"value":"x"} Correct the file or take it away.'
+        'It begins: {"value":"x"} Correct the file or take it away, or say by onBadRecord what becomes of such records.'
     )
     folder.overwrite("a.json", '{"value":1}\n{"value":2}\n')
     folder.source = folder.open(None)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from streamjob_api import trees
+from streamjob_api.bad_records import dead_letters_of
 from streamjob_api.cel import CelRule, CelRules, has_variable
 from streamjob_api.durations import format_duration
 from streamjob_api.systems.kinds import Alone
@@ -45,6 +46,18 @@ def _unique_names(spec: Tree) -> Iterator[Broken]:
                 )
             else:
                 seen[name] = dotted(("spec", field, i))
+    for letters, i in _dead_letters(spec).items():
+        if letters in seen:
+            path = ("sources", i, "onBadRecord")
+            message = f'the name of its stream of dead letters, "{shown(letters)}", is that of {seen[letters]}'
+            yield Broken(path, message, "give that one another name")
+
+
+def _dead_letters(spec: Tree) -> dict[str, int]:
+    """The streams of dead letters, each with the index of its source."""
+    sources = [trees.mapping(item) for item in trees.items(spec.get("sources"))]
+    there = {i: trees.text(s.get("name")) for i, s in enumerate(sources) if s.get("onBadRecord") == "deadLetter"}
+    return {dead_letters_of(name): i for i, name in there.items() if name}
 
 
 _UNIQUE_NAMES = (
@@ -64,12 +77,20 @@ _UNIQUE_NAMES = (
         "a step has the name of a table; give each source, table and step its own",
         field="pipeline",
     ),
+    # Of tables and steps; what has the name of another source's dead letters is found by the operator.
+    CelRule(
+        "!has(self.pipeline) || self.pipeline.all(step, !step.name.endsWith('_dead_letters') || !self.sources.exists("
+        "source, has(source.onBadRecord) && source.onBadRecord == 'deadLetter' && "
+        "step.name == source.name + '_dead_letters'))",
+        "a step has the name of a source's dead letters; give it another name",
+        field="pipeline",
+    ),
 )
 
 
 def _sink_origins(spec: Tree) -> Iterator[Broken]:
     names = {f: [n for n in _names(spec.get(f)) if n] for f in ("sources", "tables", "pipeline")}
-    known = names["pipeline"] + names["sources"]
+    known = names["pipeline"] + names["sources"] + list(_dead_letters(spec))
     if not isinstance(spec.get("pipeline", ()), list | tuple):
         return
     for i, item in enumerate(trees.items(spec.get("sinks"))):
@@ -84,12 +105,19 @@ def _sink_origins(spec: Tree) -> Iterator[Broken]:
             yield Broken(
                 ("sinks", i, "from"),
                 f'there is no pipeline step or source "{shown(origin)}"',
-                suggest(origin, known, "there are"),
+                _no_letters(origin, names["sources"]) or suggest(origin, known, "there are"),
             )
 
 
+def _no_letters(origin: str, sources: list[str]) -> str:
+    """What to do where dead letters are wanted that are not kept."""
+    source = next((name for name in sources if dead_letters_of(name) == origin), None)
+    return f'write onBadRecord: deadLetter at the source "{shown(source)}"' if source else ""
+
+
 _SINK_ORIGINS = CelRule(
-    "self.sinks.all(sink, self.sources.exists(source, source.name == sink.from) || "
+    "self.sinks.all(sink, self.sources.exists(source, source.name == sink.from || (has(source.onBadRecord) && "
+    "source.onBadRecord == 'deadLetter' && sink.from == source.name + '_dead_letters')) || "
     "(has(self.pipeline) && self.pipeline.exists(step, step.name == sink.from)))",
     "a sink's from names no pipeline step or source",
     field="sinks",

@@ -7,7 +7,19 @@ from streamjob_api.cel import CelRules, placed
 from streamjob_api.systems.kinds import SinkKind, SourceKind, TableKind
 from streamjob_api.trees import Broken, Tree
 
-_NO_KINDS = ("name", "format", "schema", "columns", "watermark", "maxRecordsPerBatch", "from", "mode", "refresh")
+_NO_KINDS = (
+    "name",
+    "format",
+    "schema",
+    "columns",
+    "watermark",
+    "maxRecordsPerBatch",
+    "from",
+    "mode",
+    "refresh",
+    "onBadRecord",
+    "maxBadRecords",
+)
 
 _Kinds = Mapping[str, SourceKind] | Mapping[str, TableKind] | Mapping[str, SinkKind]
 

@@ -6,6 +6,7 @@ Like all rules they look at plain trees, so that a wrong field elsewhere hides n
 from collections.abc import Iterator
 
 from streamjob_api import trees
+from streamjob_api.bad_records import bad_records, bad_records_cel
 from streamjob_api.cel import CelRule, CelRules, exactly_one, has_any, placed, values
 from streamjob_api.rules import columns, kinds
 from streamjob_api.systems.kinds import FORMATS, SourceKind
@@ -39,6 +40,7 @@ def source(tree: Tree) -> Iterator[Broken]:
     yield from columns.order(tree, name, kind)
     yield from columns.escape(tree)
     yield from columns.required(tree)
+    yield from bad_records(tree, _WITHOUT_FORMAT)
     yield from _watermark(tree, kind)
     yield from kinds.of_kinds(tree, SOURCES)
     for added in _WITH_METADATA:
@@ -217,6 +219,7 @@ def _metadata_types() -> Iterator[tuple[str, Tree]]:
 
 SOURCE_CEL = placed(
     ("", {"": (exactly_one(SOURCES, "source"), *_FORMAT, *_schema_cel(), *_watermark_cel())}),
+    ("", {"": bad_records_cel(_WITHOUT_FORMAT)}),
     ("", columns.columns_cel(SOURCES)),
     ("", kinds.of_kinds_cel(SOURCES)),
     *(("", _metadata_cel(name)) for name in _WITH_METADATA),

@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 
 from streamjob_api import trees
+from streamjob_api.bad_records import bad_records, bad_records_cel
 from streamjob_api.cel import CelRule, exactly_one, placed
 from streamjob_api.rules import columns, kinds
 from streamjob_api.systems.registry import TABLES
 from streamjob_api.trees import Broken, Tree
+
+_WITHOUT_FORMAT = [name for name, kind in TABLES.items() if not kind.formats]
 
 
 def table(tree: Tree) -> Iterator[Broken]:
@@ -28,6 +31,7 @@ def table(tree: Tree) -> Iterator[Broken]:
         yield from columns.order(tree, name, kind)
         yield from columns.escape(tree)
         yield from columns.required(tree)
+    yield from bad_records(tree, _WITHOUT_FORMAT)
     yield from kinds.of_kinds(tree, TABLES)
 
 
@@ -50,4 +54,8 @@ _TABLE = (
     ),
 )
 
-TABLE_CEL = placed(("", {"": _TABLE}), ("", columns.columns_cel(TABLES)), ("", kinds.of_kinds_cel(TABLES)))
+TABLE_CEL = placed(
+    ("", {"": (*_TABLE, *bad_records_cel(_WITHOUT_FORMAT)[:2])}),
+    ("", columns.columns_cel(TABLES)),
+    ("", kinds.of_kinds_cel(TABLES)),
+)

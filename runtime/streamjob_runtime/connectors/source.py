@@ -99,7 +99,8 @@ class Source(Protocol):
     def read(self, offsets: OffsetRange) -> pa.Table:
         """The rows of the range, in the columns that the source was made with. The same range gives the same rows.
 
-        Raises `JobError` when a record cannot be decoded or what the range names is gone or has changed.
+        Where the `bad_records` of the source's context are lenient, bad ones are put there, in the same order whenever
+        the range is read; otherwise the first of them raises `JobError`. So does what is gone or has changed.
         """
         ...
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.shared.bad_records import BadRecords
 from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.shared.input_queue import InputQueue
 from streamjob_runtime.patience import Caller, Impatient
@@ -71,6 +72,7 @@ class SourceContext:
     base_dir: Path = Path()  # where relative paths begin: the manifest's folder
     decoding: Decoding = unnamed  # around what may end the process: names it
     available_now: bool = False  # the job reads what is there and ends: nothing comes later
+    bad_records: BadRecords = field(default_factory=BadRecords)  # of the one source that is made with it
 
     def resolve(self, path: str) -> str:
         """The path or URL, absolute; a slash at its end stays."""

@@ -25,6 +25,11 @@ class Contents(Protocol):
         """The columns, in their declared types: called once, before `check` or `newest`."""
         ...
 
+    @property
+    def left_out(self) -> int:
+        """How many bad records the last `newest` has left out."""
+        ...
+
     def check(self) -> str:
         """Look at it; what was found, for people. Raises as `newest`."""
         ...
@@ -68,6 +73,11 @@ class TableSpec(Protocol):
     @property
     def csv_escape(self) -> str:
         """What stands before a quote within a quoted field of CSV: a quote or a backslash."""
+        ...
+
+    @property
+    def on_bad_record(self) -> str | None:
+        """`fail`, or None for the same, or `drop`."""
         ...
 
     @property

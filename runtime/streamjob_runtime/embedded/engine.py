@@ -16,11 +16,14 @@ from streamjob_runtime.embedded.gone import gone, only_new
 from streamjob_runtime.embedded.inputs import SourceRows
 from streamjob_runtime.embedded.joined import Joined
 from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
+from streamjob_runtime.embedded.misfits import Cast, CastCheck
 from streamjob_runtime.embedded.rolling import Rolling
 from streamjob_runtime.embedded.room import Room
 from streamjob_runtime.embedded.shown import Change, ShownView, Views
 from streamjob_runtime.embedded.windowed import Windowed
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.excerpts import Words
+from streamjob_runtime.formats.sifted import Misfits
 from streamjob_runtime.plan.model import MARK, Aggregation, FinalRows, Plan, SinkPlan, StreamJoin
 from streamjob_runtime.plan.states import ENGINE, readable
 from streamjob_runtime.plan.tree import quoted
@@ -176,15 +179,30 @@ class EmbeddedQuery:
         """See `Query`."""
         return readable()
 
-    def set_table(self, name: str, rows: pa.Table) -> None:
+    def source_misfits(self, name: str) -> Misfits:
         """See `Query`."""
+        return self._sources[name].check.misfits
+
+    def table_misfits(self, name: str, rows: pa.Table) -> Mapping[int, Words]:
+        """See `Query`."""
+        check = CastCheck(self._table_casts(name, rows))
+        try:
+            return check.misfits(rows)
+        finally:
+            check.close()
+
+    def _table_casts(self, name: str, rows: pa.Table) -> list[Cast]:
         table = next(t for t in self._plan.tables if t.name == name)
         kinds = self.table_schemas[name]
-        casts = ", ".join(
-            f"{declared(quoted(c.name), rows.schema.field(c.name).type, c.type, kinds.field(c.name).type)} "
-            f"AS {quoted(c.name)}"
-            for c in table.columns
-        )
+        fields = [(c, rows.schema.field(c.name).type, kinds.field(c.name).type) for c in table.columns]
+        return [
+            Cast(c.name, wire, arrow, c.type, declared(quoted(c.name), wire, c.type, arrow))
+            for c, wire, arrow in fields
+        ]
+
+    def set_table(self, name: str, rows: pa.Table) -> None:
+        """See `Query`."""
+        casts = ", ".join(f"{cast.sql} AS {quoted(cast.name)}" for cast in self._table_casts(name, rows))
         with translated(f"Reading the static table {name}"):
             self._db.replace_table(name, rows, f"SELECT {casts} FROM {quoted(INCOMING)}")
         self._complete.clear()
@@ -347,6 +365,8 @@ class EmbeddedQuery:
 
     def close(self) -> None:
         """See `Query`."""
+        for source in self._sources.values():
+            source.check.close()
         self._db.close()
 
 

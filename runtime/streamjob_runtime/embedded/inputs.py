@@ -7,6 +7,7 @@ from streamjob_runtime.embedded.compose import raw_table
 from streamjob_runtime.embedded.database import Database
 from streamjob_runtime.embedded.declared import declared as in_type
 from streamjob_runtime.embedded.event_times import EventTimeColumn
+from streamjob_runtime.embedded.misfits import Cast, CastCheck
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.excerpts import Excerpt
 from streamjob_runtime.formats.wire import wire_schema
@@ -33,6 +34,12 @@ class SourceRows:
             c.name: in_type(quoted(c.name), self.wire.field(c.name).type, c.type, declared.field(c.name).type)
             for c in source.columns
         }
+        self.check = CastCheck(
+            [
+                Cast(c.name, self.wire.field(c.name).type, declared.field(c.name).type, c.type, self._values[c.name])
+                for c in source.columns
+            ]
+        )
         casts = ", ".join(f"{value} AS {quoted(name)}" for name, value in self._values.items())
         self.sql = f"SELECT {casts} FROM {self._raw}"
         self.event_time: EventTimeColumn | None = None  # where it is one of the declared columns
@@ -61,6 +68,8 @@ class SourceRows:
                 value = str(bad.column(0)[0].as_py())
                 shown = value if len(value) <= _EXCERPT else value[:_EXCERPT] + "…"
                 remedy = "Declare the column as VARCHAR and use TRY_CAST, or mend the data."
+                if self._source.format is not None:
+                    remedy = f"{remedy[:-1]}; or say by onBadRecord what becomes of such records."
                 if value.isdigit() and column.type.startswith("TIMESTAMP"):
                     made, unit = _of_number(len(value))
                     remedy = f"Declare the column as BIGINT: {made}({column.name}) makes a time of {unit}."

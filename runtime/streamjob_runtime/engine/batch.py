@@ -1,7 +1,7 @@
 """One batch: read its ranges, compute, write its sinks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ from streamjob_runtime.checkpoint.records import Intent
 from streamjob_runtime.clock import Clock
 from streamjob_runtime.connectors.sink import Sink, SinkBatch, Writer
 from streamjob_runtime.connectors.source import OffsetRange, Source
+from streamjob_runtime.engine.bad_records import Aside
 from streamjob_runtime.engine.progress import BatchProgress, SinkProgress, SourceProgress, StateProgress
 from streamjob_runtime.engine.steps import Step, StepHook
 from streamjob_runtime.errors import JobError
@@ -49,9 +50,10 @@ class Stopwatch:
 class BatchResult:
     """What a batch did."""
 
-    input_rows: Mapping[str, int]  # source -> rows
+    input_rows: Mapping[str, int]  # source -> its records, bad ones too
     output: BatchOutput
     ranges: Mapping[str, OffsetRange]
+    bad_records: Mapping[str, int]  # source -> how many of them were bad; absent: none
 
     @property
     def output_rows(self) -> int:
@@ -70,6 +72,7 @@ class BatchRunner:
     writer: Writer
     hook: StepHook
     max_ahead_ms: Mapping[str, int]  # source -> how far ahead a row may move its watermark
+    aside: Aside = field(default_factory=Aside)
 
     def run(self, intent: Intent, watch: Stopwatch, silent: bool, again: bool) -> BatchResult:
         """Take the batch into the state and, unless `silent`, into the sinks (which had it already).
@@ -78,6 +81,7 @@ class BatchRunner:
         """
         ranges = {name: self._range(name, value) for name, value in intent.ranges.items()}
         rows = {name: self._read(name, offsets) for name, offsets in ranges.items()}
+        bad = self.aside.take(intent.batch, intent.time_ms, rows, silent)
         watch.lap("read")
         output = self.query.run(
             BatchInput(
@@ -85,7 +89,7 @@ class BatchRunner:
                 intent.time_ms,
                 intent.watermark_ms,
                 intent.late_before_ms,
-                rows,
+                {**rows, **bad.rows},
                 {name: intent.time_ms + ms for name, ms in self.max_ahead_ms.items()},
             )
         )
@@ -98,10 +102,13 @@ class BatchRunner:
                 )
                 self.hook(Step.WRITTEN, intent.batch)
             watch.lap("write")
-        return BatchResult({name: t.num_rows for name, t in rows.items()}, output, ranges)
+        records = {name: t.num_rows + bad.counts.get(name, 0) for name, t in rows.items()}
+        return BatchResult(records, output, ranges, bad.counts)
 
-    def progress(self, intent: Intent, result: BatchResult, watch: Stopwatch, replayed: bool) -> BatchProgress:
-        """What users see of the batch."""
+    def progress(
+        self, intent: Intent, result: BatchResult, watch: Stopwatch, replayed: bool, rates: Mapping[str, float]
+    ) -> BatchProgress:
+        """What users see of the batch. `rates`: source -> records a second that the next batch may have."""
         return BatchProgress(
             batch_id=intent.batch,
             timestamp_ms=intent.time_ms,
@@ -111,7 +118,7 @@ class BatchRunner:
             interval_ms=self.interval_ms,
             duration_ms=watch.steps,
             watermark_ms=intent.watermark_ms,
-            sources=tuple(self._source_progress(name, result) for name in self.sources),
+            sources=tuple(self._source_progress(name, result, rates.get(name)) for name in self.sources),
             operators=tuple(
                 StateProgress(o.name, o.rows_total, o.rows_updated, o.rows_removed, o.rows_dropped_by_watermark)
                 for o in result.output.operators
@@ -137,7 +144,7 @@ class BatchRunner:
         self.sources[name].advance(offsets)
         return self.sources[name].read(offsets)
 
-    def _source_progress(self, name: str, result: BatchResult) -> SourceProgress:
+    def _source_progress(self, name: str, result: BatchResult, rate: float | None) -> SourceProgress:
         ranges = result.ranges.get(name, OffsetRange({})).partitions
         status = self.sources[name].status()
         # A partition of which the batch has read nothing stands where it stood, and is no lag.
@@ -147,4 +154,6 @@ class BatchRunner:
             {**status.position, **{p: end for p, (_, end) in ranges.items()}},
             status.latest,
             result.input_rows.get(name, 0),
+            result.bad_records.get(name, 0),
+            rate,
         )

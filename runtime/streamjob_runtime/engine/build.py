@@ -1,19 +1,22 @@
 """From a manifest to the loop that runs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 
 from streamjob_api.models import StreamJob
 from streamjob_runtime.checkpoint.fit import Meaning
 from streamjob_runtime.checkpoint.identity import full_name
 from streamjob_runtime.connectors.open import open_sink, open_source, open_table
+from streamjob_runtime.connectors.shared.bad_records import BadRecords
 from streamjob_runtime.connectors.sink_context import SinkContext
 from streamjob_runtime.connectors.source import Source
 from streamjob_runtime.connectors.source_context import SourceContext
 from streamjob_runtime.connectors.table import TableContext
 from streamjob_runtime.embedded.open import open_query
+from streamjob_runtime.engine.bad_records import Aside, BadRecordRule
 from streamjob_runtime.engine.batch import NamedSink
 from streamjob_runtime.engine.loop import Loop, LoopSettings, Parts
 from streamjob_runtime.engine.surroundings import Surroundings
@@ -68,13 +71,26 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
     query = open_query(spec, table_schemas=undeclared, scratch=around.scratch)
     for name, of in contents.items():
         of.take_columns(query.table_schemas[name])
-    tables = [StaticTable(t.name, contents[t.name], _ms(t.refresh) if t.refresh else None) for t in spec.tables]
+    tables = [
+        StaticTable(
+            t.name,
+            contents[t.name],
+            _ms(t.refresh) if t.refresh else None,
+            partial(query.table_misfits, t.name) if t.on_bad_record == "drop" else None,
+            t.bad_record_limit,
+        )
+        for t in spec.tables
+    ]
+    bad_records = {
+        s.name: BadRecords(s.on_bad_record in ("drop", "deadLetter"), query.source_misfits(s.name))
+        for s in spec.sources
+    }
     store = patient(store, f"the checkpoint store {store.url}")
     return _settings(job, query), Parts(
         store,
         query,
         StaticTables(tables, store, query.set_table, around.say),
-        lambda epoch: _sources(job, query, store, epoch, around, patient, patience),
+        lambda epoch: _sources(job, query, store, epoch, around, patient, patience, bad_records),
         _sinks(
             job,
             query,
@@ -88,6 +104,9 @@ def assemble(job: StreamJob, store: Store, around: Surroundings) -> tuple[LoopSe
                 moves=lambda: progress.update(moved=around.clock.monotonic()),
             ),
         ),
+        Aside(
+            bad_records, {s.name: BadRecordRule(s.bad_record_limit, s.dead_letters) for s in spec.sources}, around.say
+        ),
     )
 
 
@@ -100,6 +119,7 @@ def _settings(job: StreamJob, query: Query) -> LoopSettings:
         batches_per_checkpoint=spec.batches_per_checkpoint,
         retained=spec.checkpoint.retained,
         available_now=spec.trigger == "availableNow",
+        backpressure=spec.backpressure is not None and spec.backpressure.enabled,
         limits={s.name: s.max_records_per_batch for s in spec.sources},
         delays_ms={name: _ms(mark.delay) for name, mark in spec.watermarks.items()},
         max_ahead_ms={name: _ms(mark.max_ahead) for name, mark in spec.watermarks.items()},
@@ -121,6 +141,7 @@ def _sources(
     around: Surroundings,
     patient: Callable[[Store, str], Store],
     patience: Callable[[str], Caller],
+    bad_records: Mapping[str, BadRecords],
 ) -> dict[str, Source]:
     context = SourceContext(
         connections=around.connections,
@@ -137,7 +158,10 @@ def _sources(
         decoding=around.decoding,
         available_now=job.spec.trigger == "availableNow",
     )
-    return {s.name: open_source(s, query.source_schemas[s.name], context) for s in job.spec.sources}
+    return {
+        s.name: open_source(s, query.source_schemas[s.name], replace(context, bad_records=bad_records[s.name]))
+        for s in job.spec.sources
+    }
 
 
 def _sinks(job: StreamJob, query: Query, context: SinkContext) -> tuple[NamedSink, ...]:

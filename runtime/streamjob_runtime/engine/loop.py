@@ -1,7 +1,7 @@
 """The micro-batch loop: take over, recover, then batch after batch until told to stop (docs/protocol.md)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from streamjob_runtime.checkpoint.fit import Meaning, check_fits
@@ -11,11 +11,14 @@ from streamjob_runtime.checkpoint.recovery import newest_whole, starts
 from streamjob_runtime.checkpoint.snapshots import Snapshot, download
 from streamjob_runtime.connectors.sink import Writer
 from streamjob_runtime.connectors.source import OffsetRange, Source
+from streamjob_runtime.engine.backpressure import Backpressure
+from streamjob_runtime.engine.bad_records import Aside
 from streamjob_runtime.engine.batch import BatchRunner, NamedSink, Stopwatch
 from streamjob_runtime.engine.checkpointer import Checkpointer
 from streamjob_runtime.engine.ended import ended_in
 from streamjob_runtime.engine.event_time import STILL_INTERVALS, STILL_S, EventTimeWatch
 from streamjob_runtime.engine.progress import CheckpointProgress
+from streamjob_runtime.engine.slow import SlowBatches
 from streamjob_runtime.engine.steps import Step
 from streamjob_runtime.engine.surroundings import Surroundings
 from streamjob_runtime.engine.tables import StaticTables
@@ -41,6 +44,7 @@ class LoopSettings:
     delays_ms: Mapping[str, int]  # source or step -> watermark delay, for those that have one
     max_ahead_ms: Mapping[str, int]  # the same -> how far ahead a row may move its watermark
     meaning: Meaning
+    backpressure: bool = False  # whether batches take no more than the job gets done in an interval
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Parts:
     tables: StaticTables
     sources: Callable[[int], Mapping[str, Source]]  # made for an epoch
     sinks: tuple[NamedSink, ...]
+    aside: Aside = field(default_factory=Aside)  # where the sources put bad records
 
 
 class Loop:
@@ -72,6 +77,9 @@ class Loop:
         self._watch = SourceWatch(around.progress, around.clock, around.say)
         still_s = max(STILL_S, STILL_INTERVALS * settings.interval_ms / 1000)
         self._event_time = EventTimeWatch(around.progress, around.clock, around.say, still_s)
+        self._backpressure = Backpressure(settings.limits if settings.backpressure else (), settings.interval_ms)
+        self._slow = SlowBatches(around.progress, around.say, settings.interval_ms)
+        self._due_ms: int | None = None  # when the batch that is under way was to begin
         self._next_batch = 0
         self._last_time_ms = 0
         self._last_watermark_ms: int | None = None
@@ -125,6 +133,7 @@ class Loop:
             writer,
             self._hook,
             self._settings.max_ahead_ms,
+            self._parts.aside,
         )
         self._recover(before, writer)
         self._hook(Step.RECOVERED, self._next_batch - 1)
@@ -228,8 +237,10 @@ class Loop:
     def _run_ticks(self) -> None:
         while not self._stop.is_set():
             started = self._clock.now_ms()
-            self._tick()
-            wait_ms = next_due_ms(started, self._settings.interval_ms) - self._clock.now_ms()
+            if not self._tick():
+                self._slow.batch(0)
+            self._due_ms = next_due_ms(started, self._settings.interval_ms)
+            wait_ms = self._due_ms - self._clock.now_ms()
             if wait_ms > 0:
                 self._clock.wait(wait_ms / 1000, self._stop)
 
@@ -239,6 +250,7 @@ class Loop:
         `last_time`: at the time of the batch before, so that only the watermark makes something final.
         """
         watch = Stopwatch(self._clock)
+        began_ms = self._clock.now_ms()
         now_ms = self._last_time_ms if last_time else max(self._clock.now_ms(), self._last_time_ms)
         self._settle_checkpoint()
         ranges = self._poll(now_ms)
@@ -259,7 +271,7 @@ class Loop:
             self._records.append(self._log.append(intent))
             self._hook(Step.INTENDED, intent.batch)
             watch.lap("intent")
-            self._run_batch(intent, silent=False, watch=watch)
+            self._run_batch(intent, silent=False, watch=watch, late_ms=self._late_ms(began_ms))
             self._next_batch = intent.batch + 1
         self._ticks += 1
         self._begin_checkpoint()
@@ -267,12 +279,24 @@ class Loop:
         self._watch.tell()
         return ran
 
+    def _late_ms(self, began_ms: int) -> int:
+        """How long after it was due a batch begins: the one before has taken longer than the interval."""
+        return 0 if self._due_ms is None else max(0, began_ms - self._due_ms)
+
     def _poll(self, now_ms: int) -> dict[str, OffsetRange]:
-        found = {n: s.poll(self._settings.limits.get(n), now_ms) for n, s in self._sources.items()}
+        limits = self._backpressure.limits(self._settings.limits)
+        found = {n: s.poll(limits.get(n), now_ms) for n, s in self._sources.items()}
         return {name: offsets for name, offsets in found.items() if offsets is not None}
 
-    def _run_batch(self, intent: Intent, silent: bool, again: bool = False, watch: Stopwatch | None = None) -> int:
-        """Run the batch; how many rows it has read."""
+    def _run_batch(
+        self,
+        intent: Intent,
+        silent: bool,
+        again: bool = False,
+        watch: Stopwatch | None = None,
+        late_ms: int | None = None,
+    ) -> int:
+        """Run the batch; how many rows it has read. `late_ms`: see `Backpressure`; None: it is one of a recovery."""
         watch = watch or Stopwatch(self._clock)
         self._parts.tables.use(intent.tables)
         result = self._runner.run(intent, watch, silent, again)
@@ -289,7 +313,12 @@ class Loop:
         self._last_watermark_ms = intent.watermark_ms
         self._next_batch = intent.batch + 1
         self._dirty = True
-        self._progress.finished(self._runner.progress(intent, result, watch, silent))
+        if late_ms is not None:
+            self._backpressure.batch(result.input_rows, self._clock.now_ms(), watch.total_ms, late_ms)
+            if not self._settings.available_now:
+                self._slow.batch(watch.total_ms)
+        rates = self._backpressure.rates
+        self._progress.finished(self._runner.progress(intent, result, watch, silent, rates))
         self._progress.update(moved=self._clock.monotonic())
         if self._settings.delays_ms and not silent and not again:
             mark = watermark(self._settings.delays_ms, self._event_times, self._last_watermark_ms)

@@ -22,7 +22,9 @@ class SourceProgress:
     start_offset: Mapping[str, int]  # partition -> first offset read
     end_offset: Mapping[str, int]  # partition -> first offset not read
     latest_offset: Mapping[str, int]  # partition -> the end of what is known to be there
-    num_input_rows: int
+    num_input_rows: int  # records, bad ones too
+    num_bad_records: int = 0  # of these those that were put aside (`onBadRecord`)
+    rate_limit: float | None = None  # records a second that backpressure lets the next batch have; None: any number
 
     @property
     def lag(self) -> int:
@@ -65,6 +67,11 @@ class BatchProgress:
     operators: tuple[StateProgress, ...]
     sinks: tuple[SinkProgress, ...]
     rows_ahead: int = 0  # too far ahead of the clock to move a watermark (`watermark.maxAhead`)
+
+    @property
+    def num_bad_records(self) -> int:
+        """Of all sources."""
+        return sum(s.num_bad_records for s in self.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,7 @@ class Status:
     troubles: tuple[Trouble, ...] = ()  # every system outside that the job waits for, the oldest first
     sources: tuple[SourceNow, ...] = ()
     watermark: WatermarkNow | None = None  # None: no source has one
+    slow_batches: int = 0  # the last batches in a row that took longer than the interval
 
     @property
     def trouble(self) -> Trouble | None:
@@ -129,6 +137,7 @@ class Progress:
     noted: Status = field(default_factory=lambda: Status("Starting"))  # what was told; see `status`
     batches: deque[BatchProgress] = field(default_factory=lambda: deque(maxlen=KEPT_BATCHES))
     totals: dict[str, float] = field(default_factory=dict)  # counters since the start, for metrics
+    bad_records: dict[str, int] = field(default_factory=dict)  # source -> how many since the start, for the same
     _observers: list[Callable[[Status], Status]] = field(default_factory=list)
     _listeners: list[Callable[[BatchProgress], None]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -163,6 +172,8 @@ class Progress:
                 ("busy_seconds", batch.batch_duration_ms / 1000),
             ):
                 self.totals[key] = self.totals.get(key, 0) + n
+            for source in batch.sources:
+                self.bad_records[source.name] = self.bad_records.get(source.name, 0) + source.num_bad_records
         for listener in self._listeners:
             listener(batch)
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from streamjob_api.bad_records import BadRecordLimit
 from streamjob_runtime.checkpoint.copies import is_of_files, read_copy, write_copy
 from streamjob_runtime.connectors.table import Contents
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.formats.sifted import Misfits
 from streamjob_runtime.stores.base import Store
 
 
@@ -18,6 +20,8 @@ class StaticTable:
     name: str
     contents: Contents
     refresh_ms: int | None
+    misfits: Misfits | None = None  # which of its rows are left out as bad; None: one of these ends the job
+    limit: BadRecordLimit | None = None  # how many of its records may be bad; None: all
     version: str = ""  # of what the query joins with now
     checked_ms: int | None = None  # when its contents were last looked at
 
@@ -80,7 +84,33 @@ class StaticTables:
         found = table.contents.newest(lambda text: is_of_files(table.version, text))
         if found is not None:
             text, rows = found
+            if table.misfits is not None:
+                rows = self._without_bad(table, rows, table.misfits)
             version = write_copy(self._copies, table.name, text, rows)
             self._use(table.name, rows)
             # Not before: a version that an INTENT names is one that a replay can take up.
             table.version = version
+
+    def _without_bad(self, table: StaticTable, rows: pa.Table, misfits: Misfits) -> pa.Table:
+        """The rows that can be used. Raises `JobError` if too many records were bad."""
+        unfit = misfits(rows)
+        left_out = table.contents.left_out
+        bad, records = left_out + len(unfit), left_out + rows.num_rows
+        if table.limit is not None and table.limit.is_exceeded(bad, records):
+            raise JobError(
+                f"The static table {table.name!r}: {bad} of its {records} records are bad, and maxBadRecords is "
+                f"{table.limit.text}. Correct its files, or allow more."
+            )
+        if bad:
+            first = next((reason.full for _, reason in sorted(unfit.items())), "")
+            self._say(
+                "warning",
+                "bad records of a static table are left out",
+                table=table.name,
+                bad=bad,
+                records=records,
+                **({"error": first} if first else {}),
+            )
+        if not unfit:
+            return rows
+        return rows.take(pa.array([i for i in range(rows.num_rows) if i not in unfit], pa.int64()))

@@ -5,6 +5,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from streamjob_runtime.excerpts import Excerpt, Words, said
+from streamjob_runtime.formats.sifted import Misfits, Sifted
 
 
 class BadRecord(ValueError):
@@ -28,6 +29,10 @@ class BadRecord(ValueError):
         return Excerpt(f" It begins: {shown}" if self.excerpt else "", "")
 
 
+class BadFile(BadRecord):
+    """A file that is bad as a whole, so that no record of it can be told from another: damaged, or another's header."""
+
+
 class TooLarge(ValueError):
     """Data that would become more than so many bytes."""
 
@@ -43,6 +48,13 @@ class Decoder(Protocol):
         """The rows of a whole file, or of whole lines, in the schema the decoder was made with.
 
         Raises `BadRecord`, and `TooLarge` for a format that packs its values, where they become more than `most` bytes.
+        """
+        ...
+
+    def sift(self, data: bytes, misfits: Misfits, most: int | None = None) -> Sifted:
+        """The same with the bad records put aside, and as quick where there are none.
+
+        Raises `BadFile` and `TooLarge`.
         """
         ...
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamjob_runtime.excerpts import Words, said
 from streamjob_runtime.formats import names
 from streamjob_runtime.formats.base import BadRecord
 
@@ -73,15 +74,29 @@ class Columns:
             self._told |= set(new)
         return [Missing(name, there, _similar(name, there)) for name, there in new.items()]
 
+    def lacking(self, rows: pa.Table) -> dict[int, Words]:
+        """The rows without a required value, and what they lack: `Misfits`."""
+        found: dict[int, Words] = {}
+        compute: Any = pc
+        for name in self._required:
+            if rows.column(name).null_count:
+                empty = compute.indices_nonzero(compute.is_null(rows.column(name))).to_pylist()
+                found = {**dict.fromkeys(empty, said(_lacks(name))), **found}
+        return found
+
     def _require(self, rows: pa.Table, line_of: Callable[[int], tuple[int, str]]) -> None:
         empty = {name: _first_null(rows.column(name)) for name in self._required if rows.column(name).null_count}
         if empty:
             name = min(empty, key=lambda n: empty[n])
             record, excerpt = line_of(empty[name])
-            raise BadRecord(f'it has no "{name}", which is required', record, excerpt, _REMEDY)
+            raise BadRecord(_lacks(name), record, excerpt, _REMEDY)
 
 
-_REMEDY = "Correct it, or take the column out of required"
+_REMEDY = "Correct it, take the column out of required, or say by onBadRecord what becomes of such records"
+
+
+def _lacks(name: str) -> str:
+    return f'it has no "{name}", which is required'
 
 
 def _first_null(column: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from streamjob_runtime.formats.base import BadRecord, TooLarge
+from streamjob_runtime.formats.base import BadFile, TooLarge
 
 _PIECE = 1 << 20  # bytes that are taken apart, or given, at a time
 
@@ -21,7 +21,7 @@ def is_compressed(name: str) -> bool:
 def decompress(name: str, data: bytes, most: int | None = None) -> bytes:
     """The content of a file of that name: .gz, .zst, .bz2, .xz and .lz4 are taken apart, others given back as they are.
 
-    Raises `BadRecord` (record 0) if the file is cut off or damaged, and `TooLarge` once its content is of more than
+    Raises `BadFile` if the file is cut off or damaged, and `TooLarge` once its content is of more than
     `most` bytes: no more are ever in memory.
     """
     suffix = name[name.rfind(".") :]
@@ -37,7 +37,7 @@ def decompress(name: str, data: bytes, most: int | None = None) -> bytes:
                 raise TooLarge(most)
             parts.append(part)
     except (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException) as e:
-        raise BadRecord(f"the {suffix} compression is cut off or damaged ({e})", 0, "") from None
+        raise BadFile(f"the {suffix} compression is cut off or damaged ({e})", 0, "") from None
     return b"".join(parts)
 
 

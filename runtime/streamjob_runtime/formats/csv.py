@@ -9,10 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.excerpts import Excerpt, said
+from streamjob_runtime.excerpts import Excerpt, Words, said
 from streamjob_runtime.formats import csv_quotes, json_text, lines, names, plain_text
-from streamjob_runtime.formats.base import BadRecord
+from streamjob_runtime.formats.base import BadFile, BadRecord
+from streamjob_runtime.formats.halves import sift_by_halves
 from streamjob_runtime.formats.json_lines import JsonDecoder, content
+from streamjob_runtime.formats.sifted import Misfits, Sifted, sifted
 
 _BLOCK = 4 << 20  # bytes that one thread parses at once; a row must fit in
 _MAX_BLOCK = (1 << 31) - 1
@@ -61,6 +63,32 @@ class CsvDecoder:
             rows = rows.set_column(i, self._schema.field(i), self._cells(data, rows, i, decoder))
         return rows
 
+    def sift(self, data: bytes, misfits: Misfits, most: int | None = None) -> Sifted:
+        """See `Decoder`. A header that is no header makes a `BadFile`."""
+        wrong: dict[int, Words] = {}
+        try:
+            rows = self.decode(data)
+        except BadFile:
+            raise
+        except BadRecord:
+            head, records = self._head_and_records(data)
+            rows, wrong = sift_by_halves(
+                [record for _, record in records], lambda some: self.decode(b"\n".join([b"", *head, *some, b""]))
+            )
+        return sifted(rows, misfits, wrong, lambda: self._head_and_records(data)[1])
+
+    def _head_and_records(self, data: bytes) -> tuple[list[bytes], list[tuple[int, bytes]]]:
+        """The header, if there is one, and the line and the bytes of each record. Raises `BadFile`."""
+        records = csv_quotes.records(data.removeprefix(lines.BOM), self._escape)
+        if not self._header:
+            return [], records
+        (number, head), *others = records
+        try:
+            self.decode(head)
+        except BadRecord as bad:
+            raise BadFile(bad.reason, number, bad.excerpt, bad.remedy) from None
+        return [head], others
+
     def names(self, data: bytes) -> list[str] | None:
         """The names that the header gives; None: there is none."""
         if not self._header:
@@ -79,21 +107,21 @@ class CsvDecoder:
         """
         head, there = _first_line(data)
         if there is None:
-            raise BadRecord("the header is not one line of names", 0, lines.excerpt(head))
+            raise BadFile("the header is not one line of names", 0, lines.excerpt(head))
         found: dict[str, str] = {}
         for name in self._schema.names:
             try:
                 there_name = names.found(name, there)
             except names.Ambiguous as e:
-                raise BadRecord(f"of the header's names {e}", 0, lines.excerpt(head)) from None
+                raise BadFile(f"of the header's names {e}", 0, lines.excerpt(head)) from None
             if there_name is None:
                 continue
             if there.count(there_name) > 1:
-                raise BadRecord(f'the header names column "{there_name}" twice', 0, lines.excerpt(head))
+                raise BadFile(f'the header names column "{there_name}" twice', 0, lines.excerpt(head))
             found[name] = there_name
         if not found:
             declared = ", ".join(self._schema.names)
-            raise BadRecord(f"the header names none of the declared columns ({declared})", 0, lines.excerpt(head))
+            raise BadFile(f"the header names none of the declared columns ({declared})", 0, lines.excerpt(head))
         return found
 
     def _rows(self, data: bytes, there: dict[str, str] | None) -> pa.Table:

@@ -21,6 +21,7 @@ _CLEAR = r'(?:"(?:[^"]|"")*"|' + _BARE + ")"
 _RECORD = rf"{_CLEAR}(?:,{_CLEAR})*"
 _CLOSED = {'"': re.compile(rb'"(?:[^"]++|"")*+"'), "\\": re.compile(rb'"(?:[^"\\]++|\\(?s:.))*+"')}
 _BARE_FIELD = {'"': re.compile(_BARE.encode()), "\\": re.compile(rb'[^",\r\n]*')}
+_LINE = re.compile(rb"[^\r\n]*")
 _ESCAPED = re.compile(rb"\\([\"\\])")
 
 
@@ -44,6 +45,42 @@ def cleared(data: bytes, escape: str) -> bytes:
     if not _alternate(array, quotes):
         raise _blame(data, escape)
     return _doubled(data, quotes, backslashes)
+
+
+def records(data: bytes, escape: str) -> list[tuple[int, bytes]]:
+    """The line and the bytes of each record that is not empty, without its end.
+
+    Quoted fields may hold the ends of lines. Where quotes do not say clearly where a record ends, it ends with its
+    first line, and what follows is taken for the next one.
+    """
+    if b'"' not in data:
+        return [(i, line) for i, line in enumerate(data.splitlines()) if line]
+    found: list[tuple[int, bytes]] = []
+    at = number = 0
+    while at < len(data):
+        end = _end_of_record(data, at, escape)
+        if end is None:
+            line = _LINE.match(data, at)
+            assert line is not None
+            end = line.end()
+        if end > at:
+            found.append((number, data[at:end]))
+            number += len(data[at:end].splitlines()) - 1
+        number += 1
+        at = end + 1 + (data[end : end + 2] == b"\r\n")
+    return found
+
+
+def _end_of_record(data: bytes, at: int, escape: str) -> int | None:
+    """Where the record that begins there ends; None: its quotes do not say clearly."""
+    while True:
+        quoted = data[at : at + 1] == b'"'
+        field = (_CLOSED if quoted else _BARE_FIELD)[escape].match(data, at)
+        if field is None or data[field.end() : field.end() + 1] not in (b"", b",", b"\r", b"\n"):
+            return None
+        if data[field.end() : field.end() + 1] != b",":
+            return field.end()
+        at = field.end() + 1
 
 
 def _places(array: "npt.NDArray[np.uint8]", byte: int) -> Places:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,8 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.json as pajson
 import pyarrow.types as pt
 
+from streamjob_runtime.excerpts import Words
 from streamjob_runtime.formats import json_keys, json_text, json_values, lines
+from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.casts import leaves
+from streamjob_runtime.formats.sifted import Misfits, Sifted, sifted
 from streamjob_runtime.formats.structs import fields_of
 
 _BLOCK = 4 << 20  # bytes that one thread parses at once
@@ -46,14 +49,47 @@ class JsonDecoder:
             return self._schema.empty_table()
         return pa.concat_tables(self._tables(data, 0))
 
+    def sift(self, data: bytes, misfits: Misfits, most: int | None = None) -> Sifted:
+        """See `Decoder`. Blank lines are no records."""
+        wrong: dict[int, Words] = {}
+        try:
+            rows = self.decode(data)
+        except BadRecord:
+            rows, wrong = self.sift_records([record for _, record in _records(data)])
+        return sifted(rows, misfits, wrong, lambda: _records(data))
+
+    def sift_records(self, records: Sequence[bytes]) -> tuple[pa.Table, dict[int, Words]]:
+        """The rows of the good records, each in a line of its own, and of each bad one why it is bad."""
+        tables: list[pa.Table] = [self._schema.empty_table()]
+        wrong: dict[int, Words] = {}
+        for first, last in _pieces(records):
+            table = self._read_records(records[first:last])
+            bad: dict[int, Words] = {}
+            if table is None:  # of fewer Arrow would take as long as this does
+                table, bad = json_values.sift_records(records[first:last], self._schema)
+            tables.append(table)
+            wrong |= {first + i: reason for i, reason in bad.items()}
+        return pa.concat_tables(tables), wrong
+
+    def _read_records(self, records: Sequence[bytes]) -> pa.Table | None:
+        """What Arrow makes of the records; None if it does not make a row of each."""
+        data = b"\n".join(records)
+        if data.count(b"\n") != len(records) - 1 or _count_records(data) != len(records):
+            return None
+        try:
+            lines.check_utf8(data)
+        except BadRecord:
+            return None
+        table = self._read(data)
+        return table if table is not None and table.num_rows == len(records) else None
+
     def names(self, data: bytes) -> list[str]:
         """The keys of the first records."""
         return json_keys.keys(data.removeprefix(lines.BOM))
 
     def line_of(self, data: bytes, row: int) -> tuple[int, str]:
         """The number and the beginning of the line that became that row."""
-        there = ((i, line) for i, line in enumerate(data.split(b"\n")) if line and not line.isspace())
-        number, line = next(each for n, each in enumerate(there) if n == row)
+        number, line = _records(data)[row]
         return number, lines.excerpt(line)
 
     def _tables(self, data: bytes, first: int) -> Iterator[pa.Table]:
@@ -90,6 +126,22 @@ class JsonDecoder:
         except _OtherSpellings:
             return None
         return None if table is None else table.rename_columns(self._schema.names)
+
+
+def _pieces(records: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Where runs of records begin and end that are looked at one by one if Arrow does not make rows of them all."""
+    start = size = 0
+    for i, record in enumerate(records, 1):
+        size += len(record) + 1
+        if size >= _SLOW or i == len(records):
+            yield start, i
+            start, size = i, 0
+
+
+def _records(data: bytes) -> list[tuple[int, bytes]]:
+    """The number and the bytes of each line that is not blank."""
+    split = data.removeprefix(lines.BOM).split(b"\n")
+    return [(i, line) for i, line in enumerate(split) if line and not line.isspace()]
 
 
 class _OtherSpellings(Exception):

@@ -2,14 +2,15 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from json.encoder import encode_basestring
 from typing import Any
 
 import pyarrow as pa
 
-from streamjob_runtime.formats import names
+from streamjob_runtime.excerpts import Words, said
+from streamjob_runtime.formats import lines, names
 from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.lines import excerpt
 
@@ -18,8 +19,8 @@ _Convert = Callable[[Any], Any]  # of a value that is not null; raises ValueErro
 
 # No column's type mends a record that is none.
 _TAKE_TEXT = (
-    "Take format text, whose one column, value, is the whole record, and in the pipeline TRY_CAST(value AS JSON), "
-    "which is NULL for what is no JSON"
+    "Say by onBadRecord what becomes of such records; or take format text, whose one column, value, is the whole "
+    "record, and in the pipeline TRY_CAST(value AS JSON), which is NULL for what is no JSON"
 )
 
 
@@ -40,6 +41,23 @@ def decode_lines(data: bytes, first: int, schema: pa.Schema) -> pa.Table:
             except ValueError as e:
                 raise BadRecord(str(e), number, excerpt(line)) from None
     return pa.Table.from_pylist(rows, schema)
+
+
+def sift_records(records: Sequence[bytes], schema: pa.Schema) -> tuple[pa.Table, dict[int, Words]]:
+    """The rows of the good ones, and of each bad one why it is bad. What is empty or blank is bad too."""
+    converters = [(f.name, _converter(f.type)) for f in schema]
+    rows: list[dict[str, Any]] = []
+    wrong: dict[int, Words] = {}
+    for i, record in enumerate(records):
+        reason = lines.no_utf8(record)
+        if reason is None:
+            try:
+                rows.append(_row(record, converters))
+                continue
+            except ValueError as e:
+                reason = said(str(e) if record and not record.isspace() else "it is empty")
+        wrong[i] = reason
+    return pa.Table.from_pylist(rows, schema), wrong
 
 
 class _Real(float):

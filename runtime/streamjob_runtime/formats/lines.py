@@ -7,12 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamjob_runtime.excerpts import Words, said
 from streamjob_runtime.formats.base import BadRecord
 
 EXCERPT = 200  # characters of a bad record that an error shows
 PIECE = 1 << 30  # bytes that one Arrow array may hold are twice as many
 _COUNTED = 1 << 17
 _NEWLINE = 10
+_NO_UTF8 = "it is not UTF-8: byte 0x{:02x} cannot stand there; convert it, or use format raw"
 BOM = b"\xef\xbb\xbf"
 
 
@@ -57,11 +59,21 @@ def check_utf8(data: bytes) -> None:
         data.decode("utf-8")
     except UnicodeDecodeError as e:
         number, line = line_at(data, e.start)
-        raise BadRecord(
-            f"it is not UTF-8: byte 0x{data[e.start]:02x} cannot stand there; convert it, or use format raw",
-            number,
-            excerpt(line),
-        ) from None
+        raise BadRecord(_NO_UTF8.format(data[e.start]), number, excerpt(line)) from None
+
+
+def no_utf8(record: bytes) -> Words | None:
+    """Why a record is not UTF-8; None: it is."""
+    try:
+        record.decode("utf-8")
+    except UnicodeDecodeError as e:
+        return said(_NO_UTF8.format(record[e.start]))
+    return None
+
+
+def each(data: bytes) -> list[bytes]:
+    """The lines, without their newlines; what follows the last newline is one if it is not empty."""
+    return data.removesuffix(b"\n").split(b"\n") if data else []
 
 
 def count(data: bytes) -> int:

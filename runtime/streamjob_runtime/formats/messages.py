@@ -5,7 +5,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from streamjob_runtime.excerpts import Words
 from streamjob_runtime.formats.base import BadRecord, Decoder
+from streamjob_runtime.formats.halves import sift_by_halves
+from streamjob_runtime.formats.json_lines import JsonDecoder
 from streamjob_runtime.formats.lines import excerpt
 from streamjob_runtime.formats.open import make_decoder
 
@@ -18,6 +21,10 @@ class MessageDecoder(Protocol):
 
     def decode(self, messages: Sequence[bytes | None]) -> pa.Table:
         """A row a message; one that is None has NULL in every column. Raises `BadRecord` with the message's number."""
+        ...
+
+    def sift(self, messages: Sequence[bytes | None]) -> tuple[pa.Table, dict[int, Words]]:
+        """A row for each good message, in their order, and of each bad one why it is bad; as quick without any."""
         ...
 
     def names(self, messages: Sequence[bytes | None]) -> Iterable[str] | None:
@@ -44,6 +51,10 @@ class RawMessages:
         """See `MessageDecoder`."""
         return pa.table({"value": pa.chunked_array([pa.array(messages, pa.binary())])})
 
+    def sift(self, messages: Sequence[bytes | None]) -> tuple[pa.Table, dict[int, Words]]:
+        """See `MessageDecoder`: none is bad."""
+        return self.decode(messages), {}
+
     def names(self, messages: Sequence[bytes | None]) -> None:
         """See `MessageDecoder`."""
 
@@ -54,6 +65,10 @@ class TextMessages:
     def decode(self, messages: Sequence[bytes | None]) -> pa.Table:
         """See `MessageDecoder`."""
         return pa.table({"value": texts(messages, "use format raw")})
+
+    def sift(self, messages: Sequence[bytes | None]) -> tuple[pa.Table, dict[int, Words]]:
+        """See `MessageDecoder`."""
+        return sift_by_halves(messages, self.decode)
 
     def names(self, messages: Sequence[bytes | None]) -> None:
         """See `MessageDecoder`."""
@@ -87,8 +102,22 @@ class LineMessages:
         if len(present) == len(messages):
             return self._decode(present, 0)
         rows = self._decode(present, 0, [i for i, message in enumerate(messages) if message is not None])
-        places = iter(range(len(present)))
-        return rows.take(pa.array([None if message is None else next(places) for message in messages], pa.int64()))
+        return _between_nulls(rows, [message is None for message in messages])
+
+    def sift(self, messages: Sequence[bytes | None]) -> tuple[pa.Table, dict[int, Words]]:
+        """See `MessageDecoder`."""
+        numbers = [i for i, message in enumerate(messages) if message is not None]
+        present = [message for message in messages if message is not None]
+        if isinstance(self._lines, JsonDecoder):
+            rows = self._together(present)
+            wrong: dict[int, Words] = {}
+            if rows is None:
+                rows, wrong = self._lines.sift_records([message.replace(b"\n", b" ") for message in present])
+        else:
+            rows, wrong = sift_by_halves(present, self._all_or_none)
+        wrong = {numbers[i]: reason for i, reason in wrong.items()}
+        is_null = [message is None for i, message in enumerate(messages) if i not in wrong]
+        return (_between_nulls(rows, is_null) if any(is_null) else rows), wrong
 
     def names(self, messages: Sequence[bytes | None]) -> Iterable[str] | None:
         """See `MessageDecoder`."""
@@ -96,28 +125,39 @@ class LineMessages:
         return self._lines.names(b"\n".join(first))
 
     def _decode(self, messages: Sequence[bytes], first: int, numbers: Sequence[int] | None = None) -> pa.Table:
-        if not messages:
-            return self._schema.empty_table()
         if len(messages) > 1 and sum(map(len, messages)) > _MOST_BYTES:
             half = len(messages) // 2
             return pa.concat_tables(
                 [self._decode(messages[:half], first, numbers), self._decode(messages[half:], first + half, numbers)]
             )
+        rows = self._together(messages)
+        return self._one_by_one(messages, first, numbers) if rows is None else rows
+
+    def _all_or_none(self, messages: Sequence[bytes]) -> pa.Table:
+        """For `sift_by_halves`, which asks for halves of those that cannot be decoded together."""
+        rows = self._together(messages)
+        if rows is None and len(messages) > 1:
+            raise BadRecord("one of several", 0, "")
+        return self._one_by_one(messages, 0, None) if rows is None else rows
+
+    def _together(self, messages: Sequence[bytes]) -> pa.Table | None:
+        """A row a message, decoded all at once; None: they must be looked at one by one."""
+        if not messages:
+            return self._schema.empty_table()
         data = b"\n".join(messages)
         if not self._json and b"\r" in data and (b'"' in data or any(b"\r" in message[:-1] for message in messages)):
             # It ends a line too. As many rows as messages are then no sign that each is one: another may be empty.
-            return self._one_by_one(messages, first, numbers)
+            return None
         if data.count(b"\n") >= len(messages):
             if not self._json:
-                return self._one_by_one(messages, first, numbers)
+                return None
             # Between the parts of a JSON text a newline is white space, and within a string it cannot stand.
-            messages = [message.replace(b"\n", b" ") for message in messages]
-            data = b"\n".join(messages)
+            data = b"\n".join(message.replace(b"\n", b" ") for message in messages)
         try:
             rows = self._lines.decode(data)
         except BadRecord:
-            return self._one_by_one(messages, first, numbers)
-        return rows if rows.num_rows == len(messages) else self._one_by_one(messages, first, numbers)
+            return None
+        return rows if rows.num_rows == len(messages) else None
 
     def _one_by_one(self, messages: Sequence[bytes], first: int, numbers: Sequence[int] | None) -> pa.Table:
         """Slow, and able to say which message is wrong."""
@@ -125,7 +165,7 @@ class LineMessages:
         for i, message in enumerate(messages, first):
             number = numbers[i] if numbers else i
             try:
-                rows = self._lines.decode(message)
+                rows = self._lines.decode(message.replace(b"\n", b" ") if self._json else message)
             except BadRecord as bad:
                 raise BadRecord(bad.reason, number, excerpt(message), bad.remedy) from None
             if rows.num_rows != 1:
@@ -133,3 +173,9 @@ class LineMessages:
                 raise BadRecord(found if rows.num_rows else "it is empty", number, excerpt(message))
             tables.append(rows)
         return pa.concat_tables(tables)
+
+
+def _between_nulls(rows: pa.Table, is_null: Sequence[bool]) -> pa.Table:
+    """The rows with a row of NULLs at each of these places."""
+    places = iter(range(rows.num_rows))
+    return rows.take(pa.array([None if null else next(places) for null in is_null], pa.int64()))

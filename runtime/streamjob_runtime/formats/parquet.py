@@ -2,8 +2,9 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streamjob_runtime.errors import JobError
-from streamjob_runtime.excerpts import Excerpt, said
+from streamjob_runtime.excerpts import Excerpt, Words, said
 from streamjob_runtime.formats import names, times
-from streamjob_runtime.formats.base import BadRecord, TooLarge
+from streamjob_runtime.formats.base import BadFile, BadRecord, TooLarge
 from streamjob_runtime.formats.casts import cast, leaves
+from streamjob_runtime.formats.json_lines import JsonEncoder
+from streamjob_runtime.formats.sifted import Misfits, Sifted, sifted
 
 _ROWS = 1 << 16  # that are decoded at a time
 _DICTIONARIES = ("RLE_DICTIONARY", "PLAIN_DICTIONARY")
@@ -29,7 +32,7 @@ def read_schema(data: bytes) -> pa.Schema:
     count = Counter(name.lower() for name in schema.names)
     for name in schema.names:
         if count[name.lower()] > 1:
-            raise BadRecord(f'it has more than one column of the name "{name}"', 0, "")
+            raise BadFile(f'it has more than one column of the name "{name}"', 0, "")
     return schema
 
 
@@ -40,7 +43,7 @@ def _opened(data: bytes, **options: Any) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(pa.BufferReader(data), **{"coerce_int96_timestamp_unit": "us", **options}) as file:
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:  # the last one of a column's name
-        raise BadRecord(f"it is not a whole Parquet file: {e}", 0, "") from None
+        raise BadFile(f"it is not a whole Parquet file: {e}", 0, "") from None
 
 
 class ParquetDecoder:
@@ -55,15 +58,40 @@ class ParquetDecoder:
 
     def decode(self, data: bytes, most: int | None = None) -> pa.Table:
         """The rows of one file. Raises `BadRecord`, always with record 0: the file as a whole; and `TooLarge`."""
+        return self._cast(*self._read(data, most))
+
+    def sift(self, data: bytes, misfits: Misfits, most: int | None = None) -> Sifted:
+        """See `Decoder`: a row with a value that does not fit is bad; its bytes are a JSON object of them."""
+        table, there = self._read(data, most)
+        wrong: dict[int, Words] = {}
+        try:
+            rows = self._cast(table, there)
+        except BadRecord:
+            for field in self._schema:
+                if field.name in there:
+                    wrong = {**_unfit(table.column(there[field.name]), field), **wrong}
+            good = [i for i in range(table.num_rows) if i not in wrong]
+            rows = self._cast(table.take(pa.array(good, pa.int64())), there)
+        found = sifted(rows, misfits, wrong, lambda: [(i, None) for i in range(table.num_rows)])
+        as_json = _as_json(table, [bad.record for bad in found.bad])
+        bad = (replace(bad, raw=raw) for bad, raw in zip(found.bad, as_json, strict=True))
+        return Sifted(found.rows, tuple(bad))
+
+    def _read(self, data: bytes, most: int | None) -> tuple[pa.Table, dict[str, str]]:
+        """The file's own columns, and the names that ours have there. Raises `BadFile` and `TooLarge`."""
         with _opened(data) as file:
             there = self._found(file.schema_arrow.names)
             wanted = sorted(set(there.values()))
             table = _read(data, file, wanted, most)
-            count = file.metadata.num_rows
+            if not wanted:
+                table = pa.table({"": pa.nulls(file.metadata.num_rows)})  # a table without columns has no rows
             if old := [name for name in wanted if _is_int96(file, name)]:
                 _check_int96(data, table, old)
+        return table, there
+
+    def _cast(self, table: pa.Table, there: Mapping[str, str]) -> pa.Table:
         columns: dict[str, Any] = {
-            f.name: _fitted(table.column(there[f.name]), f) if f.name in there else pa.nulls(count, f.type)
+            f.name: _fitted(table.column(there[f.name]), f) if f.name in there else pa.nulls(table.num_rows, f.type)
             for f in self._schema
         }
         return pa.table(columns, self._schema)
@@ -84,10 +112,10 @@ class ParquetDecoder:
             try:
                 in_file = names.found(name, there)
             except names.Ambiguous as e:
-                raise BadRecord(f"of the file's columns {e}", 0, "") from None
+                raise BadFile(f"of the file's columns {e}", 0, "") from None
             if in_file is not None:
                 if list(there).count(in_file) > 1:
-                    raise BadRecord(f'it has more than one column of the name "{in_file}"', 0, "")
+                    raise BadFile(f'it has more than one column of the name "{in_file}"', 0, "")
                 found[name] = in_file
         return found
 
@@ -151,7 +179,7 @@ def _check_int96(data: bytes, table: pa.Table, old: list[str]) -> None:
             leaves(seconds.column(name)), leaves(table.column(name).combine_chunks()), strict=False
         ):
             if pa.types.is_timestamp(fine.type) and not coarse.equals(cast(fine, coarse.type)):
-                raise BadRecord(f'column "{name}" holds a time further from 1970 than microseconds reach', 0, "")
+                raise BadFile(f'column "{name}" holds a time further from 1970 than microseconds reach', 0, "")
 
 
 def _fitted(column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]") -> Any:
@@ -161,6 +189,35 @@ def _fitted(column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]") -> Any:
         types = f'column "{field.name}" is {column.type} in the file and {field.type} as declared'
         reason = said(types, Excerpt(f": {e}", ", and not every value fits"))
         raise BadRecord(reason, 0, "") from None
+
+
+def _unfit(column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]") -> dict[int, Words]:
+    """The rows whose value does not fit, found by halves."""
+    whole: Any = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    found: dict[int, Words] = {}
+    todo = [(0, len(whole))]
+    while todo:
+        first, last = todo.pop()
+        try:
+            cast(whole.slice(first, last - first), field.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as e:
+            if last - first > 1:
+                todo += [(first, (first + last) // 2), ((first + last) // 2, last)]
+            else:
+                types = f'column "{field.name}" is {column.type} in the file and {field.type} as declared'
+                found[first] = said(types, Excerpt(f": {e}", ", and the value does not fit"))
+    return found
+
+
+def _as_json(table: pa.Table, numbers: Sequence[int]) -> list[bytes | None]:
+    """These rows as JSON objects; None where a column is of a type that JSON has not."""
+    if not numbers:
+        return []
+    try:
+        # An object holds no newline: in texts it is written with a backslash.
+        return [*JsonEncoder().encode(table.take(pa.array(numbers, pa.int64()))).removesuffix(b"\n").split(b"\n")]
+    except (JobError, pa.ArrowException):
+        return [None] * len(numbers)
 
 
 class ParquetEncoder:

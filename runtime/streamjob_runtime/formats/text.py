@@ -5,6 +5,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from streamjob_runtime.formats import lines
+from streamjob_runtime.formats.base import BadRecord
+from streamjob_runtime.formats.sifted import Misfits, Sifted, sifted
 
 SCHEMA = pa.schema([pa.field("value", pa.string())])
 
@@ -39,9 +41,25 @@ class TextDecoder:
             values = pc.replace_substring_regex(values, r"\r$", "")
         return pa.Table.from_arrays([values], schema=SCHEMA)
 
+    def sift(self, data: bytes, misfits: Misfits, most: int | None = None) -> Sifted:
+        """See `Decoder`: a line that is not UTF-8 is bad."""
+        try:
+            return sifted(self.decode(data), misfits, {}, lambda: _records(data))
+        except BadRecord:
+            records = _records(data)
+        wrong = {i: reason for i, (_, line) in enumerate(records) if (reason := lines.no_utf8(line)) is not None}
+        # Behind an empty line: what is a byte order mark at the very beginning is text in the middle.
+        good = b"".join(line + b"\n" for i, (_, line) in enumerate(records) if i not in wrong)
+        rows = self.decode(b"\n" + good).slice(1)
+        return sifted(rows, misfits, wrong, lambda: records)
+
     def names(self, data: bytes) -> None:
         """Lines of text name no columns."""
 
     def line_of(self, data: bytes, row: int) -> tuple[int, str]:
         """A row is a line."""
         return row, ""
+
+
+def _records(data: bytes) -> list[tuple[int, bytes]]:
+    return list(enumerate(lines.each(data.removeprefix(lines.BOM))))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamjob_api.bad_records import DEAD_LETTER_COLUMNS
 from streamjob_api.words import numbered, suggest
 from streamjob_runtime.plan.aggregation import has_aggregates
 from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
@@ -32,7 +33,14 @@ from streamjob_runtime.plan.outline import outline, warnings
 from streamjob_runtime.plan.problems import PlanError, PlanProblem, Refusal
 from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import plan_sink
-from streamjob_runtime.plan.sources import TIMES, columns_found, declared_columns, implied_columns, watermark_problem
+from streamjob_runtime.plan.sources import (
+    TIMES,
+    columns_found,
+    declared_columns,
+    implied_columns,
+    unread_dead_letters,
+    watermark_problem,
+)
 from streamjob_runtime.plan.steps import Planned, inputs_of, plan_step
 from streamjob_runtime.plan.stream_join import split_joins
 from streamjob_runtime.plan.tops import asked_later, find_top, plan_top
@@ -123,13 +131,18 @@ class _Planner:
                     self._steps[step.name] = replace(found, watermark_column=marked)
         names = numbered("" if sink is None else f"{sink.from_}.{sink.kind}" for sink in self._spec.sinks)
         sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink, names[i])]
+        steps = _needed(list(self._steps.values()), sinks)
+        # In a draft a sink or a step may be missing that reads them.
+        if not self._problems and not self._broken and None not in (*self._spec.sinks, *self._spec.pipeline):
+            read = {s.relation for s in sinks}.union(*(step.inputs for step in steps))
+            self._problems += unread_dead_letters(self._spec.sources, read)
         if self._problems:
             raise PlanError(self._problems)
         return Plan(
             relations=self._relations,
             sources=tuple(self._sources),
             tables=tuple(t for t in tables if t is not None),
-            steps=tuple(_needed(list(self._steps.values()), sinks)),
+            steps=tuple(steps),
             sinks=tuple(sinks),
         )
 
@@ -158,6 +171,10 @@ class _Planner:
             do = "Declare it" if source.watermark.expression is None else "Cast it in the expression"
             planned = replace(planned, computed=computed or "", watermark_column=self._mark(path, source, do))
         self._sources.append(planned)
+        if source.dead_letters:
+            letters = tuple(Column(name, self.catalog.type_of(text)) for name, text in DEAD_LETTER_COLUMNS.items())
+            self._add(Known(source.dead_letters, "stream", tuple(c.name for c in letters)), letters)
+            self._sources.append(SourcePlan(source.dead_letters, None, letters, None))
 
     def _computed(self, path: str, source: Any) -> str | None:
         """Add the event time that an expression gives to a source's columns; the SELECT that does."""

@@ -1,7 +1,7 @@
 """The declared columns of sources and tables."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -82,3 +82,16 @@ def watermark_problem(path: str, column: Column, do: str) -> PlanProblem:
     """A watermark's column is of a type that is no time. `do`: how it becomes one, such as "Declare it"."""
     remedy = f"{do} as TIMESTAMP or TIMESTAMP WITH TIME ZONE."
     return PlanProblem(f"{path}.watermark.column", f"{column.name} is of type {column.type}", remedy)
+
+
+def unread_dead_letters(sources: Sequence[Any], read: Set[str]) -> list[PlanProblem]:
+    """Sources whose dead letters go nowhere. `read`: the names of all that a sink's rows follow from."""
+    return [
+        PlanProblem(
+            f"spec.sources[{i}].onBadRecord",
+            f"No sink gets any of {source.dead_letters}",
+            f"Write it to one: {{from: {source.dead_letters}, files: {{path: …}}, format: json}}; or take drop.",
+        )
+        for i, source in enumerate(sources)
+        if source is not None and source.dead_letters and source.dead_letters not in read
+    ]

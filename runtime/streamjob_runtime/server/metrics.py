@@ -57,6 +57,12 @@ class _Board(Collector):
         for key, name, text in _COUNTERS:
             yield CounterMetricFamily(name, text, value=self._progress.totals.get(key, 0))
         yield self._durations()
+        bad = CounterMetricFamily(
+            "streamjob_bad_records", "Bad records that were put aside since the runtime started.", labels=["source"]
+        )
+        for name, count in self._progress.bad_records.items():
+            bad.add_metric([name], count)
+        yield bad
         status = self._progress.status
         yield from _of_status(status)
         yield from _of_sources(status)
@@ -103,6 +109,9 @@ def _of_status(status: Status) -> Iterator[GaugeMetricFamily | InfoMetricFamily]
             "How long rows have come and not moved the watermark.",
             value=status.watermark.standing_ms / 1000,
         )
+    yield GaugeMetricFamily(
+        "streamjob_slow_batches", "The last batches in a row that took longer than the interval.", status.slow_batches
+    )
     checkpoint = status.checkpoint
     if checkpoint is not None:
         for suffix, text, value in (
@@ -144,6 +153,13 @@ def _of_batch(batch: BatchProgress) -> Iterator[GaugeMetricFamily]:
     for operator in batch.operators:
         rows.add_metric([operator.name], operator.num_rows_total)
     yield rows
+    limits = GaugeMetricFamily(
+        "streamjob_source_rate_limit", "Records a second that backpressure lets a source give.", labels=["source"]
+    )
+    for source in batch.sources:
+        if source.rate_limit is not None:
+            limits.add_metric([source.name], source.rate_limit)
+    yield limits
 
 
 def _flag(value: object) -> int:

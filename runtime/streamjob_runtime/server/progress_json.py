@@ -33,6 +33,7 @@ def status_json(status: Status, batches: Sequence[BatchProgress], now_ms: int) -
         "epoch": status.epoch,
         "started": iso(status.started_ms),
         "intervalMs": status.interval_ms,
+        "slowBatches": status.slow_batches,
         "inputRowsPerSecond": round(rate_in, 3),
         "outputRowsPerSecond": round(rate_out, 3),
         "checkpoint": checkpoint
@@ -79,6 +80,7 @@ def batch_json(status: Status, batch: BatchProgress) -> dict[str, Any]:
         "batchDuration": round(batch.batch_duration_ms, 3),
         "replayed": batch.replayed,
         "numInputRows": batch.num_input_rows,
+        "numBadRecords": batch.num_bad_records,
         "inputRowsPerSecond": _by_interval(batch.num_input_rows, batch),
         "processedRowsPerSecond": _by_duration(batch.num_input_rows, batch),
         "durationMs": {step: round(ms, 3) for step, ms in batch.duration_ms.items()},
@@ -116,9 +118,11 @@ def _source_json(source: SourceProgress, batch: BatchProgress) -> dict[str, Any]
         "endOffset": dict(source.end_offset),
         "latestOffset": dict(source.latest_offset),
         "numInputRows": source.num_input_rows,
+        "numBadRecords": source.num_bad_records,
         "inputRowsPerSecond": _by_interval(source.num_input_rows, batch),
         "processedRowsPerSecond": _by_duration(source.num_input_rows, batch),
         "lag": source.lag,
+        "rateLimit": None if source.rate_limit is None else round(source.rate_limit, 3),
     }
 
 

@@ -25,6 +25,11 @@ class DeltaContents:
         self._decoding = decoding
         self._schema: pa.Schema | None = None  # as at the start: the query is planned with it
 
+    @property
+    def left_out(self) -> int:
+        """See `Contents`: none is bad."""
+        return 0
+
     @classmethod
     def from_manifest(cls, table: TableSpec, context: TableContext) -> "DeltaContents":
         """The Delta table of a manifest's table."""

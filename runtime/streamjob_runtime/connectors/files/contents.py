@@ -45,6 +45,8 @@ class FileContents:
     most: int = 1 << 40  # bytes that a file may become
     say: Callable[..., None] = lambda level, message, **fields: None  # the runtime's log
     decoding: Decoding = unnamed
+    lenient: bool = False  # whether bad records are left out
+    left_out: int = 0
 
     @classmethod
     def from_manifest(cls, table: TableSpec, context: TableContext) -> "FileContents":
@@ -66,6 +68,7 @@ class FileContents:
             for_one_file(),
             context.say,
             context.decoding,
+            table.on_bad_record == "drop",
         )
 
     def files(self) -> list[Entry]:
@@ -95,7 +98,7 @@ class FileContents:
         if self.format is not None:
             wire = wire_schema(self.format, columns)
             decoder = make_decoder(self.format, wire, header=self.header, escape=self.escape)
-            self.decoder = FileDecoder(decoder, Columns(wire.names, self.required), self.folders)
+            self.decoder = FileDecoder(decoder, Columns(wire.names, self.required), self.folders, lenient=self.lenient)
 
     def check(self) -> str:
         """See `Contents`: finds the files and decodes the smallest of them."""
@@ -136,10 +139,14 @@ class FileContents:
         """The rows of those files. Raises `JobError` if one of them cannot be decoded."""
         decoder = self.decoder
         assert decoder is not None
-        tables = [self._of_file(e.key, lambda data, e=e: decoder.decode(e.key, data, self.most)) for e in files]  # type: ignore[misc]
+        found = [self._of_file(e.key, lambda data, e=e: decoder.sift(e.key, data, self.most)) for e in files]  # type: ignore[misc]
+        self.left_out = sum(len(each.bad) for each in found)
+        first = next((bad for each in found for bad in each.bad), None)
+        if first is not None:
+            self.say("warning", "a record of a static table is bad", table=self.name, error=first.reason.full)
         for missing in decoder.columns.missing():
             self.say("warning", NO_RECORD, table=self.name, **missing.fields)
-        return pa.concat_tables(tables)
+        return pa.concat_tables([each.rows for each in found])
 
     def _of_file(self, key: str, look: Callable[[bytes], T]) -> T:
         """What `look` makes of the file's content."""

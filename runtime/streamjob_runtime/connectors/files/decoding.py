@@ -8,6 +8,7 @@ from streamjob_runtime.connectors.files.folders import Folders
 from streamjob_runtime.formats.base import Decoder
 from streamjob_runtime.formats.columns import Columns
 from streamjob_runtime.formats.compression import decompress, is_compressed
+from streamjob_runtime.formats.sifted import Misfits, Sifted, no_misfits, with_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class FileDecoder:
     columns: Columns = field(default_factory=lambda: Columns(()))
     folders: Folders = field(default_factory=lambda: Folders(""))
     packs: bool = False  # whether the format itself packs its values, as Parquet does
+    lenient: bool = False  # whether bad records are put aside
+    misfits: Misfits = no_misfits
 
     def may_grow(self, key: str) -> bool:
         """Whether a file of that name may become far more than it is."""
@@ -29,6 +32,17 @@ class FileDecoder:
         rows = self.folders.put(self.decoder.decode(content, most), key)
         self.columns.look(rows, lambda: self._names(key, content), lambda row: self.decoder.line_of(content, row))
         return rows
+
+    def sift(self, key: str, data: bytes, most: int | None = None) -> Sifted:
+        """What became of the records of the file. Raises as `decode`, where bad records are not put aside."""
+        if not self.lenient:
+            return Sifted(self.decode(key, data, most))
+        content = decompress(key, data, most)
+        unfit = with_all((self.columns.lacking, self.misfits))
+        found = self.decoder.sift(content, lambda rows: unfit(self.folders.put(rows, key)), most)
+        rows = self.folders.put(found.rows, key)
+        self.columns.look(rows, lambda: self._names(key, content), lambda row: self.decoder.line_of(content, row))
+        return Sifted(rows, found.bad)
 
     def _names(self, key: str, content: bytes) -> list[str] | None:
         found = self.decoder.names(content)

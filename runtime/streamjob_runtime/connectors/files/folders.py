@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from streamjob_runtime.connectors.shared.partitions import values_of
 from streamjob_runtime.formats import names
-from streamjob_runtime.formats.base import BadRecord
+from streamjob_runtime.formats.base import BadFile
 from streamjob_runtime.formats.casts import cast
 
 
@@ -23,7 +23,7 @@ class Folders:
         return list(values_of(self._root + key))
 
     def put(self, rows: pa.Table, key: str) -> pa.Table:
-        """The rows with the values of those columns that they have. Raises `BadRecord` where the two do not agree."""
+        """The rows with the values of those columns that they have. Raises `BadFile` where the two do not agree."""
         said = values_of(self._root + key)
         for i, field in enumerate(rows.schema):
             name = names.found(field.name, said)
@@ -41,13 +41,11 @@ def _column(field: Any, text: str | None, count: int) -> Any:
         value = cast(pa.array([text], pa.string()), field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         reason = f'its folder says {text!r} for the column "{field.name}", which is no {field.type}'
-        raise BadRecord(reason, 0, "") from None
+        raise BadFile(reason, 0, "") from None
     return pa.chunked_array([value.take(pa.array([0] * count, pa.int64()))], field.type)
 
 
 def _compare(name: str, inside: Any, said: Any, folders: Mapping[str, str | None]) -> None:
     there = pc.is_valid(inside)
     if pc.any(there).as_py() and not inside.filter(there).equals(said.filter(there)):
-        raise BadRecord(
-            f'its folder says {said[0].as_py()!r} for the column "{name}", and the file another value', 0, ""
-        )
+        raise BadFile(f'its folder says {said[0].as_py()!r} for the column "{name}", and the file another value', 0, "")

@@ -2,20 +2,23 @@
 
 import zlib
 from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import pyarrow as pa
 
 from streamjob_runtime.connectors.files.paths import missing_place
 from streamjob_runtime.connectors.files.tails import Place, Seen, Tail, match, read_range, signature
+from streamjob_runtime.connectors.shared.bad_records import BadRecords
 from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
+from streamjob_runtime.connectors.shared.long_lines import beginnings, end_of_lines, sift_around
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.errors import Damaged, JobError
 from streamjob_runtime.formats import lines
 from streamjob_runtime.formats.base import BadRecord, Decoder
 from streamjob_runtime.formats.columns import NO_RECORD, Columns
+from streamjob_runtime.formats.sifted import Bad, Sifted, with_all
 from streamjob_runtime.patience import Caller
 from streamjob_runtime.stores.local import Links
 from streamjob_runtime.stores.os_errors import translate
@@ -49,8 +52,10 @@ class FollowSource:
         columns: Columns | None = None,
         links: Links | None = None,
         decoding: Decoding = unnamed,
+        bad_records: BadRecords | None = None,
     ) -> None:
         self._name = name
+        self._bad_records = bad_records or BadRecords()
         self._root = root
         self._pattern = pattern
         self._place = Place(root, pattern, links)
@@ -61,13 +66,14 @@ class FollowSource:
         self._say = say
         self._available_now = available_now
         self._columns = columns or Columns(())
+        self._misfits = with_all((self._columns.lacking, self._bad_records.misfits))
         self._tails: Mapping[int, Tail] = {}  # as the log knows them, but for what `match` has made of them
         self._logged: dict[int, int] = {}  # inode -> offset, as the log has it
         self._found: Mapping[int, Seen] = {}  # by the last look
         self._there: Mapping[int, Seen] | None = None  # by that, or by a survey since
         self._waiting: tuple[str, ...] = ()
         self._until: dict[int, int] | None = None
-        self._loaded: dict[tuple[int, int, int, int], pa.Table] = {}  # inode, start, end, checksum
+        self._loaded: dict[tuple[int, int, int, int], _Records] = {}  # inode, start, end, checksum
         self._unended: set[str] = set()  # files whose last line has no end
 
     def check(self) -> str:
@@ -142,11 +148,12 @@ class FollowSource:
                 continue
             # The checksum, too: a file that was cut off has other bytes in the same place.
             at = tail.inode, int(part["start"]), tail.offset, int(part["crc"])
-            table = self._loaded.get(at)
-            if table is None:
-                table = self._decode(self._find(part, tail), tail.key, at[1])
-            wanted[at] = table
-            tables.append(table)
+            found = self._loaded.get(at)
+            if found is None:
+                found = self._decode(*self._find(part, tail), tail.key, at[1])
+            wanted[at] = found
+            tables.append(found.sifted.rows)
+            self._bad_records.put(str(self._place.path(tail.key)), found.sifted.bad, found.place_of)
         for column in self._columns.missing():
             self._say("warning", NO_RECORD, source=self._name, **column.fields)
         self._loaded = wanted  # the same range may be asked for again
@@ -223,13 +230,16 @@ class FollowSource:
                 continue
             path = self._place.path(seen.key)
             end = seen.size if self._until is None else self._until.get(seen.inode, 0)
-            data = read_range(path, tail.offset, min(end, tail.offset + max(room, MAX_LINE)), seen.inode)
+            data = read_range(path, tail.offset, min(end, tail.offset + max(room, MAX_LINE + 1)), seen.inode)
             cut = data.rfind(b"\n") + 1
-            if cut == 0 and len(data) >= MAX_LINE:
-                raise JobError(
-                    f'Source "{self._name}": {path} has {MAX_LINE >> 20} MiB without a newline behind byte '
-                    f"{tail.offset}, and a line is a record. Leave the file out of the path."
-                )
+            if cut == 0 and len(data) > MAX_LINE:
+                if not self._bad_records.lenient:
+                    raise JobError(
+                        f'Source "{self._name}": {path} has {MAX_LINE >> 20} MiB without a newline behind byte '
+                        f"{tail.offset}, and a line is a record. Leave the file out of the path, or write onBadRecord: "
+                        "drop or deadLetter."
+                    )
+                cut = len(data)  # the rest of the line comes later, and is passed over
             if cut < len(data):
                 self._unended.add(seen.key)
             data = data[:cut]
@@ -245,7 +255,8 @@ class FollowSource:
     def _part(self, path: Path, tail: Tail, data: bytes) -> dict[str, Any]:
         start, end = tail.offset, tail.offset + len(data)
         crc = zlib.crc32(data)
-        self._loaded[tail.inode, start, end, crc] = self._decode(data, tail.key, start)
+        before = read_range(path, max(0, start - 1), start, tail.inode)
+        self._loaded[tail.inode, start, end, crc] = self._decode(data, _is_within(before), tail.key, start)
         now = Tail(tail.inode, tail.key, end, *signature(path, end))
         return {"tail": now.to_json(), "start": start, "crc": crc}
 
@@ -264,30 +275,43 @@ class FollowSource:
             end = start
         return tail.offset
 
-    def _find(self, part: Any, tail: Tail) -> bytes:
-        """The bytes of a part that the log names: of the file itself, renamed or not, or of a copy."""
+    def _find(self, part: Any, tail: Tail) -> tuple[bytes, bool]:
+        """The bytes of a part that the log names: of the file itself, renamed or not, or of a copy.
+
+        And whether they begin within a line, whose beginning was too long for one.
+        """
         found = self._ask(self._place.look)
         own = [s for i, s in found.items() if i == tail.inode]
         start, size = int(part["start"]), tail.offset - int(part["start"])
         for seen in (*own, *(s for i, s in found.items() if i != tail.inode and s.size >= tail.offset)):
             path = self._place.path(seen.key)
-            data = self._ask(lambda path=path: read_range(path, start, tail.offset))  # type: ignore[misc]
+            read = self._ask(lambda path=path: read_range(path, max(0, start - 1), tail.offset))  # type: ignore[misc]
+            before, data = read[: min(1, start)], read[min(1, start) :]
             if len(data) == size and zlib.crc32(data) == part["crc"]:
-                return data
+                return data, _is_within(before)
         raise Damaged(
             f'Source "{self._name}": the bytes {part["start"]} to {tail.offset} of {self._place.path(tail.key)} (inode '
             f"{tail.inode}), which a batch needs again, are in no file there any more. Put the file back (unpacked, "
             "where it was compressed), and keep rotated files for longer than from one checkpoint to the next."
         )
 
-    def _decode(self, data: bytes, key: str, start: int) -> pa.Table:
+    def _decode(self, data: bytes, within: bool, key: str, start: int) -> "_Records":
+        """What became of the lines. `within`: they begin with the rest of one, which is passed over."""
+        passed = (data.find(b"\n") + 1 or len(data)) if within else 0
+        start, data = start + passed, data[passed:]
         try:
             with self._decoding(f'source "{self._name}": {self._place.path(key)} from byte {start} on'):
-                rows = self._decoder.decode(data)
-            self._columns.look(rows, lambda: self._decoder.names(data), lambda row: self._decoder.line_of(data, row))
-            return rows
+                if self._bad_records.lenient:
+                    found = sift_around(data, MAX_LINE, self._sift, MAX_LINE)
+                else:
+                    found = Sifted(self._decoder.decode(data))
+            self._columns.look(
+                found.rows, lambda: self._decoder.names(data), lambda row: self._decoder.line_of(data, row)
+            )
         except BadRecord as bad:
-            remedy = bad.remedy or "Correct it, or declare the column VARCHAR"
+            remedy = (
+                bad.remedy or "Correct it, declare the column VARCHAR, or say by onBadRecord what becomes of such lines"
+            )
             raise JobError(
                 f'Source "{self._name}": the line {bad.record + 1} behind byte {start} of {self._place.path(key)} '
                 "cannot be decoded: ",
@@ -296,6 +320,28 @@ class FollowSource:
                 bad.begins(),
                 f" {remedy}.",
             ) from None
+        begins = beginnings(data, [bad.line for bad in found.bad])
+        return _Records(found, {bad.line: start + at for bad, at in zip(found.bad, begins, strict=True)})
+
+    def _sift(self, data: bytes) -> Sifted:
+        return self._decoder.sift(data, self._misfits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """What became of some lines of a file."""
+
+    sifted: Sifted
+    places: Mapping[int, int]  # the number of a line that is bad -> where it begins in the file
+
+    def place_of(self, bad: Bad) -> int:
+        """Where the record begins in the file."""
+        return self.places[bad.line]
+
+
+def _is_within(before: bytes) -> bool:
+    """Whether what follows this byte, or the file's beginning, is the rest of a line."""
+    return before not in (b"", b"\n")
 
 
 def _partition(inode: int) -> str:
@@ -304,4 +350,4 @@ def _partition(inode: int) -> str:
 
 def _first(data: bytes, count: int) -> bytes:
     """The first so many lines."""
-    return data[: int(np.flatnonzero(np.frombuffer(data, np.uint8) == 10)[count - 1]) + 1]  # 10: the newline
+    return data[: end_of_lines(data, count)]

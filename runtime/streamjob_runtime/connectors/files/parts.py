@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from streamjob_runtime.connectors.files.decoding import FileDecoder
 from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.errors import JobError, NotFound
-from streamjob_runtime.formats.base import BadRecord, TooLarge
+from streamjob_runtime.formats.base import BadFile, BadRecord, TooLarge
+from streamjob_runtime.formats.sifted import Sifted
 from streamjob_runtime.stores.base import Entry, Store
 
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """The rows `[first, last)` of a file that has `total`."""
+    """The records `[first, last)` of a file that has `total`."""
 
     file: Entry
     first: int
@@ -23,17 +22,17 @@ class FilePart:
 
     @classmethod
     def of(cls, file: Entry, total: int, limit: int | None) -> "FilePart":
-        """The first rows of a file, at most `limit`."""
+        """The first records of a file, at most `limit`."""
         return cls(file, 0, total if limit is None else min(total, limit), total)
 
     def following(self, limit: int | None) -> "FilePart":
-        """The rows behind this part, at most `limit`."""
+        """The records behind this part, at most `limit`."""
         last = self.total if limit is None else min(self.total, self.last + limit)
         return FilePart(self.file, self.last, last, self.total)
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """How many records it has, bad ones too."""
         return self.last - self.first
 
     @property
@@ -77,12 +76,12 @@ class FileReader:
         self._most = most
         self._decoding = decoding
 
-    def read_beside(self, file: Entry, others: int) -> pa.Table | None:
-        """The rows of the file, as `read` gives them; None if that takes more than one of so many files may become."""
+    def read_beside(self, file: Entry, others: int) -> Sifted | None:
+        """The records of the file, as `read` gives them; None if it takes more than one of so many files may."""
         return self._read(file, self._most // others)
 
-    def read(self, file: Entry) -> pa.Table:
-        """The rows of the file. Raises `FileUnusable`, and `JobError` if it cannot be decoded or becomes too large."""
+    def read(self, file: Entry) -> Sifted:
+        """What became of its records. Raises `FileUnusable`; `JobError` if it cannot be decoded or is too large."""
         rows = self._read(file, self._most)
         if rows is None:
             raise JobError(
@@ -92,10 +91,14 @@ class FileReader:
             )
         return rows
 
-    def _where(self, file: Entry) -> str:
-        return f"{self._whose}: the file {self._store.url.rstrip('/')}/{file.key}"
+    def place(self, file: Entry) -> str:
+        """Where the file is, whole."""
+        return f"{self._store.url.rstrip('/')}/{file.key}"
 
-    def _read(self, file: Entry, most: int) -> pa.Table | None:
+    def _where(self, file: Entry) -> str:
+        return f"{self._whose}: the file {self.place(file)}"
+
+    def _read(self, file: Entry, most: int) -> Sifted | None:
         where = self._where(file)
         try:
             data = self._store.read(file.key)
@@ -106,11 +109,12 @@ class FileReader:
             raise FileUnusable(f"{where} was changed since it was listed, and a batch needs it as it was. {_REMEDY}")
         try:
             with self._decoding(where):
-                return self._decoder.decode(file.key, data, most)
+                return self._decoder.sift(file.key, data, most)
         except TooLarge:
             return None
         except BadRecord as e:
-            remedy = e.remedy or "Correct the file or take it away"
+            aside = "" if isinstance(e, BadFile) else ", or say by onBadRecord what becomes of such records"
+            remedy = e.remedy or f"Correct the file or take it away{aside}"
             raise JobError(f"{where}, line {e.record + 1}: ", e.reason, ".", e.begins(), f" {remedy}.") from None
 
 

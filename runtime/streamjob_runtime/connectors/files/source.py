@@ -17,12 +17,14 @@ from streamjob_runtime.connectors.files.new_files import NewFiles
 from streamjob_runtime.connectors.files.parts import FilePart, FileReader, FileUnusable
 from streamjob_runtime.connectors.files.paths import list_files, local_folder, missing_place, split_glob
 from streamjob_runtime.connectors.files.seen import SeenFiles
+from streamjob_runtime.connectors.shared.bad_records import BadRecords
 from streamjob_runtime.connectors.shared.decoding import Decoding, unnamed
 from streamjob_runtime.connectors.source import OffsetRange, Source, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.formats.columns import NO_RECORD, Columns
 from streamjob_runtime.formats.open import make_decoder
+from streamjob_runtime.formats.sifted import Sifted
 from streamjob_runtime.memory import for_one_file
 from streamjob_runtime.stores.base import Entry, Store
 
@@ -41,8 +43,8 @@ class FilesSource:
     whose time is seven days before the newest that was read is passed over.
 
     The partition "files" counts files that were read to their end. Where `limit` cuts a file, a partition "files/<key>"
-    counts its rows. A file is decoded before its range is logged, so that one that cannot be decoded stands in
-    no log, and can be corrected or taken away.
+    counts its records, bad ones too. A file is decoded before its range is logged, so that one that cannot be decoded
+    stands in no log, and can be corrected or taken away.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class FilesSource:
         missing: Callable[[], str] = lambda: "",  # what is not there, where files would have to be
         available_now: bool = False,
         decoding: Decoding = unnamed,
+        bad_records: BadRecords | None = None,
     ) -> None:
         self._name = name
+        self._bad_records = bad_records or BadRecords()
         self._schema = schema
         self._max_files = max_files
         self._store = store
@@ -78,7 +82,7 @@ class FilesSource:
         self._pool = ThreadPoolExecutor(_THREADS, f"files-{name}")
         self._count = 0  # files that were read to their end
         self._current: FilePart | None = None  # what was read of a file that was not read to its end
-        self._loaded: dict[Entry, pa.Table] = {}
+        self._loaded: dict[Entry, Sifted] = {}
         self._status = SourceStatus()
         self._surveyed: tuple[float, int, int | None] = (float("-inf"), 0, None)
         self._told_at = float("-inf")
@@ -100,6 +104,7 @@ class FilesSource:
                 Columns(schema.names, source.required),
                 LinkRule(f'Source "{source.name}"', local_folder(root), pattern, source.config.follow_links),
                 context.decoding,
+                context.bad_records,
             )
         # An object in S3 appears as a whole; a local file grows under its reader's eyes.
         settle_ms = 0 if root.startswith("s3://") else SETTLE_MS
@@ -108,6 +113,8 @@ class FilesSource:
             Columns(schema.names, source.required),
             Folders(root),
             packs=source.format == "parquet",
+            lenient=context.bad_records.lenient,
+            misfits=context.bad_records.misfits,
         )
         links = source.config.follow_links
         store = open_files(root, pattern, links, f'source "{source.name}"', f'Source "{source.name}"', context)
@@ -127,6 +134,7 @@ class FilesSource:
             missing,
             context.available_now,
             context.decoding,
+            context.bad_records,
         )
 
     def check(self) -> str:
@@ -196,32 +204,32 @@ class FilesSource:
         packed = any(self._decoder.may_grow(file.key) for file in candidates)
         step = len(candidates) if limit is None and not packed else _THREADS
         for i in range(0, len(candidates), max(1, step)):
-            if limit == 0 or (i and sum(rows.nbytes for rows in self._loaded.values()) > self._most):
+            if limit == 0 or (i and sum(found.nbytes for found in self._loaded.values()) > self._most):
                 return
-            for file, rows in self._load(candidates[i : i + step], now_ms):
+            for file, found in self._load(candidates[i : i + step], now_ms):
                 if limit == 0:
                     return
-                part = FilePart.of(file, rows.num_rows, limit)
+                part = FilePart.of(file, found.total, limit)
                 yield part
                 limit = None if limit is None else limit - part.rows
 
-    def _load(self, files: list[Entry], now_ms: int) -> list[tuple[Entry, pa.Table]]:
-        """Those of the files that are still as they were listed, with their rows."""
+    def _load(self, files: list[Entry], now_ms: int) -> list[tuple[Entry, Sifted]]:
+        """Those of the files that are still as they were listed, with their records."""
         missing = [file for file in files if file not in self._loaded]
-        for file, rows in zip(missing, self._rows(missing), strict=True):
-            if isinstance(rows, FileUnusable):  # replaced or deleted since it was listed: no range names it yet
+        for file, found in zip(missing, self._records(missing), strict=True):
+            if isinstance(found, FileUnusable):  # replaced or deleted since it was listed: no range names it yet
                 self._new.put_back(file, now_ms)
             else:
-                self._loaded[file] = rows
+                self._loaded[file] = found
         return [(file, self._loaded[file]) for file in files if file in self._loaded]
 
-    def _rows(self, files: list[Entry]) -> list[pa.Table | FileUnusable]:
-        """The rows of files that are read side by side; those that become large are read again, each alone."""
+    def _records(self, files: list[Entry]) -> list[Sifted | FileUnusable]:
+        """The records of files that are read side by side; those that become large are read again, each alone."""
         beside = min(len(files), _THREADS)
         found = self._map(lambda file: _unless_unusable(lambda: self._reader.read_beside(file, beside)), files)
         return [
-            _unless_unusable(lambda file=file: self._reader.read(file)) if rows is None else rows  # type: ignore[misc]
-            for file, rows in zip(files, found, strict=True)
+            _unless_unusable(lambda file=file: self._reader.read(file)) if each is None else each  # type: ignore[misc]
+            for file, each in zip(files, found, strict=True)
         ]
 
     def advance(self, offsets: OffsetRange) -> None:
@@ -240,15 +248,17 @@ class FilesSource:
         """See `Source`."""
         parts = [FilePart.from_json(part) for part in offsets.detail]
         missing = [part.file for part in parts if part.file not in self._loaded]
-        for file, rows in zip(missing, self._rows(missing), strict=True):
-            if isinstance(rows, FileUnusable):
-                raise rows
-            self._loaded[file] = rows
+        for file, found in zip(missing, self._records(missing), strict=True):
+            if isinstance(found, FileUnusable):
+                raise found
+            self._loaded[file] = found
         for column in self._decoder.columns.missing():
             self._say("warning", NO_RECORD, source=self._name, **column.fields)
         tables = [self._schema.empty_table()]
         for part in parts:
-            tables.append(self._loaded[part.file].slice(part.first, part.rows))
+            records = self._loaded[part.file].slice(part.first, part.last)
+            tables.append(records.rows)
+            self._bad_records.put(self._reader.place(part.file), records.bad, lambda bad: bad.line + 1)
             if part.is_last:
                 del self._loaded[part.file]
         return pa.concat_tables(tables)

@@ -117,7 +117,9 @@ class KafkaReader:
             except Refused:
                 self._give_up_consumer()
                 raise
-            return self._take(ends)
+            rows = self._take(ends)
+        self._rows.hand_over(ranges)
+        return rows
 
     def commit(self, offsets: Mapping[str, int]) -> None:
         """Begin to tell the group that all before these offsets is done. Its answer comes with later reads."""

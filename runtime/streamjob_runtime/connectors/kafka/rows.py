@@ -1,16 +1,20 @@
 """Records of Kafka to rows: the columns of their values, and those of what stands around them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
+from streamjob_runtime.connectors.kafka.messages import offset as offset_of
+from streamjob_runtime.connectors.shared.bad_records import BadRecords
 from streamjob_runtime.errors import JobError
+from streamjob_runtime.excerpts import Words
 from streamjob_runtime.formats.base import BadRecord
 from streamjob_runtime.formats.columns import Columns
 from streamjob_runtime.formats.lines import excerpt
 from streamjob_runtime.formats.messages import MessageDecoder, texts
+from streamjob_runtime.formats.sifted import Bad, with_all
 
 _HEADERS = pa.list_(pa.struct([pa.field("key", pa.string()), pa.field("value", pa.binary())]))
 
@@ -27,9 +31,13 @@ class KafkaRows:
         metadata: Sequence[str],
         schema: pa.Schema,
         columns: Columns | None = None,
+        bad_records: BadRecords | None = None,
     ) -> None:
         self._name = name
+        self._bad_records = bad_records or BadRecords()
+        self._bad: dict[tuple[str, int], Bad] = {}  # by partition and offset, of what was made rows of
         self.columns = columns or Columns(n for n in schema.names if n not in metadata)
+        self._misfits = with_all((self.columns.lacking, self._bad_records.misfits))
         self._decoder = decoder
         self._metadata = metadata
         self._schema = schema
@@ -40,7 +48,9 @@ class KafkaRows:
         return self._schema.empty_table()
 
     def table(self, messages: Sequence[Message]) -> pa.Table:
-        """A row a record. Raises `JobError` for one that cannot be decoded."""
+        """A row a record. Raises `JobError` for one that cannot be decoded, unless such are put aside."""
+        if self._bad_records.lenient:
+            return self._sift(messages)
         try:
             values = [message.value() for message in messages]
             rows = self._decoder.decode(values)
@@ -51,7 +61,7 @@ class KafkaRows:
                 rows = rows.append_column(name, _column(name, messages))
         except BadRecord as bad:
             record = messages[bad.record]
-            remedy = bad.remedy or "Declare the column VARCHAR, or take format text or raw"
+            remedy = bad.remedy or "Declare the column VARCHAR, take format text or raw, or write another onBadRecord"
             raise JobError(
                 f'Source "{self._name}": the record at offset {record.offset()} of partition {record.partition()} of '
                 f"the topic {record.topic()} cannot be decoded: ",
@@ -61,6 +71,51 @@ class KafkaRows:
                 f" {remedy}, and start the job again: it goes on with this batch.",
             ) from None
         return rows.cast(self._schema)
+
+    def hand_over(self, ranges: Mapping[str, tuple[int, int]]) -> None:
+        """Give the bad records of the ranges, which were read, to `BadRecords`, by partition and offset."""
+        for (partition, offset), bad in sorted(self._bad.items()):
+            start, end = ranges.get(partition, (0, 0))
+            if start <= offset < end:
+                self._bad_records.put(partition, [bad], lambda each: each.record)
+        self._bad.clear()
+
+    def _sift(self, messages: Sequence[Message]) -> pa.Table:
+        """The rows of the good records; the bad ones are noted."""
+        values = [_bytes(message.value()) for message in messages]
+        rows, wrong = self._decoder.sift(values)
+        good = [i for i in range(len(messages)) if i not in wrong]
+        columns = {name: self._sift_column(name, [messages[i] for i in good]) for name in self._metadata}
+        unfit = {row: reason for _, found in columns.values() for row, reason in found.items()}
+        for name, (column, _) in columns.items():
+            rows = rows.append_column(name, column)
+        rows = rows.cast(self._schema)
+        unfit = {**self._misfits(rows), **unfit}
+        if unfit:
+            rows = rows.take(pa.array([row for row in range(rows.num_rows) if row not in unfit], pa.int64()))
+        self.columns.look(rows, lambda: self._decoder.names(values), lambda row: (row, ""))
+        for i, reason in {**wrong, **{good[row]: reason for row, reason in unfit.items()}}.items():
+            message = messages[i]
+            at = offset_of(message)
+            self._bad[f"{message.topic()}/{message.partition()}", at] = Bad(at, at, reason, values[i])
+        return rows
+
+    def _sift_column(self, name: str, messages: Sequence[Message]) -> tuple[Any, dict[int, Words]]:
+        """A column of metadata, NULL where a record's is bad, and why it is."""
+        try:
+            return _column(name, messages), {}
+        except BadRecord:
+            pass
+        wrong: dict[int, Words] = {}
+        parts: list[Any] = []
+        for i, message in enumerate(messages):
+            try:
+                parts.append(_column(name, [message]))
+            except BadRecord as bad:
+                wrong[i] = bad.reason
+                parts.append(pa.chunked_array([pa.nulls(1, self._schema.field(name).type)]))
+        kind = self._schema.field(name).type
+        return pa.chunked_array([chunk.cast(kind) for part in parts for chunk in part.chunks], kind), wrong
 
 
 def _column(name: str, messages: Sequence[Message]) -> "pa.ChunkedArray[Any]":

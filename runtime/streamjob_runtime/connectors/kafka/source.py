@@ -98,7 +98,7 @@ class KafkaSource:
         schemas = Schemas.from_manifest(who, config.schema_registry, context.connections.secrets, context.patience)
         decoder = AvroMessages(decoded, schemas.find) if schemas else _messages(source, decoded)
         columns = Columns(decoded.names, source.required)
-        rows = KafkaRows(source.name, decoder, tuple(config.metadata), schema, columns)
+        rows = KafkaRows(source.name, decoder, tuple(config.metadata), schema, columns, context.bad_records)
         start = Start.from_manifest(config)
         return cls(
             source.name,

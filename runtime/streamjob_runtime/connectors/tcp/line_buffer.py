@@ -3,28 +3,25 @@
 import threading
 from collections import deque
 
-import numpy as np
-
+from streamjob_runtime.connectors.shared.long_lines import end_of_lines
 from streamjob_runtime.formats import lines
 
 MAX_LINE = 16 << 20  # bytes
-
-
-def end_of_lines(data: bytes, count: int) -> int:
-    """The position behind the first `count` newlines, of which the data has at least so many."""
-    if count == 0:
-        return 0
-    return int(np.flatnonzero(np.frombuffer(data, np.uint8) == 10)[count - 1]) + 1
+# What one read brings behind so many may still be of a line that is taken as a whole.
+LONGEST = MAX_LINE + (1 << 20)
+_KEPT = LONGEST + 2  # bytes of a line that is cut: by its length it is told from all that are not
 
 
 class LineBuffer:
     """Whole lines, each with its newline, and the beginning of the next one. Any thread may call.
 
-    It holds `capacity` bytes of whole lines and what one more `feed` brings.
+    It holds `capacity` bytes of whole lines and what one more `feed` brings. With `cuts`, a line that is too long is
+    kept by its first bytes, more than `LONGEST`, and the rest of it is passed over.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, cuts: bool = False) -> None:
         self._capacity = capacity
+        self._cuts = cuts
         self._changed = threading.Condition()
         self._chunks: deque[tuple[bytes, int]] = deque()  # lines, and how many
         self._bytes = 0
@@ -51,13 +48,17 @@ class LineBuffer:
         cut = data.rfind(b"\n") + 1
         with self._changed:
             if cut > 0:
-                self._put(b"".join([*self._unfinished, data[:cut]]))
+                end = data.find(b"\n") if self._unfinished_bytes >= _KEPT else 0
+                self._put(b"".join([*self._unfinished, data[end:cut]]))
                 self._clear_unfinished()
             if cut < len(data):
                 self._unfinished.append(data[cut:])
                 self._unfinished_bytes += len(data) - cut
-            if self._unfinished_bytes > MAX_LINE:
+            if self._unfinished_bytes > MAX_LINE and not self._cuts:
                 return False
+            if self._unfinished_bytes > _KEPT:
+                self._unfinished = [b"".join(self._unfinished)[:_KEPT]]
+                self._unfinished_bytes = _KEPT
             self._changed.wait_for(lambda: self._bytes < self._capacity or self._closed)
             return not self._closed
 

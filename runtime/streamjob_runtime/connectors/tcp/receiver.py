@@ -121,6 +121,7 @@ class Receiver:
             host, port = self._address
             self.failure = (
                 f"{host}:{port} sent {MAX_LINE >> 20} MiB without a newline, and a line is a record. "
-                "Let the peer end its records with newlines, or put a program between that does."
+                "Let the peer end its records with newlines, or put a program between that does; or write onBadRecord: "
+                "drop or deadLetter, which passes over such lines."
             )
             self.trouble = self.failure

@@ -9,15 +9,19 @@ from typing import Any
 import pyarrow as pa
 
 from streamjob_runtime.clock import Clock
+from streamjob_runtime.connectors.shared.bad_records import BadRecords
+from streamjob_runtime.connectors.shared.long_lines import end_of_lines, sift_around
 from streamjob_runtime.connectors.shared.wal import Segment, Wal
 from streamjob_runtime.connectors.source import OffsetRange, SourceStatus
 from streamjob_runtime.connectors.source_context import SourceContext, SourceSpec
-from streamjob_runtime.connectors.tcp.line_buffer import LineBuffer, end_of_lines
+from streamjob_runtime.connectors.tcp.line_buffer import LONGEST, MAX_LINE, LineBuffer
 from streamjob_runtime.connectors.tcp.receiver import Receiver, cannot_connect, connect, no_host_name
 from streamjob_runtime.errors import JobError, StreamJobError, Unavailable
 from streamjob_runtime.formats.base import BadRecord, Decoder
 from streamjob_runtime.formats.columns import NO_RECORD, Columns
+from streamjob_runtime.formats.lines import excerpt
 from streamjob_runtime.formats.open import make_decoder
+from streamjob_runtime.formats.sifted import Sifted, with_all
 from streamjob_runtime.stores.base import Store
 
 MAX_BUFFER = 64 << 20  # bytes
@@ -50,6 +54,7 @@ class TcpSource:
         max_buffer_bytes: int = MAX_BUFFER,
         columns: Columns | None = None,
         say: Callable[..., None] = lambda level, message, **fields: None,
+        bad_records: BadRecords | None = None,
     ) -> None:
         self._name = name
         self._wal = Wal(wal, name)
@@ -59,7 +64,9 @@ class TcpSource:
         self._schema = schema
         self._epoch = epoch
         self._rng = rng
-        self._buffer = LineBuffer(max_buffer_bytes)
+        self._bad_records = bad_records or BadRecords()
+        self._misfits = with_all((self._columns.lacking, self._bad_records.misfits))
+        self._buffer = LineBuffer(max_buffer_bytes, self._bad_records.lenient)
         self._address = (host, port)
         self._receiver = Receiver(host, port, self._buffer, clock, rng)
         self._offset = 0
@@ -89,6 +96,7 @@ class TcpSource:
             context.clock,
             columns=Columns(schema.names, source.required),
             say=context.say,
+            bad_records=context.bad_records,
         )
 
     def check(self) -> str:
@@ -199,7 +207,7 @@ class TcpSource:
             try:
                 if last - first < segment.lines:
                     lines = lines[end_of_lines(lines, first) : end_of_lines(lines, last)]
-                tables.append(self._decode(lines))
+                found = self._sift(lines)
             except BadRecord as e:
                 remedy = e.remedy or "Declare the column VARCHAR, or take format text"
                 raise JobError(
@@ -207,18 +215,34 @@ class TcpSource:
                     e.reason,
                     ".",
                     e.begins(),
-                    " What was received cannot be taken back: start with a new checkpoint location, and "
-                    f"{remedy[0].lower()}{remedy[1:]}, if such lines will come again.",
+                    " What was received cannot be taken back: write onBadRecord: drop or deadLetter and start the job "
+                    f"again, which goes on with this batch. If such lines will come again: {remedy}.",
                 ) from None
+            tables.append(found.rows)
+            host, port = self._address
+            self._bad_records.put(f"{host}:{port}", found.bad, lambda bad, position=position: position + bad.line)  # type: ignore[misc]
             position += last - first
         for column in self._columns.missing():
             self._say("warning", NO_RECORD, source=self._name, **column.fields)
         return pa.concat_tables(tables)
 
-    def _decode(self, lines: bytes) -> pa.Table:
-        rows = self._decoder.decode(lines)
-        self._columns.look(rows, lambda: self._decoder.names(lines), lambda row: self._decoder.line_of(lines, row))
-        return rows
+    def _sift(self, lines: bytes) -> Sifted:
+        """What became of whole lines. Raises `BadRecord` for the first bad one, unless these are put aside."""
+        found = sift_around(lines, LONGEST, self._sift_short, MAX_LINE)
+        if found.bad and not self._bad_records.lenient:  # a line that was cut while they were
+            bad = found.bad[0]
+            raise BadRecord(bad.reason, bad.line, excerpt(bad.raw or b""), "Let the peer send shorter ones")
+        return found
+
+    def _sift_short(self, lines: bytes) -> Sifted:
+        if self._bad_records.lenient:
+            found = self._decoder.sift(lines, self._misfits)
+        else:
+            found = Sifted(self._decoder.decode(lines))
+        self._columns.look(
+            found.rows, lambda: self._decoder.names(lines), lambda row: self._decoder.line_of(lines, row)
+        )
+        return found
 
     def acknowledge(self, offsets: OffsetRange) -> None:
         """See `Source`. Nobody asks."""

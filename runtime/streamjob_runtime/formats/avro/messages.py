@@ -6,12 +6,13 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from streamjob_runtime.excerpts import said
+from streamjob_runtime.excerpts import Words, said
 from streamjob_runtime.formats.avro import arrays
 from streamjob_runtime.formats.avro.cursor import PADDING, Cursor, Misfit
 from streamjob_runtime.formats.avro.decode import decode_columns
 from streamjob_runtime.formats.avro.schema import BadSchema, Node
 from streamjob_runtime.formats.base import BadRecord
+from streamjob_runtime.formats.halves import sift_by_halves
 from streamjob_runtime.formats.lines import excerpt
 
 _HEAD = 5
@@ -50,6 +51,10 @@ class AvroMessages:
         missing = np.ones(len(messages), np.bool_)
         missing[numbers] = False
         return cast(pa.Table, arrays.taken(pa.concat_tables(tables), place, missing))
+
+    def sift(self, messages: Sequence[bytes | None]) -> tuple[pa.Table, dict[int, Words]]:
+        """See `MessageDecoder`."""
+        return sift_by_halves(messages, self.decode)
 
     def names(self, messages: Sequence[bytes | None]) -> list[str] | None:
         """See `MessageDecoder`: the fields of all their schemas."""
