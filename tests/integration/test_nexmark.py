@@ -158,4 +158,5 @@ def test_whom_the_events_name_are_there_but_for_a_few() -> None:
     bids = pa.concat_tables([p.bid for p in parts])
     unknown = [a for a in bids["auction"].to_pylist() if a not in auctions]
     assert len(unknown) < len(bids) / 100
-    assert all(re.fullmatch(r"https://www\.nexmark\.com(/[a-z]{5}){3}/item\.htm\?.*", u) for u in urls)
+    urls: list[Any] = bids["url"].to_pylist()
+    assert all(re.fullmatch(r"https://www\.nexmark\.com(/[a-z]{5}){3}/item\.htm\?.*", url) for url in urls)
