@@ -197,6 +197,10 @@ class Catalog:
             return None
         return None if row[0] is None else (int(row[0]), int(row[1]))
 
+    def time_zones(self) -> set[str]:
+        """The names of all time zones."""
+        return {str(name) for (name,) in self._con.execute("SELECT name FROM pg_timezone_names()").fetchall()}
+
     @staticmethod
     def now() -> Node:
         """The batch's time."""

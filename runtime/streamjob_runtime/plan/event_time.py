@@ -1,10 +1,11 @@
-"""`tumble` and `hop` in GROUP BY: windows over event time, aligned to the epoch."""
+"""`tumble` and `hop` in GROUP BY: windows over event time."""
 
 import math
 from dataclasses import dataclass
 
 import duckdb
 
+from streamjob_runtime.plan.alignment import DAY_US, find_alignment, instant, local_time
 from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.kinds import NUMBERS
@@ -12,9 +13,24 @@ from streamjob_runtime.plan.model import EventWindow
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Scope
 from streamjob_runtime.plan.sources import TIMES
-from streamjob_runtime.plan.tree import Node, arguments, call, cast, function_name, integer, select, text, walk
+from streamjob_runtime.plan.tree import (
+    STATE,
+    Node,
+    arguments,
+    call,
+    cast,
+    column,
+    function_name,
+    integer,
+    select,
+    text,
+    walk,
+)
 
-WINDOWS = {"tumble": "tumble(column, size)", "hop": "hop(column, slide, size)"}
+WINDOWS = {
+    "tumble": "tumble(column, size), and behind it a time zone in quotes, an offset, or both",
+    "hop": "hop(column, slide, size), and behind it a time zone in quotes, an offset, or both",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +62,24 @@ def find_window(catalog: Catalog, scope: Scope, group: Node, from_table: Node) -
         refuse_windows(group, "inside another expression")
         return None
     given = arguments(group)
-    if len(given) != (2 if name == "tumble" else 3):
+    needed = 2 if name == "tumble" else 3
+    if len(given) < needed:
         raise Refusal(f"calls {name}() with {len(given)} arguments", f"Write {WINDOWS[name]}.", group)
-    lengths = [_length(catalog, g) for g in given[1:]]
+    lengths = [_length(catalog, g) for g in given[1:needed]]
     slide, size = lengths[0], lengths[-1]
     if slide > size:
         raise Refusal("has windows that slide by more than their size, so rows fall between", "", group)
     leaf = scope.leaf_of(given[0]) if given[0]["type"] == "COLUMN_REF" else None
     watermarked = leaf is not None and scope.is_event_time(given[0], leaf)
     kind = _time_type(catalog, given[0], from_table)
-    return KeyWindow(group, given[0], EventWindow(size, slide, kind, watermarked))
+    zone, offset = find_alignment(catalog, given[needed:], f"Write {WINDOWS[name]}.", group)
+    if zone and (size % DAY_US or slide % DAY_US):
+        raise Refusal(
+            "has windows in a time zone that are no whole days",
+            "Leave the zone out, which says when a day begins; where hours begin at the half, an offset says it.",
+            group,
+        )
+    return KeyWindow(group, given[0], EventWindow(size, slide, kind, watermarked, offset % slide, zone))
 
 
 def _length(catalog: Catalog, node: Node) -> int:
@@ -86,8 +110,24 @@ def pane_us(window: EventWindow) -> int:
 
 
 def pane_start(window: KeyWindow) -> Node:
-    """The start of the pane that a row is in."""
+    """The start of the pane that a row is in, as the state has it."""
+    event, pane = window.event, pane_us(window.event)
     epoch = cast(text("1970-01-01 00:00:00+00"), "TIMESTAMPTZ")
-    if window.event.type == "TIMESTAMP":
+    if event.type == "TIMESTAMP" or event.zone:
         epoch = cast(text("1970-01-01"), "TIMESTAMP")
-    return call("time_bucket", call("to_microseconds", integer(pane_us(window.event))), window.column, epoch)
+    if event.offset_us % pane:
+        epoch = call("+", epoch, call("to_microseconds", integer(event.offset_us % pane)))
+    time = local_time(event, window.column) if event.zone else window.column
+    return call("time_bucket", call("to_microseconds", integer(pane)), time, epoch)
+
+
+def shown_start(catalog: Catalog, window: EventWindow) -> Node:
+    """The start of a window, from the state."""
+    start = column(STATE, "w")
+    return instant(catalog, window, start) if window.zone else start
+
+
+def shown_end(catalog: Catalog, window: EventWindow) -> Node:
+    """The end of a window, from the state."""
+    end = call("+", column(STATE, "w"), call("to_microseconds", integer(window.size_us)))
+    return instant(catalog, window, end) if window.zone else end

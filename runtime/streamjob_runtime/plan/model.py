@@ -4,7 +4,7 @@ In SQL texts the relations stand under their own names, quoted; `NOW` stands for
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 # Stands in SQL texts for the batch's time. No manifest may contain this character.
@@ -58,12 +58,24 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class EventWindow:
-    """Windows over event time, aligned to the epoch. Their start is the state's column `w`."""
+    """Windows over event time, aligned to the epoch or `offset_us` behind it. Their start is the state's column `w`.
+
+    With a `zone` all of it is meant in local time there, and `w` is the local time of the start, a TIMESTAMP.
+    """
 
     size_us: int
     slide_us: int  # equal to the size: tumbling
     type: str  # of the start: TIMESTAMP or TIMESTAMP WITH TIME ZONE
     watermarked: bool  # the event time is the watermark's column of a source or a step
+    # What was not always there stands in no `repr`, which fingerprints are made of: `alignment` says it.
+    offset_us: int = field(default=0, repr=False)  # at least 0, less than the slide
+    zone: str = field(default="", repr=False)
+
+    @property
+    def alignment(self) -> str:
+        """Where windows begin, in words; "": at whole multiples of the slide since 1970."""
+        offset = f"offset {self.offset_us}us" if self.offset_us else ""
+        return " ".join(filter(None, [self.zone and f"in {self.zone}", offset]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,14 +131,15 @@ def _aggregation(
 
 def _windowed(scope: Scope, node: Node, step: Aggregation, columns: tuple[Column, ...]) -> Windowed:
     """The windows that the groups are of."""
-    assert step.event_window is not None
+    window = step.event_window
+    assert window is not None
     bounds = {}
     for item, shown in zip(node["select_list"], columns, strict=True):
         if item["type"] == "COLUMN_REF" and scope.find(item) is None:
             kind = names(item)[-1].lower().removeprefix("window_")
             if kind in ("start", "end"):
                 bounds[shown.name] = kind
-    return Windowed((step.name,), step.event_window.size_us, step.event_window.slide_us, bounds)
+    return Windowed((step.name,), window.size_us, window.slide_us, window.alignment, bounds)
 
 
 def _no_window(step: Aggregation) -> str:
