@@ -40,8 +40,8 @@ class Windowed(Kept):
 
     def run(self, moment: Moment, sources: Set[str]) -> bool:
         """See `Operator`."""
-        late = self._last_final(moment.late_before_ms)
-        final = self._last_final(moment.watermark_ms)
+        late = self._last_final(None if self._window.of_batches else moment.late_before_ms)
+        final = self._last_final(moment.batch_time_ms if self._window.of_batches else moment.watermark_ms)
         if sources:
             self._take(moment, late)
         finals = final is not None and (late is None or final > late)
@@ -55,7 +55,7 @@ class Windowed(Kept):
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
         """See `Operator`."""
-        final = self._last_final(watermark_ms)
+        final = self._last_final(batch_time_ms if self._window.of_batches else watermark_ms)
         if final is None or (self._wanted.complete and not self._wanted.append):
             return False
         if not self._known:
@@ -65,8 +65,8 @@ class Windowed(Kept):
         return self._first is not None and self._first <= final
 
     def _last_final(self, watermark_ms: int | None) -> int | None:
-        """The start of the last window that ends at or before the watermark, in microseconds."""
-        if watermark_ms is None or not self._window.watermarked:
+        """The start of the last window that ends at or before the watermark, or the batch's time, in microseconds."""
+        if watermark_ms is None or not self._window.ends:
             return None
         return self._grid.last_final(watermark_ms)
 

@@ -9,7 +9,7 @@ from streamjob_runtime.plan.alignment import DAY_US, find_alignment, instant, lo
 from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.kinds import NUMBERS
-from streamjob_runtime.plan.model import EventWindow
+from streamjob_runtime.plan.model import MARK, EventWindow
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Scope
 from streamjob_runtime.plan.sources import TIMES
@@ -79,7 +79,9 @@ def find_window(catalog: Catalog, scope: Scope, group: Node, from_table: Node) -
             "Leave the zone out, which says when a day begins; where hours begin at the half, an offset says it.",
             group,
         )
-    return KeyWindow(group, given[0], EventWindow(size, slide, kind, watermarked, offset % slide, zone))
+    of_batches = function_name(given[0]) == MARK
+    event = EventWindow(size, slide, kind, watermarked, offset % slide, zone, of_batches)
+    return KeyWindow(group, given[0], event)
 
 
 def _length(catalog: Catalog, node: Node) -> int:

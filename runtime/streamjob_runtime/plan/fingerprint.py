@@ -42,7 +42,8 @@ def _parts_of(
 def window_of(catalog: Catalog, window: KeyWindow) -> str:
     """A window as people read it: `tumble(event_time, 10s)`."""
     lengths = dict.fromkeys([window.event.slide_us, window.event.size_us])
-    parts = [catalog.render_expression(aliased(window.column, "")), *map(_length, lengths)]
+    time = "batch_time" if window.event.of_batches else catalog.render_expression(aliased(window.column, ""))
+    parts = [time, *map(_length, lengths)]
     if window.event.zone:
         parts.append(literal(window.event.zone))
     if window.event.offset_us:

@@ -70,6 +70,12 @@ class EventWindow:
     # What was not always there stands in no `repr`, which fingerprints are made of: `alignment` says it.
     offset_us: int = field(default=0, repr=False)  # at least 0, less than the slide
     zone: str = field(default="", repr=False)
+    of_batches: bool = field(default=False, repr=False)  # over batch time: no row is late
+
+    @property
+    def ends(self) -> bool:
+        """Whether windows become final at all."""
+        return self.watermarked or self.of_batches
 
     @property
     def alignment(self) -> str:

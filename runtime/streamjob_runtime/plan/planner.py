@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from streamjob_api.words import suggest
 from streamjob_runtime.plan.aggregation import has_aggregates
+from streamjob_runtime.plan.both_modes import of_both_modes
 from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
 from streamjob_runtime.plan.functions import check_calls, expand_calls
 from streamjob_runtime.plan.model import (
@@ -116,6 +117,7 @@ class _Planner:
                 if isinstance(found, Projection):
                     self._steps[step.name] = replace(found, watermark_column=marked)
         sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink)]
+        self._problems += of_both_modes(self._spec.sinks, self._steps)
         if self._problems:
             raise PlanError(self._problems)
         return Plan(

@@ -115,7 +115,7 @@ def _aggregation(
         raise explain(error, node) from None
     _refuse_same_names(columns)
     check_columns(columns, node)
-    final = one_by_one and step.event_window is not None and step.event_window.watermarked
+    final = one_by_one and step.event_window is not None and step.event_window.ends
     known = Known(
         name,
         "table" if one_by_one else "view",
@@ -139,11 +139,12 @@ def _windowed(scope: Scope, node: Node, step: Aggregation, columns: tuple[Column
             kind = names(item)[-1].lower().removeprefix("window_")
             if kind in ("start", "end"):
                 bounds[shown.name] = kind
-    return Windowed((step.name,), window.size_us, window.slide_us, window.alignment, bounds)
+    alignment = f"{'of batches ' if window.of_batches else ''}{window.alignment}"
+    return Windowed((step.name,), window.size_us, window.slide_us, alignment, bounds)
 
 
 def _no_window(step: Aggregation) -> str:
-    if step.event_window is not None and not step.event_window.watermarked:
+    if step.event_window is not None and not step.event_window.ends:
         return f"{step.each[-1].removeprefix('window ')}, which is over no such column"
     cuts = next((key for key in step.each[: step.keys] if _CUTS.match(key)), None)
     return f"{cuts}, which is no window" if cuts else ""
