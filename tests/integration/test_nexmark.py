@@ -26,7 +26,6 @@ NOT_YET = {
     "q4": "The step winning joins two streams, a and b, which comes later",
     "q6": "The step bids joins two streams, a and b, which comes later",
     "q9": "The step bids joins two streams, a and b, which comes later",
-    "q11": "The step result groups by session(), which comes later",
     "q18": "The step result has a window function (OVER) on a stream, which never ends",
     "q19": "The step result has a window function (OVER) on a stream, which never ends",
     "q20": "The step result joins two streams, b and a, which comes later",

@@ -15,6 +15,7 @@ from streamjob_runtime.embedded.inputs import SourceRows
 from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.embedded.rolling import Rolling
 from streamjob_runtime.embedded.room import Room
+from streamjob_runtime.embedded.sessions import Sessions
 from streamjob_runtime.embedded.windowed import Windowed
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.plan.model import MARK, Aggregation, Plan, SinkPlan
@@ -72,7 +73,8 @@ class EmbeddedQuery:
             by_steps=any(not _as_it_is(s) for s in readers),
         )
         kept = Expiring if step.ttl_ms is not None else Grouped
-        kind = Windowed if step.event_window else Rolling if step.rolling else kept
+        windowed = Sessions if step.event_window and step.event_window.session else Windowed
+        kind = windowed if step.event_window else Rolling if step.rolling else kept
         return kind(self._db, step, self._composer, self._shared, wanted)
 
     def _shows(self, relation: str, operator: str) -> bool:

@@ -319,6 +319,8 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> tuple[str, list[Sto
             continue
         stored.append(stored_state(catalog, node["from_table"], written, aggregate, state, f"a{i}"))
     rows = [aliased(call("count_star"), f"{_INNER}n")] if split.window is not None else []
+    if split.window is not None and split.window.event.session:
+        rows += [aliased(call(f, split.window.column), f"{_INNER}{name}") for f, name in (("min", "f"), ("max", "e"))]
     inner = select([*keys, *states, *rows], node["from_table"], where, len(keys))
     outer = [aliased(column(i["alias"]), str(i["alias"]).removeprefix(_INNER)) for i in inner["select_list"]]
     return catalog.render(select(outer, {"type": "SUBQUERY", "subquery": {"node": inner}})), stored

@@ -13,7 +13,7 @@ def of_both_modes(sinks: Sequence[Any], steps: Mapping[str, Projection | Aggrega
     """A problem for each sink in append mode whose windows another sink keeps for good.
 
     Of windows over event time, what was final before a batch follows from the watermarks in the log. Of windows over
-    batch time nothing in the log says it.
+    batch time nothing in the log says it; and rows that are late for a session change it where all are kept.
     """
     complete = [sink for sink in sinks if sink is not None and sink.mode == "complete"]
     whole = {name for sink in complete for name in _below(sink.from_, steps)}
@@ -22,12 +22,14 @@ def of_both_modes(sinks: Sequence[Any], steps: Mapping[str, Projection | Aggrega
             continue
         for name in _below(sink.from_, steps):
             step = steps.get(name)
-            if isinstance(step, Aggregation) and name in whole and step.event_window and step.event_window.of_batches:
+            if not isinstance(step, Aggregation) or name not in whole or step.event_window is None:
+                continue
+            if step.event_window.of_batches or step.event_window.session:
                 shown = name.partition(".")[0]
+                kind = "sessions" if step.event_window.session else "windows over batch time"
                 yield PlanProblem(
                     f"spec.sinks[{i}].mode",
-                    f"{shown} has windows over batch time, of which this sink gets the final ones and another, in "
-                    "complete mode, all",
+                    f"{shown} has {kind}, of which this sink gets the final ones and another, in complete mode, all",
                     "Write the step a second time under another name, for one of the two.",
                 )
 

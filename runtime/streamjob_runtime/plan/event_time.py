@@ -1,4 +1,4 @@
-"""`tumble` and `hop` in GROUP BY: windows over event time."""
+"""`tumble`, `hop` and `session` in GROUP BY: windows over event time."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from streamjob_runtime.plan.alignment import DAY_US, find_alignment, instant, lo
 from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.kinds import NUMBERS
-from streamjob_runtime.plan.model import MARK, EventWindow
+from streamjob_runtime.plan.model import IN_TIME_CALL, MARK, EventWindow
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Scope
 from streamjob_runtime.plan.sources import TIMES
@@ -30,6 +30,7 @@ from streamjob_runtime.plan.tree import (
 WINDOWS = {
     "tumble": "tumble(column, size), and behind it a time zone in quotes, an offset, or both",
     "hop": "hop(column, slide, size), and behind it a time zone in quotes, an offset, or both",
+    "session": "session(column, gap)",
 }
 
 
@@ -45,7 +46,7 @@ class KeyWindow:
 def refuse_windows(tree: object, clause: str) -> None:
     """Refuse `tumble`, `hop` and `session` where they mean nothing."""
     for node in walk(tree):
-        if node.get("class") == "FUNCTION" and function_name(node) in (*WINDOWS, "session"):
+        if node.get("class") == "FUNCTION" and function_name(node) in WINDOWS:
             raise Refusal(
                 f"has {function_name(node)}() {clause}",
                 "It belongs into GROUP BY; its bounds are window_start and window_end.",
@@ -56,14 +57,12 @@ def refuse_windows(tree: object, clause: str) -> None:
 def find_window(catalog: Catalog, scope: Scope, group: Node, from_table: Node) -> KeyWindow | None:
     """The window that this expression of a GROUP BY is; None: it is a plain key."""
     name = function_name(group)
-    if name == "session":
-        raise Refusal("groups by session(), which comes later", "Use tumble or hop.", group)
     if name not in WINDOWS:
         refuse_windows(group, "inside another expression")
         return None
     given = arguments(group)
-    needed = 2 if name == "tumble" else 3
-    if len(given) < needed:
+    needed = 3 if name == "hop" else 2
+    if len(given) < needed or (name == "session" and len(given) > needed):
         raise Refusal(f"calls {name}() with {len(given)} arguments", f"Write {WINDOWS[name]}.", group)
     lengths = [_length(catalog, g) for g in given[1:needed]]
     slide, size = lengths[0], lengths[-1]
@@ -80,7 +79,7 @@ def find_window(catalog: Catalog, scope: Scope, group: Node, from_table: Node) -
             group,
         )
     of_batches = function_name(given[0]) == MARK
-    event = EventWindow(size, slide, kind, watermarked, offset % slide, zone, of_batches)
+    event = EventWindow(size, slide, kind, watermarked, offset % slide, zone, of_batches, name == "session")
     return KeyWindow(group, given[0], event)
 
 
@@ -112,8 +111,14 @@ def pane_us(window: EventWindow) -> int:
 
 
 def pane_start(window: KeyWindow) -> Node:
-    """The start of the pane that a row is in, as the state has it."""
+    """The start of the pane that a row is in, as the state has it.
+
+    A session's rows of one pane are all in one session, as a pane is as long as the gap; and all late, or none.
+    """
     event, pane = window.event, pane_us(window.event)
+    if event.session:
+        origin = cast(call(IN_TIME_CALL), event.type)
+        return call("time_bucket", call("to_microseconds", integer(pane)), window.column, origin)
     epoch = cast(text("1970-01-01 00:00:00+00"), "TIMESTAMPTZ")
     if event.type == "TIMESTAMP" or event.zone:
         epoch = cast(text("1970-01-01"), "TIMESTAMP")
@@ -131,5 +136,5 @@ def shown_start(catalog: Catalog, window: EventWindow) -> Node:
 
 def shown_end(catalog: Catalog, window: EventWindow) -> Node:
     """The end of a window, from the state."""
-    end = call("+", column(STATE, "w"), call("to_microseconds", integer(window.size_us)))
+    end = call("+", column(STATE, "e" if window.session else "w"), call("to_microseconds", integer(window.size_us)))
     return instant(catalog, window, end) if window.zone else end

@@ -10,6 +10,9 @@ from typing import Literal
 # Stands in SQL texts for the batch's time. No manifest may contain this character.
 MARK = "\ue000"
 NOW = f'"{MARK}"()'
+# Stands in the delta of sessions for the time by which rows are told apart: those before it are late.
+IN_TIME_CALL = f"{MARK}in time"
+IN_TIME = f'"{IN_TIME_CALL}"()'
 
 
 def state_table(name: str) -> str:
@@ -71,6 +74,7 @@ class EventWindow:
     offset_us: int = field(default=0, repr=False)  # at least 0, less than the slide
     zone: str = field(default="", repr=False)
     of_batches: bool = field(default=False, repr=False)  # over batch time: no row is late
+    session: bool = field(default=False, repr=False)  # ends when no row has come for `size_us`
 
     @property
     def ends(self) -> bool:
@@ -80,6 +84,8 @@ class EventWindow:
     @property
     def alignment(self) -> str:
         """Where windows begin, in words; "": at whole multiples of the slide since 1970."""
+        if self.session:
+            return "with their first row"
         offset = f"offset {self.offset_us}us" if self.offset_us else ""
         return " ".join(filter(None, [self.zone and f"in {self.zone}", offset]))
 
@@ -97,11 +103,12 @@ class Aggregation:
     """A table that is kept up to date: one row of aggregate states for each combination of keys.
 
     The state's columns are the keys `k0`, `k1` …, with an event window its start `w` as the last key, then the
-    aggregate states `a0`, `a1` ….
+    aggregate states `a0`, `a1` …, and of a session the time of its last row, `e`.
     """
 
     name: str
-    # SELECT of a batch's keys and states. With an event window `w` is the pane's start, and `n` the number of rows.
+    # SELECT of a batch's keys and states. With an event window `w` is the pane's start, and `n` the number of rows; of
+    # sessions, `f` and `e` are the times of the pane's first and last row.
     delta: str
     inputs: tuple[str, ...]
     keys: int  # without the window's start

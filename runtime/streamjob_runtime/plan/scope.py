@@ -45,6 +45,7 @@ class Known:
     operator: str | None = None  # table: the aggregation whose rows it shows one by one
     final: bool = False  # table: its windows become final by the watermark
     no_window: str = ""  # table: what is in the place of a final window, and why it is none
+    no_update: str = ""  # table: why it cannot be written in update mode
     changes: Changes = Changes()  # table: of its rows
     windowed: Windowed | None = None  # table, view: it concerns each window by itself
     across: str = ""  # view of windowed results: why it does not

@@ -94,6 +94,8 @@ def _refused(known: Known, mode: str, kind: str) -> tuple[str, str] | None:
             "Use update or complete, or group by tumble() or hop() over a column with a watermark"
             + (f", and not by {known.no_window}." if known.no_window else "."),
         )
+    if mode == "update" and known.no_update:
+        return known.no_update, "Use append, which writes each session once, when it is over; or complete."
     if mode == "update" and kind and SINKS[kind].by_key and known.changes.leave:
         return (
             f"{known.changes.leave}, and its row would stay in {SINKS[kind].by_key} for ever",

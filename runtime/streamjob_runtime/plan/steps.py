@@ -124,7 +124,8 @@ def _aggregation(
         final=final,
         no_window=_no_window(step),
         changes=changes,
-        windowed=_windowed(scope, node, step, columns) if final else None,
+        windowed=_windowed(scope, node, step, columns) if final and not _is_session(step) else None,
+        no_update="a session grows together with others, whose rows would stay" if _is_session(step) else "",
     )
     return step, known, columns
 
@@ -141,6 +142,11 @@ def _windowed(scope: Scope, node: Node, step: Aggregation, columns: tuple[Column
                 bounds[shown.name] = kind
     alignment = f"{'of batches ' if window.of_batches else ''}{window.alignment}"
     return Windowed((step.name,), window.size_us, window.slide_us, alignment, bounds)
+
+
+def _is_session(step: Aggregation) -> bool:
+    """Whether the windows are sessions: those that begin together do not end together."""
+    return step.event_window is not None and step.event_window.session
 
 
 def _no_window(step: Aggregation) -> str:
@@ -172,7 +178,14 @@ def _over_tables(
         return Known(name, "view", ())
     changes = of_rows(catalog, scope, kept[0], node)
     return Known(
-        name, "table", (), operator=table.operator, final=table.final, no_window=table.no_window, changes=changes
+        name,
+        "table",
+        (),
+        operator=table.operator,
+        final=table.final,
+        no_window=table.no_window,
+        no_update=table.no_update,
+        changes=changes,
     )
 
 
