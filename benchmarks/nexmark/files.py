@@ -1,5 +1,9 @@
-"""The events as JSON files: a folder for each kind, and the files of one number hold the same while."""
+"""The events as JSON files: a folder for each kind, and the files of one number hold the same while.
 
+`python -m benchmarks.nexmark.files FOLDER` writes them.
+"""
+
+import argparse
 import itertools
 import os
 from pathlib import Path
@@ -7,9 +11,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.csv as pcsv
-from benchmarks.nexmark.generator import Events, events, side_input
+from benchmarks.nexmark.generator import ROUND, Events, events, side_input
 
 KINDS = ("person", "auction", "bid")
+_PARTS = 10
 _MTIME = 1_767_250_000  # the files' time, one second apart: one order for whoever reads by it
 
 
@@ -39,3 +44,16 @@ def _write(con: duckdb.DuckDBPyConnection, rows: pa.Table, folder: Path, number:
     con.register("rows", rows)
     con.execute(f"COPY rows TO '{path}' (FORMAT json)")
     os.utime(path, (_MTIME + number, _MTIME + number))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write events of Nexmark as JSON files")
+    parser.add_argument("folder", type=Path, help="a folder that is not there yet")
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--per-second", type=int, default=10_000, help="of event time")
+    given = parser.parse_args()
+    write(given.folder, _PARTS, max(1, given.events // _PARTS // ROUND), given.per_second, given.per_second)
+
+
+if __name__ == "__main__":
+    main()

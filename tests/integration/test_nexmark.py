@@ -1,6 +1,9 @@
 """The 23 queries of Nexmark: at any cut into batches and after a crash they give what DuckDB says of all events."""
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -161,3 +164,14 @@ def test_whom_the_events_name_are_there_but_for_a_few() -> None:
     assert len(unknown) < len(bids) / 100
     urls: list[Any] = bids["url"].to_pylist()
     assert all(re.fullmatch(r"https://www\.nexmark\.com(/[a-z]{5}){3}/item\.htm\?.*", url) for url in urls)
+
+
+def test_the_benchmark_says_how_quick_a_query_was(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.nexmark.run", "--without-flink", "--events", "20000"]
+    command += ["--queries", "q0", "q15", "--folder", str(tmp_path)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    rates = json.loads((tmp_path / "results.json").read_text())["rates"]
+    assert {query: rate["StreamJob"] > 0 for query, rate in rates.items()} == {"q0": True, "q15": True}
+    assert [line.split(" | ")[0] for line in done.stdout.splitlines()] == ["| query", "| ---", "| q0", "| q15"]
