@@ -92,9 +92,10 @@ class Sessions(Kept):
             f"FROM {self._state} AS s WHERE EXISTS (SELECT 1 FROM {self._panes} AS p WHERE {' AND '.join(near)})"
         )
         self._db.do(f"CREATE OR REPLACE TABLE {self._grown} AS {self._together(gap)}")
-        self._db.do(f"DELETE FROM {self._state} WHERE rowid IN (SELECT place FROM {self._touched})")
+        left = self._db.do(f"DELETE FROM {self._state} WHERE rowid IN (SELECT place FROM {self._touched})")
         self._updated = self._db.do(f"INSERT INTO {self._state} SELECT {self._columns} FROM {self._grown}")
         self._rows_total = None
+        self._sweep(left)
 
     def _together(self, gap: str) -> str:
         """The sessions that the batch's panes and what they touch become."""

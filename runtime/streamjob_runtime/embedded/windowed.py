@@ -45,6 +45,8 @@ class Windowed(Kept):
         if sources:
             self._take(moment, late)
         finals = final is not None and (late is None or final > late)
+        if self._window.of_batches and final == self._final_before:
+            finals = False  # a batch's own rows are in windows that end later
         if finals:
             assert final is not None
             self._finish(late, final)

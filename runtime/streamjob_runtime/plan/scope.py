@@ -29,8 +29,8 @@ class Windowed:
     operators: tuple[str, ...]  # the aggregations that its rows follow from, all of windows alike
     size_us: int
     slide_us: int
-    alignment: str  # where they begin
     bounds: Mapping[str, str]  # column that is a bound of the row's window -> "start" or "end"
+    alignment: str = ""  # where they begin, and over which time
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def _windowed(scope: Scope, node: Node, step: Aggregation, columns: tuple[Column
             if kind in ("start", "end"):
                 bounds[shown.name] = kind
     alignment = f"{'of batches ' if window.of_batches else ''}{window.alignment}"
-    return Windowed((step.name,), window.size_us, window.slide_us, alignment, bounds)
+    return Windowed((step.name,), window.size_us, window.slide_us, bounds, alignment)
 
 
 def _is_session(step: Aggregation) -> bool:

@@ -56,7 +56,7 @@ def window_local(catalog: Catalog, scope: Scope, parts: list[Leaf], node: Node, 
                 return WindowLocal(None, "its DISTINCT is over all windows: show window_start as well")
     ((size_us, slide_us, alignment),) = windows
     operators = tuple(dict.fromkeys(name for w in of if w is not None for name in w.operators))
-    return WindowLocal(Windowed(operators, size_us, slide_us, alignment, bounds))
+    return WindowLocal(Windowed(operators, size_us, slide_us, bounds, alignment))
 
 
 _EXPRESSIONS = ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers")
