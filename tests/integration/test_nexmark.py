@@ -93,24 +93,30 @@ def key_of(name: str) -> list[str]:
 def expected(name: str, folder: Path, bids_read: pa.Table) -> list[dict[str, Any]]:
     """DuckDB's answer over all events; `bids_read`: the bids with their batch times (q12)."""
     with duckdb.connect() as con:
-        con.execute("SET TimeZone = 'UTC'")
-        parts = [generator.events(part, ROUNDS, PER_SECOND, DISORDER) for part in range(PARTS)]
-        kinds = [source.name for source in job(name, folder, 1).spec.sources]
-        latest = []
-        for kind in files.KINDS:
-            table = pa.concat_tables([getattr(part, kind) for part in parts])
-            con.register(kind, table)
-            (last,) = con.execute(f"SELECT max(dateTime) FROM {kind}").fetchall()[0]
-            latest += [last] if kind in kinds else []
-        con.execute("SET VARIABLE watermark = CAST(? AS TIMESTAMP)", [min(latest) - DELAY])
-        con.register("side_input", generator.side_input())
+        register(con, name, folder)
         if name == "q12":
             con.unregister("bid")
-            con.register(
-                "bid", bids_read.rename_columns(["batch_time" if c == "read" else c for c in bids_read.column_names])
-            )
-        answer: list[dict[str, Any]] = con.sql((QUERIES / f"{name}.sql").read_text()).to_arrow_table().to_pylist()
-        return answer
+            con.register("bid", bids_read.rename_columns({"read": "batch_time"}))
+        return answer(con, (QUERIES / f"{name}.sql").read_text())
+
+
+def register(con: duckdb.DuckDBPyConnection, name: str, folder: Path) -> None:
+    """Have all events in DuckDB, and the watermark that is reached in the end."""
+    con.execute("SET TimeZone = 'UTC'")
+    parts = [generator.events(part, ROUNDS, PER_SECOND, DISORDER) for part in range(PARTS)]
+    kinds = [source.name for source in job(name, folder, 1).spec.sources]
+    latest = []
+    for kind in files.KINDS:
+        con.register(kind, pa.concat_tables([getattr(part, kind) for part in parts]))
+        (last,) = con.execute(f"SELECT max(dateTime) FROM {kind}").fetchall()[0]
+        latest += [last] if kind in kinds else []
+    con.execute("SET VARIABLE watermark = CAST(? AS TIMESTAMP)", [min(latest) - DELAY])
+    con.register("side_input", generator.side_input())
+
+
+def answer(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = con.sql(sql).to_arrow_table().to_pylist()
+    return rows
 
 
 def in_order(rows: Sequence[dict[str, Any]]) -> list[list[tuple[str, Any]]]:
@@ -138,6 +144,18 @@ def test_and_so_it_does_when_it_is_killed(name: str, kill_at: int, folder: Path)
 def test_a_query_that_is_not_possible_yet_is_refused_in_these_words(name: str, folder: Path) -> None:
     (problem, *_) = look_at(job(name, folder, 1).spec).problems
     assert problem.text.startswith(NOT_YET[name])
+
+
+@pytest.mark.parametrize("name", NOT_YET)
+def test_its_steps_over_all_events_at_once_give_the_same_answer(name: str, folder: Path) -> None:
+    with duckdb.connect() as con:
+        register(con, name, folder)
+        for step in job(name, folder, 1).spec.pipeline:
+            if step.name != "bids_read":
+                con.execute(f"CREATE VIEW {step.name} AS {step.sql}")
+        rows = answer(con, "FROM result")
+    assert rows
+    assert in_order(rows) == in_order(expected(name, folder, pa.table({})))
 
 
 def test_the_events_are_in_the_known_proportions_and_follow_from_the_seed() -> None:
