@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit e2e lint verify generate format tools release images kind-load bench bench-kafka bench-scale bench-cluster lock clean kind-up kind-down kind-from-source
+.PHONY: help run test unit e2e lint verify generate format tools release images kind-load bench bench-kafka bench-nexmark bench-scale bench-cluster lock clean kind-up kind-down kind-from-source
 
 help: ## Show this help
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
@@ -48,6 +48,10 @@ bench: .venv/ready ## Measure beside Spark (docs/performance.md); installs it in
 bench-kafka: .venv/ready ## Measure a job between two Kafka topics beside Spark (docs/performance.md)
 	@$(BIN)/python -m scripts.tools kafka spark spark-kafka
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.kafka
+
+bench-nexmark: .venv/ready ## Measure Nexmark's queries beside Flink (docs/performance.md); installs it into the cache
+	@$(BIN)/python -m scripts.tools flink
+	$(BIN)/python -m benchmarks.nexmark.run
 
 bench-scale: .venv/ready ## Measure the operator with 1,000 StreamJobs on simulated nodes (docs/performance.md)
 	@$(BIN)/python -m scripts.tools kubernetes etcd kwok

@@ -12,6 +12,7 @@ FILES = {
     "build": ["build"],
     "dev": ["runtime", "kafka", "postgres", "hdfs", "delta", "operator", "dev"],
     "bench": ["runtime", "bench"],
+    "flink": ["flink"],
 }
 
 

@@ -20,7 +20,7 @@ from scripts.cache import Place
 from scripts.go import LINES_OF_A_FAILURE, Go, GoPrograms, InstallError, workshop
 
 SCRIPTS = Path(__file__).parent
-SPARK_PACKAGES = SCRIPTS.parent / "requirements" / "bench.txt"
+REQUIREMENTS = SCRIPTS.parent / "requirements"
 MODULES = SCRIPTS / "kind" / "modules"
 POMS = SCRIPTS / "servers"
 
@@ -59,8 +59,9 @@ DEBIAN_PACKAGES = {
     )
 }
 POSTGRES_OF_DEBIAN = Path("/usr/lib/postgresql/15/bin/postgres")
-SPARK = "spark"
-NAMES = (*GO_PROGRAMS, *JAVA_SERVERS, *DEBIAN_PACKAGES, SPARK)
+# What comes by pip, each into an environment of its own.
+PIP_PACKAGES = {"spark": REQUIREMENTS / "bench.txt", "flink": REQUIREMENTS / "flink.txt"}
+NAMES = (*GO_PROGRAMS, *JAVA_SERVERS, *DEBIAN_PACKAGES, *PIP_PACKAGES)
 
 
 def main(names: list[str]) -> int:
@@ -116,7 +117,7 @@ def place(name: str) -> Place:
         return Place(name, cache.fingerprint(POMS / name / "pom.xml", JAVA_SERVERS[name]))
     if name in DEBIAN_PACKAGES:
         return Place(name, cache.fingerprint(*DEBIAN_PACKAGES[name]))
-    return Place(name, cache.fingerprint(SPARK_PACKAGES))
+    return Place(name, cache.fingerprint(PIP_PACKAGES[name]))
 
 
 def is_there(name: str) -> bool:
@@ -155,7 +156,7 @@ def make(name: str, go: Go | None) -> None:
     elif name in DEBIAN_PACKAGES:
         debian_install(name)
     else:
-        pip_install(name, SPARK_PACKAGES)
+        pip_install(name, PIP_PACKAGES[name])
 
 
 def pip_install(name: str, packages: Path) -> None:

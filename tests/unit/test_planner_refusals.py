@@ -162,9 +162,9 @@ CASES = [
     ("SELECT k FROM events WHERE", "The step v cannot be read: something is missing after WHERE", ""),
     ("SELECT $1 FROM events", "The step v has a parameter, and nobody gives it a value", "Write the value itself."),
     (
-        "SELECT k FROM events GROUP BY session(t, INTERVAL '1 minute'), k",
-        "The step v groups by session(), which comes later",
-        "Use tumble or hop.",
+        "SELECT k FROM events GROUP BY session(t, INTERVAL '1 minute', INTERVAL '5 minutes'), k",
+        "The step v calls session() with 3 arguments",
+        "Write session(column, gap).",
     ),
     (
         "SELECT tumble(t, INTERVAL '1 minute') FROM events",

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from streamjob_runtime.plan.model import NOW, Aggregation, FinalRows, Plan, StreamJoin
+from streamjob_runtime.plan.model import IN_TIME, MARK, NOW, Aggregation, FinalRows, Plan, StreamJoin
 from streamjob_runtime.plan.tree import quoted
 
 
@@ -75,5 +75,7 @@ class Composer:
 
 
 def at_time(sql: str, batch_time_ms: int) -> str:
-    """The statement with the batch's time in it."""
-    return sql.replace(NOW, f"make_timestamptz({batch_time_ms * 1000})") if NOW in sql else sql
+    """The statement with the batch's time in it; `IN_TIME`, where it is still there, says nothing."""
+    if MARK not in sql:
+        return sql
+    return sql.replace(NOW, f"make_timestamptz({batch_time_ms * 1000})").replace(IN_TIME, "make_timestamptz(0)")

@@ -19,6 +19,7 @@ from streamjob_runtime.embedded.kept import Grouped, Moment, Operator, Wanted
 from streamjob_runtime.embedded.misfits import Cast, CastCheck
 from streamjob_runtime.embedded.rolling import Rolling
 from streamjob_runtime.embedded.room import Room
+from streamjob_runtime.embedded.sessions import Sessions
 from streamjob_runtime.embedded.shown import Change, ShownView, Views
 from streamjob_runtime.embedded.windowed import Windowed
 from streamjob_runtime.errors import JobError
@@ -99,7 +100,8 @@ class EmbeddedQuery:
             before=any(s.deleted_by is not None or s.only_new for s in readers),
         )
         kept = Expiring if step.ttl_ms is not None else Grouped
-        kind = Windowed if step.event_window else Rolling if step.rolling else kept
+        windowed = Sessions if step.event_window and step.event_window.session else Windowed
+        kind = windowed if step.event_window else Rolling if step.rolling else kept
         return kind(self._db, step, self._composer, self._shared, wanted)
 
     def _shows(self, relation: str, operator: str) -> bool:

@@ -10,11 +10,10 @@ from collections.abc import Set
 from streamjob_runtime.embedded import combine
 from streamjob_runtime.embedded.compose import Composer, at_time
 from streamjob_runtime.embedded.database import Database
+from streamjob_runtime.embedded.grid import Grid
 from streamjob_runtime.embedded.kept import Kept, Moment, Wanted
 from streamjob_runtime.plan.model import Aggregation, EventWindow
 from streamjob_runtime.plan.tree import quoted
-
-_FIRST_US = -9_223_372_022_400_000_000  # the first time that there is, in the year 290309 before Christ
 
 
 class Windowed(Kept):
@@ -31,6 +30,7 @@ class Windowed(Kept):
         super().__init__(db, step, composer, ready, wanted)
         assert step.event_window is not None
         self._window: EventWindow = step.event_window
+        self._grid = Grid(db, step.event_window)
         self._marks = set().union(*(composer.marks(name) for name in step.inputs))
         self._delta = quoted(f"delta:{step.name}")
         self._windows_sql = self._in_windows(self._delta_sql)
@@ -40,11 +40,13 @@ class Windowed(Kept):
 
     def run(self, moment: Moment, sources: Set[str]) -> bool:
         """See `Operator`."""
-        late = self._last_final(moment.late_before_ms)
-        final = self._last_final(moment.watermark_ms)
+        late = self._last_final(None if self._window.of_batches else moment.late_before_ms)
+        final = self._last_final(moment.batch_time_ms if self._window.of_batches else moment.watermark_ms)
         if sources:
             self._take(moment, late)
         finals = final is not None and (late is None or final > late)
+        if self._window.of_batches and final == self._final_before:
+            finals = False  # a batch's own rows are in windows that end later
         if finals:
             assert final is not None
             self._finish(late, final)
@@ -55,7 +57,7 @@ class Windowed(Kept):
 
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
         """See `Operator`."""
-        final = self._last_final(watermark_ms)
+        final = self._last_final(batch_time_ms if self._window.of_batches else watermark_ms)
         if final is None or (self._wanted.complete and not self._wanted.append):
             return False
         if not self._known:
@@ -65,16 +67,14 @@ class Windowed(Kept):
         return self._first is not None and self._first <= final
 
     def _last_final(self, watermark_ms: int | None) -> int | None:
-        """The start of the last window that ends at or before the watermark, in microseconds."""
-        if watermark_ms is None or not self._window.watermarked:
+        """The start of the last window that ends at or before the watermark, or the batch's time, in microseconds."""
+        if watermark_ms is None or not self._window.ends:
             return None
-        slide = self._window.slide_us
-        last = (watermark_ms * 1000 - self._window.lag_us - self._window.size_us) // slide * slide
-        return last if last >= _FIRST_US else None
+        return self._grid.last_final(watermark_ms * 1000 - self._window.lag_us)
 
     def _at(self, micros: int) -> str:
         """A time as SQL text."""
-        return f"{'make_timestamp' if self._window.type == 'TIMESTAMP' else 'make_timestamptz'}({micros})"
+        return self._grid.at(micros)
 
     def _in_windows(self, delta: str) -> str:
         """The states by window, from those by pane."""
@@ -82,7 +82,7 @@ class Windowed(Kept):
         if size == slide:
             return delta
         keys = [k for k in self.step.key_columns if k != "w"]
-        last = f"time_bucket(to_microseconds({slide}), p.w, {self._at(0)})"
+        last = f"time_bucket(to_microseconds({slide}), p.w, {self._grid.origin})"
         start = f"{last} - to_microseconds(r.i * {slide})"
         states = [combine.many(self.step, a) for a in self.step.state_columns]
         columns = ", ".join([*keys, f"{start} AS w", *states, "CAST(sum(n) AS BIGINT) AS n"])
@@ -108,12 +108,13 @@ class Windowed(Kept):
 
     def _all_in_time(self, moment: Moment, late: int) -> bool:
         """Whether no row can be late: a cheap look that saves to set the late ones apart."""
-        slide = self._window.slide_us
+        if self._window.zone:
+            return False  # its local time would have to be asked for
         lowest = [moment.earliest_us[mark] for mark in self._marks & moment.earliest_us.keys()]
         earliest = min((us for us in lowest if us is not None), default=None)
         if earliest is None or None in lowest:
             return False
-        return ((earliest - self._window.size_us) // slide + 1) * slide > late
+        return self._grid.last_ending(earliest) + self._window.slide_us > late
 
     def _finish(self, late: int | None, final: int) -> None:
         """Write the windows that became final, and let them go."""

@@ -8,7 +8,7 @@ import duckdb
 from streamjob_runtime.plan.binding import explain
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.distinct import is_set, result_of, set_of, without_distinct
-from streamjob_runtime.plan.event_time import KeyWindow, find_window, pane_start
+from streamjob_runtime.plan.event_time import KeyWindow, find_window, pane_start, shown_end, shown_start
 from streamjob_runtime.plan.fingerprint import fingerprint, window_of
 from streamjob_runtime.plan.leaving import of_groups
 from streamjob_runtime.plan.model import MARK, Aggregation, RollingWindow, state_table
@@ -27,7 +27,6 @@ from streamjob_runtime.plan.tree import (
     column,
     conjunction,
     function_name,
-    integer,
     key_of,
     names,
     rewrite,
@@ -158,13 +157,13 @@ class Splitter:
         if self.window is None:
             return None
         if key_of(node) == key_of(self.window.call):
-            return column(STATE, "w")
+            return shown_start(self.catalog, self.window.event)
         # A column of FROM of that name, which a windowed result has, is not one value of a group, unless it is a key.
         if bare_name(node) is not None or (node["type"] == "COLUMN_REF" and self.scope.find(node) is None):
             if names(node)[-1].lower() == "window_start":
-                return column(STATE, "w")
+                return shown_start(self.catalog, self.window.event)
             if names(node)[-1].lower() == "window_end":
-                return call("+", column(STATE, "w"), call("to_microseconds", integer(self.window.event.size_us)))
+                return shown_end(self.catalog, self.window.event)
         return None
 
     def _aggregate(self, node: Node) -> Node:
@@ -322,6 +321,8 @@ def _delta(catalog: Catalog, split: Splitter, node: Node) -> tuple[str, list[Sto
             continue
         stored.append(stored_state(catalog, node["from_table"], written, aggregate, state, f"a{i}"))
     rows = [aliased(call("count_star"), f"{_INNER}n")] if split.window is not None else []
+    if split.window is not None and split.window.event.session:
+        rows += [aliased(call(f, split.window.column), f"{_INNER}{name}") for f, name in (("min", "f"), ("max", "e"))]
     inner = select([*keys, *states, *rows], node["from_table"], where, len(keys))
     outer = [aliased(column(i["alias"]), str(i["alias"]).removeprefix(_INNER)) for i in inner["select_list"]]
     return catalog.render(select(outer, {"type": "SUBQUERY", "subquery": {"node": inner}})), stored

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from streamjob_runtime.plan.allowed import FUNCTIONS, is_type
 from streamjob_runtime.plan.connect import connect
-from streamjob_runtime.plan.model import MARK, Column
+from streamjob_runtime.plan.model import IN_TIME, MARK, Column
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.syntax import unreadable
 from streamjob_runtime.plan.tree import Node, call, function_name, is_deeper, quoted, select, walk
@@ -65,6 +65,7 @@ class Catalog:
     def __init__(self) -> None:
         self._con = connect(threads=1, memory_limit=_MEMORY)
         self._con.execute(f"CREATE MACRO \"{MARK}\"() AS TIMESTAMPTZ '1970-01-01 00:00:00+00'")
+        self._con.execute(f"CREATE MACRO {IN_TIME} AS TIMESTAMPTZ '1970-01-01 00:00:00+00'")
         self.aggregates: set[str] = set()
         self.volatile: set[str] = set()
         self.functions: set[str] = set()  # all there are, in lower case
@@ -196,6 +197,10 @@ class Catalog:
         except duckdb.Error:
             return None
         return None if row[0] is None else (int(row[0]), int(row[1]))
+
+    def time_zones(self) -> set[str]:
+        """The names of all time zones."""
+        return {str(name) for (name,) in self._con.execute("SELECT name FROM pg_timezone_names()").fetchall()}
 
     @staticmethod
     def now() -> Node:

@@ -7,6 +7,7 @@ where that is not shown, its end.
 
 from collections.abc import Callable
 
+from streamjob_runtime.plan.alignment import DAY_US
 from streamjob_runtime.plan.event_time import WINDOWS
 from streamjob_runtime.plan.model import Column, FinalRows, Relation
 from streamjob_runtime.plan.scope import Known, Windowed
@@ -38,18 +39,26 @@ def read_final(node: Node, known: dict[str, Known], relations: dict[str, Relatio
 
 
 def _event_time(windowed: Windowed) -> tuple[str | None, int, int]:
-    """(column, lag, grid) of a windowed result's event time, in microseconds; grid 0: none."""
-    for kind, lag_us in (("start", windowed.lag_us + windowed.size_us), ("end", windowed.lag_us)):
+    """(column, lag, grid) of a windowed result's event time, in microseconds; grid 0: none.
+
+    Windows over batch time are not final by a watermark, so their bounds are no event time.
+    """
+    window = windowed.window
+    if window.of_batches:
+        return None, 0, 0
+    # A day of a zone may be longer than a day, where the clock is put back.
+    size = window.size_us + (DAY_US if window.zone else 0)
+    grid = 0 if window.zone or window.offset_us else window.slide_us
+    for kind, lag_us in (("start", window.lag_us + size), ("end", window.lag_us)):
         column = next((name for name, bound in windowed.bounds.items() if bound == kind), None)
         if column is not None:
-            return column, lag_us, windowed.slide_us if kind == "start" else 0
+            return column, lag_us, grid if kind == "start" else 0
     return None, 0, 0
 
 
 def _has_window(node: Node) -> bool:
     return any(
-        function_name(part) in (*WINDOWS, "session")
-        for part in walk(node.get("group_expressions", []), into_subqueries=False)
+        function_name(part) in WINDOWS for part in walk(node.get("group_expressions", []), into_subqueries=False)
     )
 
 

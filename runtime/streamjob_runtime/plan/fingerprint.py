@@ -9,7 +9,7 @@ from streamjob_api.durations import format_duration
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.event_time import KeyWindow
 from streamjob_runtime.plan.model import RollingWindow
-from streamjob_runtime.plan.tree import Node, aliased, arguments, function_name, select
+from streamjob_runtime.plan.tree import Node, aliased, arguments, function_name, literal, select
 
 # Of what a state means. Only where a state of before cannot be taken up at all is it raised: that job is then refused.
 # What a state looks like is of the records' format, and every one is read for good.
@@ -42,7 +42,13 @@ def _parts_of(
 def window_of(catalog: Catalog, window: KeyWindow) -> str:
     """A window as people read it: `tumble(event_time, 10s)`."""
     lengths = dict.fromkeys([window.event.slide_us, window.event.size_us])
-    written = ", ".join([catalog.render_expression(aliased(window.column, "")), *map(_length, lengths)])
+    time = "batch_time" if window.event.of_batches else catalog.render_expression(aliased(window.column, ""))
+    parts = [time, *map(_length, lengths)]
+    if window.event.zone:
+        parts.append(literal(window.event.zone))
+    if window.event.offset_us:
+        parts.append(_length(window.event.offset_us))
+    written = ", ".join(parts)
     return f"{function_name(window.call)}({written})"
 
 
@@ -65,7 +71,7 @@ def fingerprint(
         "types": [_types(catalog, node, [*arguments(a), a]) for a in aggregates],
         "columns": [c.type for c in catalog.columns(delta)],
         "layout": [str(f.type) for f in catalog.arrow(delta)],
-        "event_window": repr(window.event) if window else None,
+        "event_window": " ".join(filter(None, [repr(window.event), window.event.alignment])) if window else None,
         "rolling": repr(rolling) if rolling else None,
     }
     return fingerprint_of(what, _parts_of(catalog, node, keys, window, aggregates, rolling))

@@ -5,7 +5,7 @@ import re
 _TUMBLE = "GROUP BY tumble(time, INTERVAL '1 minute')"
 _HOP = "GROUP BY hop(time, INTERVAL '1 minute', INTERVAL '5 minutes'), with the slide first"
 _BOUNDS = "window_start and window_end are columns of a step with tumble() or hop() in its GROUP BY."
-_SESSION = "Windows that end after a pause come later; take tumble() or hop()."
+_SESSION = "Write GROUP BY session(time, INTERVAL '5 minutes'), with the length of the pause that ends it."
 
 # Function in lower case -> what to write instead.
 _FUNCTIONS = {

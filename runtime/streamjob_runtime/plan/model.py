@@ -10,6 +10,9 @@ from typing import Literal
 # Stands in SQL texts for the batch's time. No manifest may contain this character.
 MARK = "\ue000"
 NOW = f'"{MARK}"()'
+# Stands in the delta of sessions for the time by which rows are told apart: those before it are late.
+IN_TIME_CALL = f"{MARK}in time"
+IN_TIME = f'"{IN_TIME_CALL}"()'
 
 
 def state_table(name: str) -> str:
@@ -58,14 +61,35 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class EventWindow:
-    """Windows over event time, aligned to the epoch. Their start is the state's column `w`."""
+    """Windows over event time, aligned to the epoch or `offset_us` behind it. Their start is the state's column `w`.
+
+    With a `zone` all of it is meant in local time there, and `w` is the local time of the start, a TIMESTAMP.
+    """
 
     size_us: int
     slide_us: int  # equal to the size: tumbling
     type: str  # of the start: TIMESTAMP or TIMESTAMP WITH TIME ZONE
     watermarked: bool  # the event time is the watermark's column of a source or a step
+    # What was not always there stands in no `repr`, which fingerprints are made of: `alignment` says it.
+    offset_us: int = field(default=0, repr=False)  # at least 0, less than the slide
+    zone: str = field(default="", repr=False)
+    of_batches: bool = field(default=False, repr=False)  # over batch time: no row is late
+    session: bool = field(default=False, repr=False)  # ends when no row has come for `size_us`
     # Rows that are not late are later than the watermark less this. A state means the same whatever it is.
     lag_us: int = field(default=0, repr=False)
+
+    @property
+    def ends(self) -> bool:
+        """Whether windows become final at all."""
+        return self.watermarked or self.of_batches
+
+    @property
+    def alignment(self) -> str:
+        """Where windows begin, in words; "": at whole multiples of the slide since 1970."""
+        if self.session:
+            return "with their first row"
+        offset = f"offset {self.offset_us}us" if self.offset_us else ""
+        return " ".join(filter(None, [self.zone and f"in {self.zone}", offset]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +105,12 @@ class Aggregation:
     """A table that is kept up to date: one row of aggregate states for each combination of keys.
 
     The state's columns are the keys `k0`, `k1` …, with an event window its start `w` as the last key, then the
-    aggregate states `a0`, `a1` ….
+    aggregate states `a0`, `a1` …, and of a session the time of its last row, `e`.
     """
 
     name: str
-    # SELECT of a batch's keys and states. With an event window `w` is the pane's start, and `n` the number of rows.
+    # SELECT of a batch's keys and states. With an event window `w` is the pane's start, and `n` the number of rows; of
+    # sessions, `f` and `e` are the times of the pane's first and last row.
     delta: str
     inputs: tuple[str, ...]
     keys: int  # without the window's start

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from streamjob_api.durations import format_duration
-from streamjob_runtime.plan.model import Aggregation, Step, StreamJoin
+from streamjob_runtime.plan.model import Aggregation, FinalRows, Step, StreamJoin
 from streamjob_runtime.plan.problems import PlanProblem
 from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import modes_of
@@ -101,10 +101,12 @@ def _bound(step: Aggregation, complete: Mapping[str, int], marks: list[str]) -> 
     if step.rolling is not None:
         return f"rows count for {_span(step.rolling.length_ms)}, and a group without any leaves"
     if step.event_window is not None:
-        if not step.event_window.watermarked:
+        if not step.event_window.ends:
             return "its windows stay for good, as they are over no column with a watermark"
         if step.name in complete:
             return f"its windows stay for good, as spec.sinks[{complete[step.name]}] writes the whole table"
+        if step.event_window.of_batches:
+            return "a window is final, and leaves, with the first batch at or behind its end"
         several = "the lowest of the job's: " if len(marks) > 1 else ""
         lowest = f"the watermark ({several}{', '.join(marks)})" if marks else "the watermark"
         return f"a window is final, and leaves, when {lowest} has reached its end"
@@ -128,7 +130,7 @@ def _complete(spec: Any, known: Mapping[str, Known], steps: Steps) -> dict[str, 
 def _below(name: str, steps: Steps) -> Iterator[str]:
     yield name
     step = steps.get(name)
-    if step is not None:
+    if step is not None and not isinstance(step, FinalRows):
         for read in step.inputs:
             yield from _below(read, steps)
 
@@ -163,7 +165,7 @@ def _read(name: str, known: Mapping[str, Known], steps: Steps) -> str:
 def _kept_windows(spec: Any, known: Mapping[str, Known], steps: Steps) -> Iterator[PlanProblem]:
     for name, i in _complete(spec, known, steps).items():
         step = steps[name]
-        if isinstance(step, Aggregation) and step.event_window is not None and step.event_window.watermarked:
+        if isinstance(step, Aggregation) and step.event_window is not None and step.event_window.ends:
             shown = name if "." not in name else name.partition(".")[0]
             yield PlanProblem(
                 f"spec.sinks[{i}].mode",

@@ -12,6 +12,7 @@ import pyarrow as pa
 from streamjob_api.bad_records import DEAD_LETTER_COLUMNS
 from streamjob_api.words import numbered, suggest
 from streamjob_runtime.plan.aggregation import has_aggregates
+from streamjob_runtime.plan.both_modes import of_both_modes
 from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
 from streamjob_runtime.plan.final_rows import read_final
 from streamjob_runtime.plan.functions import check_calls, expand_calls
@@ -132,6 +133,7 @@ class _Planner:
         names = numbered("" if sink is None else f"{sink.from_}.{sink.kind}" for sink in self._spec.sinks)
         sinks = [s for i, sink in _there(self._spec.sinks) for s in self._sink(f"spec.sinks[{i}]", sink, names[i])]
         steps = _needed(list(self._steps.values()), sinks)
+        self._problems += of_both_modes(self._spec.sinks, self._steps)
         # In a draft a sink or a step may be missing that reads them.
         if not self._problems and not self._broken and None not in (*self._spec.sinks, *self._spec.pipeline):
             read = {s.relation for s in sinks}.union(*(step.inputs for step in steps))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from streamjob_runtime.plan.catalog import Catalog
-from streamjob_runtime.plan.model import RollingWindow
+from streamjob_runtime.plan.model import EventWindow, RollingWindow
 from streamjob_runtime.plan.tree import Node, column, names, select, star
 
 BATCH_TIME = "batch_time"
@@ -31,9 +31,7 @@ class Windowed:
     """The windows that a relation's rows are of: each row of one, and final with it."""
 
     operators: tuple[str, ...]  # the aggregations that its rows follow from, all of windows alike
-    size_us: int
-    slide_us: int
-    lag_us: int  # it is final when the watermark less this has reached its end
+    window: EventWindow
     bounds: Mapping[str, str]  # column that is a bound of the row's window -> "start" or "end"
 
 
@@ -52,6 +50,7 @@ class Known:
     operator: str | None = None  # table: the aggregation whose rows it shows one by one
     final: bool = False  # table: its windows become final by the watermark
     no_window: str = ""  # table: what is in the place of a final window, and why it is none
+    no_update: str = ""  # table: why it cannot be written in update mode
     changes: Changes = Changes()  # table: of its rows
     windowed: Windowed | None = None  # table, view: it concerns each window by itself
     across: str = ""  # view of windowed results: why it does not

@@ -141,6 +141,8 @@ def _refused(
             "Use update or complete, or group by tumble() or hop() over a column with a watermark"
             + (f", and not by {known.no_window}." if known.no_window else "."),
         )
+    if mode == "update" and known.no_update:
+        return known.no_update, "Use append, which writes each session once, when it is over; or complete."
     if mode == "update" and kind and known.changes.leave:
         return _update_refused(known, kind, key, bool(key) or envelope)
     return None

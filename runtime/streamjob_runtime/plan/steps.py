@@ -116,7 +116,7 @@ def _aggregation(
         raise explain(error, node) from None
     _refuse_same_names(columns)
     check_columns(columns, node)
-    final = one_by_one and step.event_window is not None and step.event_window.watermarked
+    final = one_by_one and step.event_window is not None and step.event_window.ends
     known = Known(
         name,
         "table" if one_by_one else "view",
@@ -125,14 +125,16 @@ def _aggregation(
         final=final,
         no_window=_no_window(step),
         changes=changes,
-        windowed=_windowed(scope, node, step, columns) if final else None,
+        windowed=_windowed(scope, node, step, columns) if final and not _is_session(step) else None,
+        no_update="a session grows together with others, whose rows would stay" if _is_session(step) else "",
     )
     return step, known, columns
 
 
 def _windowed(scope: Scope, node: Node, step: Aggregation, columns: tuple[Column, ...]) -> Windowed:
     """The windows that the groups are of."""
-    assert step.event_window is not None
+    window = step.event_window
+    assert window is not None
     bounds = {}
     for item, shown, text in zip(node["select_list"], columns, step.items, strict=True):
         is_key = text.startswith(f"{STATE}.k")
@@ -140,12 +142,16 @@ def _windowed(scope: Scope, node: Node, step: Aggregation, columns: tuple[Column
             kind = names(item)[-1].lower().removeprefix("window_")
             if kind in ("start", "end") and not is_key:
                 bounds[shown.name] = kind
-    window = step.event_window
-    return Windowed((step.name,), window.size_us, window.slide_us, window.lag_us, bounds)
+    return Windowed((step.name,), window, bounds)
+
+
+def _is_session(step: Aggregation) -> bool:
+    """Whether the windows are sessions: those that begin together do not end together."""
+    return step.event_window is not None and step.event_window.session
 
 
 def _no_window(step: Aggregation) -> str:
-    if step.event_window is not None and not step.event_window.watermarked:
+    if step.event_window is not None and not step.event_window.ends:
         return f"{step.each[-1].removeprefix('window ')}, which is over no such column"
     cuts = next((key for key in step.each[: step.keys] if _CUTS.match(key)), None)
     return f"{cuts}, which is no window" if cuts else ""
@@ -173,7 +179,14 @@ def _over_tables(
         return Known(name, "view", ())
     changes = of_rows(catalog, scope, kept[0], node)
     return Known(
-        name, "table", (), operator=table.operator, final=table.final, no_window=table.no_window, changes=changes
+        name,
+        "table",
+        (),
+        operator=table.operator,
+        final=table.final,
+        no_window=table.no_window,
+        no_update=table.no_update,
+        changes=changes,
     )
 
 

@@ -6,7 +6,7 @@ keys, OVER that is partitioned by it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.followed import shown_as
@@ -28,11 +28,11 @@ def window_local(catalog: Catalog, scope: Scope, parts: list[Leaf], node: Node, 
     """Whether the SELECT, which reads no stream, concerns each window by itself."""
     kept = [leaf for leaf in parts if leaf.known is not None and leaf.known.shape != "static"]
     of = [leaf.known.windowed for leaf in kept if leaf.known is not None]
-    windows = {(w.size_us, w.slide_us, w.lag_us) for w in of if w is not None}
+    windows = {replace(w.window, type="") for w in of if w is not None}
     if not of or None in of:
         return WindowLocal(None)
     if len(windows) > 1:
-        return WindowLocal(None, "it joins windows of different lengths, which do not become final together")
+        return WindowLocal(None, "it joins windows of different lengths or beginnings, not final together")
     if any(n.get("class") == "SUBQUERY" for n in walk([node.get(p) for p in _EXPRESSIONS])):
         return WindowLocal(None, "it has a subquery in an expression, which may ask other windows")
     tied = _Tied(scope, kept)
@@ -54,9 +54,9 @@ def window_local(catalog: Catalog, scope: Scope, parts: list[Leaf], node: Node, 
             on = modifier.get("distinct_on_targets") or []
             if not (any(map(tied.is_bound, on)) if on else bounds):
                 return WindowLocal(None, "its DISTINCT is over all windows: show window_start as well")
-    ((size_us, slide_us, lag_us),) = windows
+    window = next(w.window for w in of if w is not None)
     operators = tuple(dict.fromkeys(name for w in of if w is not None for name in w.operators))
-    return WindowLocal(Windowed(operators, size_us, slide_us, lag_us, bounds))
+    return WindowLocal(Windowed(operators, window, bounds))
 
 
 _EXPRESSIONS = ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers")
