@@ -18,7 +18,7 @@ from streamjob_runtime.plan.normalize import Flat
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Changes, Known
 from streamjob_runtime.plan.steps import Planned, plan_step
-from streamjob_runtime.plan.storable import stored_key, stored_set
+from streamjob_runtime.plan.storable import Stored, stored_key, stored_set
 from streamjob_runtime.plan.tree import (
     Node,
     aliased,
@@ -146,16 +146,17 @@ def _lists(
 ) -> Planned:
     """The table of each key's first rows, as a list of structs with the row (`r`) and its number (`i`)."""
     row = ", ".join(f"{quoted(c.name)} := {quoted(c.name)}" for c in columns)
-    keys = ", ".join(f"{quoted(f'{MARK}o{i}')}, {literal(_direction(o))}" for i, o in enumerate(top.orders))
+    values = ", ".join(f"o{i} := {quoted(f'{MARK}o{i}')}" for i in range(len(top.orders)))
     # Rows that are alike in the order are told apart by all that they are: the order in which they come says nothing.
-    listed = f"list_sort(list(struct_pack(o := create_sort_key({keys}), r := struct_pack({row}))))"
+    keys = _sort_key(top, [quoted(f"{MARK}o{i}") for i in range(len(top.orders))])
+    listed = f"list_sort(list(struct_pack(o := {keys}, v := struct_pack({values}), r := struct_pack({row}))))"
     states = [*(f"{quoted(p)} AS k{i}" for i, p in enumerate(by)), f"list_slice({listed}, 1, {top.most}) AS a0"]
     group = f" GROUP BY {', '.join(map(quoted, by))}" if by else ""
     delta = f"SELECT {', '.join(states)} FROM {quoted(rows)}{group}"  # noqa: S608
     parsed = catalog.parse(delta)[0]
     kept, source = [aliased(i, "") for i in parsed["select_list"]], parsed["from_table"]
     stored = [stored_key(catalog, source, key, f"k{i}") for i, key in enumerate(kept[:-1])]
-    stored.append(stored_set(catalog, source, call("row_number"), kept[-1], "a0"))
+    stored.append(_stored(catalog, source, top, kept[-1]))
     numbered = "list_transform(s.a0, lambda e, i: struct_pack(r := e.r, i := i))"
     items = (*(f"s.k{i} AS {quoted(p)}" for i, p in enumerate(by)), f"{numbered} AS {quoted(_ROWS)}")
     meaning = [
@@ -180,7 +181,7 @@ def _lists(
         rolling=rolling,
         each=tuple(text for what, text in meaning if what == "key"),
         fingerprint=f"{digest} {json.dumps(meaning, ensure_ascii=False)}",
-        tied=("create_sort_key",),
+        tied=(),
         ttl_ms=ttl_ms if by and rolling is None else None,
         tops={"a0": top.most},
     )
@@ -192,6 +193,22 @@ def _lists(
         why = "a key whose ttl is over leaves"
     changes = Changes(leave=why, fixed=fixed, identity=fixed)
     return step, Known(name, "table", tuple(c.name for c in found), operator=name, changes=changes), found
+
+
+def _sort_key(top: Top, values: list[str]) -> str:
+    """What rows are sorted by; `values`: what the ORDER BY names, as SQL."""
+    by = (f"{value}, {literal(_direction(order))}" for value, order in zip(values, top.orders, strict=True))
+    return f"create_sort_key({', '.join(by)})"
+
+
+def _stored(catalog: Catalog, source: Node, top: Top, rows: Node) -> Stored:
+    """How the lists are stored: without the sort keys, which another version of the engine may make otherwise."""
+    slim = "list_transform({0}, lambda e: struct_pack(v := e.v, r := e.r))"
+    without = catalog.parse(f"SELECT {slim.format(catalog.render_expression(rows))}")[0]["select_list"][0]
+    there, _ = stored_set(catalog, source, call("row_number"), without, slim.format("a0"))
+    _, back = stored_set(catalog, source, call("row_number"), without, "a0")
+    key = _sort_key(top, [f"e.v.o{i}" for i in range(len(top.orders))])
+    return there, f"list_transform({back}, lambda e: struct_pack(o := {key}, v := e.v, r := e.r))"
 
 
 def _changes(catalog: Catalog, items: list[Node], top: Top, numbers: list[int], ends: bool) -> Changes:
