@@ -143,6 +143,43 @@ _CHANGES = """\
   - {from: first, mode: update, queue: {}}
 """
 
+_JOINS = """\
+  pipeline:
+  - name: pairs
+    sql: |
+      SELECT a.k, a.n, b.n AS m, a.t, b.d, a.t::TIMETZ AS o FROM events AS a LEFT JOIN events AS b
+      ON a.k = b.k AND b.t BETWEEN a.t + INTERVAL '1 second' AND a.t + INTERVAL '3 seconds'
+  - {name: alone, sql: "SELECT * FROM events AS a WHERE NOT EXISTS
+       (SELECT * FROM events AS b WHERE a.n = b.n + 1 AND b.t BETWEEN a.t AND a.t + INTERVAL '2 seconds')"}
+  - {name: both, sql: "SELECT a.k, b.n FROM events AS a FULL JOIN events AS b
+       ON a.k = b.k AND a.n < b.n AND a.t BETWEEN b.t - INTERVAL '1 second' AND b.t + INTERVAL '1 second'"}
+  - {name: ever, sql: "SELECT a.n, b.t FROM events AS a JOIN events AS b ON a.n = b.n AND a.d > b.d"}
+  sinks:
+  - {from: pairs, mode: append, queue: {}}
+  - {from: alone, mode: append, queue: {}}
+  - {from: both, mode: append, queue: {}}
+  - {from: ever, mode: append, queue: {}}
+"""
+
+_KINDS_OF_WINDOWS = """\
+  pipeline:
+  - {name: sessions, sql: "SELECT k, window_start, window_end, count(*) AS times FROM events
+       GROUP BY k, session(t, INTERVAL '2 seconds')"}
+  - {name: days, sql: "SELECT window_start, sum(n) AS total FROM events
+       GROUP BY tumble(t, INTERVAL '1 day', 'Europe/Berlin', INTERVAL '23 hours 1 second')"}
+  - {name: small, sql: "SELECT k, window_start, sum(n) AS total FROM events
+       GROUP BY k, tumble(t, INTERVAL '2 seconds')"}
+  - {name: large, sql: "SELECT window_start, max(total) AS most FROM small
+       GROUP BY tumble(window_start, INTERVAL '6 seconds')"}
+  - {name: batches, sql: "SELECT window_start, count(*) AS times FROM events
+       GROUP BY tumble(batch_time, INTERVAL '7 seconds')"}
+  sinks:
+  - {from: sessions, mode: append, queue: {}}
+  - {from: days, mode: update, queue: {}}
+  - {from: large, mode: append, queue: {}}
+  - {from: batches, mode: append, queue: {}}
+"""
+
 _RATE = """\
   sources:
   - {name: ticks, rate: {rowsPerSecond: 3}}
@@ -215,6 +252,8 @@ _JOBS = {
         files_after={"names.csv": "k,name,since\na,Ada,2020-01-02\nb,Bea,2022-05-06\nd,Dan,2023-07-08\n"},
     ),
     "changes": _with_events(_CHANGES),
+    "joins": _with_events(_JOINS),
+    "kinds-of-windows": _with_events(_KINDS_OF_WINDOWS),
     "rate": _Job(_HEAD + _RATE, [{}] * 14, [{}] * 5),
 }
 
