@@ -4,7 +4,9 @@ A package adds a kind by an entry point, named like the kind, in one of the grou
 `from_manifest` that is described at the function of its group.
 """
 
-from importlib.metadata import entry_points
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 import pyarrow as pa
@@ -49,8 +51,14 @@ def open_table(table: TableSpec, context: TableContext) -> Contents:
     return cast(Contents, kind.from_manifest(table, context))
 
 
+@cache
+def _kinds(group: str) -> Mapping[str, EntryPoint]:
+    """What is installed, as it was when somebody asked first: a look reads the metadata of every package there is."""
+    return {e.name: e for e in entry_points(group=group)}
+
+
 def _find(group: str, kind: str, whose: str, what: str) -> Any:
-    found = {e.name: e for e in entry_points(group=group)}
+    found = _kinds(group)
     if kind not in found:
         raise JobError(
             f'{whose}: no {what} of kind "{kind}" is installed; there are {", ".join(sorted(found))}. A package that '
