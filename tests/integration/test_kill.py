@@ -48,7 +48,7 @@ spec:
   - name: pairs
     sql: |
       SELECT a.id, b.id AS next, a.t FROM events AS a LEFT JOIN events AS b
-      ON a.kind = b.kind AND b.t BETWEEN a.t + INTERVAL '1 millisecond' AND a.t + INTERVAL '4 seconds'
+      ON a.kind = b.kind AND a.id % 3 > 0 AND b.t BETWEEN a.t + INTERVAL '1 millisecond' AND a.t + INTERVAL '4 seconds'
   sinks:
   - {{from: pairs, mode: append, files: {{path: "{root}/pairs/"}}, format: json}}
   - {{from: labelled, mode: append, files: {{path: "{root}/labelled/"}}, format: parquet}}
