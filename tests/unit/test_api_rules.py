@@ -69,9 +69,9 @@ CASES: list[tuple[str, Any, str]] = [
     (
         "spec",
         [],
-        "spec: must be an object, and is a list; its fields are engine, batchInterval, trigger, sources, tables, "
-        "pipeline, sinks, checkpoint, s3, hdfs, variablesFrom, suspend, excerptsInStatus, image, resources, restart, "
-        "nodeLoss, deletion, podTemplate",
+        "spec: must be an object, and is a list; its fields are engine, batchInterval, trigger, backpressure, sources, "
+        "tables, pipeline, sinks, checkpoint, s3, hdfs, variablesFrom, suspend, excerptsInStatus, image, resources, "
+        "restart, nodeLoss, deletion, podTemplate",
     ),
     ("spec.engine", "spark", 'spec.engine: must be embedded, and is "spark"; take embedded'),
     ("spec.sinkz", [], 'spec.sinkz: unknown field; did you mean "sinks"?'),
