@@ -13,9 +13,9 @@ NEWEST = (
 )
 CASES = [
     (
-        "SELECT DISTINCT k FROM events",
-        "The step v has DISTINCT on a stream, which comes later",
-        "GROUP BY the columns, and write the groups in update mode.",
+        "SELECT DISTINCT k FROM events LIMIT 3",
+        "The step v has DISTINCT beside ORDER BY or LIMIT on a stream",
+        "Make the rows distinct in a step of their own.",
     ),
     (
         "SELECT list_sort(list(DISTINCT k)) FROM events",
@@ -29,7 +29,7 @@ CASES = [
     ),
     (
         "SELECT DISTINCT ON (k) * FROM events",
-        "The step v has DISTINCT on a stream, which comes later",
+        "The step v has DISTINCT ON without ORDER BY on a stream",
         "Say which row of each: ORDER BY key, time DESC.",
     ),
     (

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from streamjob_runtime.plan.model import IN_TIME, MARK, NOW, Aggregation, FinalRows, Plan, StreamJoin
+from streamjob_runtime.plan.model import IN_TIME, MARK, NOW, Aggregation, DistinctRows, FinalRows, Plan, StreamJoin
 from streamjob_runtime.plan.tree import quoted
 
 
@@ -29,7 +29,7 @@ class Composer:
                 # From its state; of what its rows came from, only tables can stand in its result (in subqueries).
                 self._sql[step.name] = step.result
                 self._inputs[step.name] = tuple(i for i in step.inputs if plan.relations[i].kind == "table")
-            elif isinstance(step, StreamJoin | FinalRows):
+            elif isinstance(step, StreamJoin | FinalRows | DistinctRows):
                 self._sql[step.name] = f"SELECT * FROM {quoted(rows_table(step.name))}"
                 self._inputs[step.name] = ()
                 self._marked.add(step.name)

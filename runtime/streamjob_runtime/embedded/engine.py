@@ -10,6 +10,7 @@ import pyarrow as pa
 from streamjob_runtime.embedded.compose import Composer, at_time, rows_table
 from streamjob_runtime.embedded.database import INCOMING, Database, Returned, translated
 from streamjob_runtime.embedded.declared import declared
+from streamjob_runtime.embedded.distinct_rows import Seen
 from streamjob_runtime.embedded.event_times import EventTimeColumn, computed_event_times
 from streamjob_runtime.embedded.expiring import Expiring
 from streamjob_runtime.embedded.gone import gone, only_new
@@ -25,7 +26,7 @@ from streamjob_runtime.embedded.windowed import Windowed
 from streamjob_runtime.errors import JobError
 from streamjob_runtime.excerpts import Words
 from streamjob_runtime.formats.sifted import Misfits
-from streamjob_runtime.plan.model import MARK, Aggregation, FinalRows, Plan, SinkPlan, StreamJoin
+from streamjob_runtime.plan.model import MARK, Aggregation, DistinctRows, FinalRows, Plan, SinkPlan, StreamJoin
 from streamjob_runtime.plan.states import ENGINE, readable
 from streamjob_runtime.plan.tree import quoted
 from streamjob_runtime.query import BatchInput, BatchOutput
@@ -58,8 +59,8 @@ class EmbeddedQuery:
         self._computed_times = computed_event_times(plan)
         self._shared = self._find_shared()
         self._operators: dict[str, Operator] = {}
-        self._joins: dict[str, Joined] = {}
-        waited = {s.name for s in plan.steps if isinstance(s, StreamJoin | FinalRows)}
+        self._joins: dict[str, Joined | Seen] = {}  # what keeps a stream's rows
+        waited = {s.name for s in plan.steps if isinstance(s, StreamJoin | FinalRows | DistinctRows)}
         # What gives a batch's rows: sources, joins and windows that became final.
         self._read_from = {r: self._composer.depends_on(r) & {*self._sources, *waited} for r in plan.relations}
         early = [n for n in self._shared if not self._read_from[n] & waited]
@@ -69,6 +70,8 @@ class EmbeddedQuery:
         for step in plan.steps:
             if isinstance(step, StreamJoin):
                 self._joins[step.name] = Joined(db, step, self._composer, self._shared)
+            elif isinstance(step, DistinctRows):
+                self._joins[step.name] = Seen(db, step, self._composer, self._shared)
             elif isinstance(step, Aggregation):
                 self._operators[step.name] = self._open(step)
             elif isinstance(step, FinalRows):
@@ -76,7 +79,7 @@ class EmbeddedQuery:
                 self._db.keep(rows_table(step.name), at_time(self._final_sql(step), 0))
             elif step.name in self._late:
                 self._compute([step.name], 0, waited)
-        self._stateful: dict[str, Operator | Joined] = {**self._joins, **self._operators}
+        self._stateful: dict[str, Operator | Joined | Seen] = {**self._joins, **self._operators}
         self._delta_sources = {
             name: set().union(*(self._read_from[i] for i in o.step.inputs)) for name, o in self._stateful.items()
         }
@@ -113,7 +116,7 @@ class EmbeddedQuery:
         readers.update(s.relation for s in self._plan.sinks)
         as_they_come = {name for name, s in self._sources.items() if not s.casts}
         streams = {r for r, n in readers.items() if n > 1 and self._plan.relations[r].kind == "stream"}
-        waited = {s.name for s in self._plan.steps if isinstance(s, StreamJoin | FinalRows)}
+        waited = {s.name for s in self._plan.steps if isinstance(s, StreamJoin | FinalRows | DistinctRows)}
         return frozenset(streams - as_they_come - waited) | self._computed_times.keys()
 
     def _empty_result(self, sink: SinkPlan) -> pa.Table:
@@ -213,7 +216,7 @@ class EmbeddedQuery:
     def wants_batch(self, batch_time_ms: int, watermark_ms: int | None) -> bool:
         """See `Query`."""
         return any(o.wants_batch(batch_time_ms, watermark_ms) for o in self._operators.values()) or any(
-            j.wants_batch(watermark_ms) for j in self._joins.values()
+            j.wants_batch(watermark_ms) for j in self._joins.values() if isinstance(j, Joined)
         )
 
     def run(self, batch: BatchInput) -> BatchOutput:

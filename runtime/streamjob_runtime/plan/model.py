@@ -192,7 +192,25 @@ class FinalRows:
         return (self.of,)
 
 
-Step = Projection | Aggregation | StreamJoin | FinalRows
+@dataclass(frozen=True, slots=True)
+class DistinctRows:
+    """A stream: the rows of another, each once."""
+
+    name: str
+    of: str
+    columns: tuple[str, ...]
+    stored: tuple[str, ...]  # the state's columns `c0`, `c1` … as expressions for the rows of a snapshot
+    restored: tuple[str, ...]  # the same back, over the rows of a snapshot
+    end: str | None  # TIMESTAMP over them: once the watermark has reached it the row cannot come again; None: never
+    fingerprint: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What it follows from."""
+        return (self.of,)
+
+
+Step = Projection | Aggregation | StreamJoin | FinalRows | DistinctRows
 
 
 @dataclass(frozen=True, slots=True)

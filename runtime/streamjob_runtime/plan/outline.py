@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from streamjob_api.durations import format_duration
-from streamjob_runtime.plan.model import Aggregation, FinalRows, Step, StreamJoin
+from streamjob_runtime.plan.model import Aggregation, DistinctRows, FinalRows, Step, StreamJoin
 from streamjob_runtime.plan.problems import PlanProblem
 from streamjob_runtime.plan.scope import Known
 from streamjob_runtime.plan.sinks import modes_of
@@ -41,7 +41,8 @@ def outline(spec: Any, known: Mapping[str, Known], steps: Steps) -> list[str]:
 
 def warnings(spec: Any, known: Mapping[str, Known], steps: Steps, reserved: set[str]) -> list[PlanProblem]:
     """What is no mistake, but may not be what was meant."""
-    return [*_kept_windows(spec, known, steps), *_endless_joins(spec, steps), *_reserved(spec, reserved)]
+    endless = [*_endless_joins(spec, steps), *_endless_rows(spec, steps)]
+    return [*_kept_windows(spec, known, steps), *endless, *_reserved(spec, reserved)]
 
 
 def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], marks: list[str]) -> str:
@@ -50,7 +51,8 @@ def _what(known: Known, steps: Steps, reads: str, complete: Mapping[str, int], m
         return f"rows of {reads}, which change when that is read again"
     if known.shape == "stream":
         rolling = f", which count for {_span(known.rolling.length_ms)}" if known.rolling else ""
-        return f"a stream of the new rows of {reads}{rolling}{''.join(_joins(known.name, steps))}"
+        once = _once(step) if isinstance(step, DistinctRows) else ""
+        return f"a stream of the new rows of {reads}{rolling}{''.join(_joins(known.name, steps))}{once}"
     operator = step if isinstance(step, Aggregation) else steps.get(known.operator or "")
     if not isinstance(operator, Aggregation) and known.windowed is not None:
         return f"what {reads} give of each window, final with it"
@@ -80,6 +82,22 @@ def _joins(name: str, steps: Steps) -> Iterator[str]:
         for side, of in zip((join.left, join.right), join.of, strict=True):
             until = "until the watermark says that no match can come" if side.ends else "for good"
             yield f"; rows of {of} wait for a match {until}"
+
+
+def _once(step: DistinctRows) -> str:
+    until = "until the watermark has passed its time" if step.end else "for good"
+    return f"; each comes once, and is remembered {until}"
+
+
+def _endless_rows(spec: Any, steps: Steps) -> Iterator[PlanProblem]:
+    for i, part in enumerate(spec.pipeline):
+        step = steps.get(part.name) if part is not None else None
+        if isinstance(step, DistinctRows) and step.end is None:
+            yield PlanProblem(
+                f"spec.pipeline[{i}].sql",
+                f"{part.name} remembers all its rows for good, as no event time with a watermark is among its columns",
+                "Show the event time as well, where rows that are equal have the same.",
+            )
 
 
 def _endless_joins(spec: Any, steps: Steps) -> Iterator[PlanProblem]:

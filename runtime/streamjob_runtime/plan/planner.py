@@ -14,6 +14,7 @@ from streamjob_api.words import numbered, suggest
 from streamjob_runtime.plan.aggregation import has_aggregates
 from streamjob_runtime.plan.both_modes import of_both_modes
 from streamjob_runtime.plan.catalog import MAX_DEPTH, Catalog
+from streamjob_runtime.plan.distinct_rows import plan_distinct_rows, without_distinct_rows
 from streamjob_runtime.plan.final_rows import read_final
 from streamjob_runtime.plan.functions import check_calls, expand_calls
 from streamjob_runtime.plan.model import (
@@ -316,6 +317,12 @@ class _Planner:
             if top is not None and not has_aggregates(self.catalog, asked.node):
                 yield from (part for _, part in plan_top(self.catalog, self._known, asked, top, ttl_ms))
                 return
+        rows = without_distinct_rows(self.catalog, flat, self._known, inputs_of(flat.node, self._known))
+        if rows is not None:
+            _, known, columns = planned = plan_step(self.catalog, self._known, rows)
+            yield planned
+            yield plan_distinct_rows(self.catalog, flat.name, known, columns, flat.node)
+            return
         yield plan_step(self.catalog, self._known, flat, ttl_ms)
 
     def _flatten(self, name: str, sql: str) -> list[Flat]:

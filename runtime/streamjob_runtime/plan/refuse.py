@@ -88,10 +88,13 @@ def _order(node: Node) -> None:
                 modifier["orders"][0]["expression"],
             )
         if kind == "DISTINCT_MODIFIER":
-            groups = "GROUP BY the columns, and write the groups in update mode."
+            if modifier.get("distinct_on_targets"):
+                raise Refusal(
+                    "has DISTINCT ON without ORDER BY on a stream", "Say which row of each: ORDER BY key, time DESC."
+                )
             raise Refusal(
-                "has DISTINCT on a stream, which comes later",
-                "Say which row of each: ORDER BY key, time DESC." if modifier.get("distinct_on_targets") else groups,
+                "has DISTINCT beside ORDER BY or LIMIT on a stream",
+                "Make the rows distinct in a step of their own.",
             )
         raise Refusal(
             "has LIMIT on a stream, which never ends",

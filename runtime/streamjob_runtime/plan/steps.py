@@ -11,7 +11,7 @@ from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.event_time import refuse_windows
 from streamjob_runtime.plan.followed import shown_event_time, united_event_time
 from streamjob_runtime.plan.leaving import of_rows
-from streamjob_runtime.plan.model import Aggregation, Column, Projection, RollingWindow, state_table
+from streamjob_runtime.plan.model import Aggregation, Column, Projection, RollingWindow, Step, state_table
 from streamjob_runtime.plan.normalize import Flat
 from streamjob_runtime.plan.order import settle_over_table
 from streamjob_runtime.plan.problems import Refusal
@@ -24,7 +24,7 @@ from streamjob_runtime.plan.window_local import window_local
 
 _CUTS = re.compile(r"(date_trunc|datetrunc|time_bucket|date_bin)\(")
 
-Planned = tuple[Projection | Aggregation, Known, tuple[Column, ...]]
+Planned = tuple[Step, Known, tuple[Column, ...]]
 
 
 def plan_step(catalog: Catalog, relations: dict[str, Known], flat: Flat, ttl_ms: int | None = None) -> Planned:

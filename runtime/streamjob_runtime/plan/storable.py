@@ -39,10 +39,12 @@ def stored_key(catalog: Catalog, source: Node, key: Node, name: str) -> Stored:
     return (name, name) if first_of(kind, frozenset(_TEXTS)) is None else _by_text(name, kind)
 
 
-def stored_column(catalog: Catalog, source: Node, column: Node, name: str) -> Stored:
-    """How a column is stored that a row keeps. Raises `Refusal` for a type that no snapshot holds."""
+def stored_column(catalog: Catalog, source: Node, column: Node, name: str, does: str) -> Stored:
+    """How a column of a row is stored. Raises `Refusal`, which says what the step `does`, for a type that no snapshot
+    holds.
+    """
     kind = type_of(catalog, column, source)
-    _refuse_unkept("keeps for its join", column, kind)
+    _refuse_unkept(does, column, kind)
     return (name, name) if first_of(kind, frozenset(_TEXTS)) is None else _by_text(name, kind)
 
 

@@ -337,7 +337,7 @@ class _Join:
         side, alone = self._sides[i], i in _ALONE[self._kind]
         items = [aliased(column(alias, name), here) for (alias, name), here in side.columns.items()]
         stored = [
-            stored_column(self._catalog, side.tree, column(alias, name), here)
+            stored_column(self._catalog, side.tree, column(alias, name), here, "keeps for its join")
             for (alias, name), here in side.columns.items()
         ]
         keys = [
