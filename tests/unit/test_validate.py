@@ -52,7 +52,8 @@ def test_mistakes_of_form_and_of_sql_are_said_together_in_the_order_of_their_lin
         "it must be a whole multiple, 5 to 10 times; take 10s, or leave it out",
         "12:9: spec.pipeline[0].sql: The step v names the column nn, which is not there. Did you mean n?",
         "14:50: spec.pipeline[1].sql: The step w has ORDER BY on a stream, which never ends (`n`). "
-        "Group the rows first; a table can be ordered.",
+        "Group the rows first; a table can be ordered. "
+        "Of the first rows of a stream: ORDER BY … LIMIT 10.",
         "16:31: spec.sinks[0].console.rows: 0 is too small; take 1 to 10000",
         '17:3: spec.trigge: unknown field; did you mean "trigger"?',
     ]
