@@ -76,3 +76,13 @@ def at(second: int) -> Row:
 
 def event(n: int, k: str | None) -> Row:
     return {"n": n, "k": k, "t": datetime(2026, 1, 1)}
+
+
+def test_lists_of_structs_of_nothing_but_null_are_kept() -> None:
+    sql = "SELECT k, list_sort(list({'n': n, 's': {'nothing': NULL}})) AS l FROM events GROUP BY k"
+    job = Runner({"r": sql}, [("r", "complete")])
+    job.batch(events=[{"k": "a", "n": 2}, {"k": "a", "n": 1}, {"k": "b", "n": 3}])
+    job.restart()
+    (rows,) = job.batch(events=[{"k": "b", "n": 4}])
+    assert {r["k"]: [each["n"] for each in r["l"]] for r in rows} == {"a": [1, 2], "b": [3, 4]}
+    job.close()

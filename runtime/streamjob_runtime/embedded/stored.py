@@ -10,7 +10,7 @@ _SECONDS = pa.timestamp("s")
 
 def to_stored(rows: pa.Table) -> pa.Table:
     """The rows with such times as whole numbers, within lists, structs and maps too."""
-    return rows.cast(pa.schema([field.with_type(_stored(field.type)) for field in rows.schema]))
+    return _cast(rows, pa.schema([field.with_type(_stored(field.type)) for field in rows.schema]))
 
 
 def from_stored(rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -19,7 +19,12 @@ def from_stored(rows: pa.Table, schema: pa.Schema) -> pa.Table:
         schema.field(field.name) if _stored(schema.field(field.name).type) != schema.field(field.name).type else field
         for field in rows.schema
     ]
-    return rows.cast(pa.schema(fields))
+    return _cast(rows, pa.schema(fields))
+
+
+def _cast(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    # pyarrow 26 does not cast structs of NULLs within lists, not even to what they are.
+    return rows if rows.schema.equals(schema) else rows.cast(schema)
 
 
 def _stored(kind: Any) -> pa.DataType:
