@@ -177,6 +177,28 @@ def test_a_late_row_of_either_side_is_dropped_and_counted() -> None:
     assert job.take() == [(2, 4)]
 
 
+def test_where_no_row_leaves_none_is_late() -> None:
+    job = Job({"r": "SELECT a.n, b.n AS m FROM a JOIN b ON a.k = b.k"})
+    job.step({name: [row(name, f"far {name}", 0, 100)] for name in NAMES})
+    job.step({})  # the watermark is 90
+    job.step({"a": [row("a", "x", 1, 5)]})
+    job.step({"b": [row("b", "x", 2, 1)]})
+    assert job.take() == [(1, 2)]
+
+
+def test_another_condition_or_another_column_is_another_state() -> None:
+    def of(columns: str, condition: str) -> str:
+        job = Job({"r": f"SELECT {columns} FROM a JOIN b ON a.k = b.k AND {condition}"})
+        (found,) = job.query.fingerprints.values()
+        job.close()
+        return found.partition(" ")[0]
+
+    one = of("a.n, b.n AS m", NEAR)
+    assert of("b.n AS other, a.n", NEAR) == one
+    assert of("a.n, b.n AS m", NEAR.replace("10", "11")) != one
+    assert of("a.n, b.n AS m, b.until", NEAR) != one
+
+
 def test_rows_leave_when_no_match_can_come() -> None:
     job = Job({"r": f"SELECT a.n, b.n AS m FROM a JOIN b {ON}"})
     sizes = []

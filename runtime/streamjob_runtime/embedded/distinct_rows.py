@@ -50,7 +50,8 @@ class Seen:
         self._db.keep_none(self._out)
         if has_rows:
             self._take(moment)
-        self._let_go(moment.watermark_ms)
+        if has_rows or moment.watermark_ms != moment.late_before_ms:
+            self._let_go(moment.watermark_ms)
         return self._db.kept(self._out) > 0
 
     def _take(self, moment: Moment) -> None:
