@@ -1,5 +1,7 @@
 """USING and NATURAL in a join of streams, written as ON: what its rows are kept as has both sides' columns."""
 
+from collections.abc import Callable
+
 from streamjob_runtime.plan.catalog import Catalog
 from streamjob_runtime.plan.problems import Refusal
 from streamjob_runtime.plan.scope import Leaf
@@ -66,8 +68,8 @@ def _is_star(item: Node) -> bool:
     )
 
 
-def _named(catalog: Catalog, item: Node, change: object) -> Node:
-    changed: Node = rewrite(item, change, True)  # type: ignore[arg-type]
+def _named(catalog: Catalog, item: Node, change: Callable[[Node], Node | None]) -> Node:
+    changed: Node = rewrite(item, change, True)
     return changed if changed == item else aliased(changed, catalog.output_name(item))
 
 
@@ -75,8 +77,6 @@ def _expanded(item: Node, left: Leaf, right: Leaf, shown: dict[str, Node], join:
     """The columns of a `*`, each by its name."""
     plain = item.get("class") == "STAR" and not any(v for k, v in item.items() if k not in _OF_STAR)
     if not plain:
-        if item.get("class") == "FUNCTION" and function_name(item) == "count_star":
-            return [item]
         raise Refusal("has a * that is more than all columns beside USING or NATURAL in a join of streams", _ON, item)
     if item.get("relation_name"):
         return [item]
